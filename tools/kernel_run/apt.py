@@ -1,0 +1,175 @@
+"""Packages from the machine's own mirror: of its own suite, or of another one beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from kernel_run import NotRun, say
+
+LISTS_MAX_AGE_S = 24 * 3600
+
+# A private configuration leaves the machine's own lists and state alone and needs no root.  Update
+# hooks of a desktop have no business with lists that only this tool reads.
+CONF = """\
+Dir::State "{dir}/state";
+Dir::State::lists "{dir}/lists";
+Dir::Cache "{dir}/cache";
+Dir::Etc::SourceList "/dev/null";
+Dir::Etc::SourceParts "{dir}/sources";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+"""
+SOURCE = """\
+Types: deb
+URIs: {site}
+Suites: {suite}
+Components: main
+Targets: Packages
+"""
+KEYRINGS = ("debian-archive-keyring", "ubuntu-archive-keyring")
+
+
+class AptError(NotRun):
+    """apt-get failed; the message ends with its own last words."""
+
+
+class Apt:
+    """apt-get and apt-cache with the machine's own configuration, or with a private one."""
+
+    def __init__(self, cache: Path, private: Path | None = None) -> None:
+        self.private = private
+        self.env = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+        # Reading the lists takes a second; some images tell apt to keep no index of them.
+        self.options = ["-o", f"Dir::Cache::pkgcache={cache}/pkgcache.bin"]
+        if private:
+            self.env["APT_CONFIG"] = f"{private}/apt.conf"
+            self.options = []
+
+    def _run(self, *command: str, cwd: Path | None = None) -> str:
+        """Run an apt program; what it printed, or AptError with its last lines."""
+        try:
+            done = subprocess.run(
+                command, check=False, env=self.env, cwd=cwd, stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, errors="replace",
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise NotRun(
+                f"{command[0]} is missing: a VM needs Debian or Ubuntu (see --help)"
+            ) from None
+        if done.returncode:
+            errors = [x for x in done.stderr.splitlines() if x.startswith("E:")] or [done.stderr]
+            raise AptError(f"{' '.join(command)} failed:\n  " + "\n  ".join(errors[-3:]).strip())
+        return done.stdout
+
+    def depends(self, package: str) -> list[str] | None:
+        """Names a package's candidate depends on (the first of alternatives); None: not known."""
+        command = ("apt-cache", *self.options, "show", "--no-all-versions", package)
+        try:
+            return parse_depends(self._run(*command))
+        except AptError:
+            return None
+
+    def update(self) -> None:
+        """Fetch the lists anew."""
+        if not self.private and os.geteuid() != 0:
+            raise NotRun("the package lists are out of date: run `sudo apt-get update`")
+        for left in reversed(range(30)):
+            try:
+                self._run("apt-get", "-q", "update")
+                return
+            except AptError as error:
+                if "NO_PUBKEY" in str(error) or "is not signed" in str(error):
+                    raise NotRun(
+                        f"{error}\nThe keys of this suite are not known here: install its archive"
+                        " keyring package (debian-archive-keyring, newer), then try again"
+                    ) from None
+                if "lists/lock" not in str(error) or not left:
+                    raise
+                time.sleep(2)  # another apt-get update is at work
+
+    def download(self, packages: list[str], into: Path) -> None:
+        """Put the .deb files of packages into a folder."""
+        # As root apt would switch to a user who may not write there.
+        sandbox = ("-o", "APT::Sandbox::User=root")
+        self._run("apt-get", *self.options, *sandbox, "-q", "download", *packages, cwd=into)
+
+    def install(self, packages: list[str]) -> None:
+        """Install packages on this machine, as root."""
+        options = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends")
+        try:
+            self._run("apt-get", *options, "install", *packages)
+        except AptError:  # lists missing or out of date
+            self.update()
+            self._run("apt-get", *options, "install", *packages)
+
+
+def parse_depends(show: str) -> list[str]:
+    """Package names in the Depends fields of `apt-cache show`, first alternatives only."""
+    fields = re.findall(r"^(?:Pre-)?Depends: (.*)$", show, re.MULTILINE)
+    return [
+        re.split(r"[\s:(|]", entry.strip())[0] for field in fields for entry in field.split(",")
+    ]
+
+
+def private(cache: Path, suite: str) -> Apt:
+    """Another suite of the machine's mirror, with lists at most a day old."""
+    folder = cache / "apt" / suite
+    for sub in ("state", "lists/partial", "cache/archives/partial", "sources"):
+        (folder / sub).mkdir(parents=True, exist_ok=True)
+    (folder / "state/status").touch()
+    (folder / "apt.conf").write_text(CONF.format(dir=folder))
+    source = SOURCE.format(site=mirror(suite), suite=suite)
+    keyrings = [f"/usr/share/keyrings/{name}.gpg" for name in KEYRINGS]
+    if known := [path for path in keyrings if os.path.exists(path)]:
+        source += f"Signed-By: {' '.join(known)}\n"
+    (folder / "sources/suite.sources").write_text(source)
+    apt = Apt(cache, folder)
+    stamp = folder / "updated"
+    if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_MAX_AGE_S:
+        try:
+            apt.update()
+            stamp.touch()
+        except AptError as error:
+            if not stamp.exists():
+                raise NotRun(f"no package lists for {suite!r}: {error}") from None
+            say(f"using older package lists of {suite}: {error}")
+    return apt
+
+
+def mirror(suite: str) -> str:
+    """The site this machine's own configuration takes its distribution from."""
+    wanted = "$(SITE)\t$(ORIGIN)\t$(RELEASE)"
+    rows = [
+        line.split("\t")
+        for line in Apt(Path("/nonexistent"))
+        ._run("apt-get", "indextargets", "--format", wanted, "Created-By: Packages")
+        .splitlines()
+    ]
+    own = [row for row in rows if row[1] in ("Debian", "Ubuntu")] or rows
+    security = "security" in suite
+    alike = [row for row in own if ("security" in row[0] + row[2]) == security] or own
+    if not alike:
+        raise NotRun("apt has no package sources here (`apt-get indextargets` prints nothing)")
+    return alike[0][0]
+
+
+def unpack(debs: list[Path], into: Path, patterns: list[str]) -> None:
+    """Extract what matches the patterns from .deb files."""
+    tar = shutil.which("tar") or "tar"
+    for deb in debs:
+        with subprocess.Popen(
+            ["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE
+        ) as source:
+            # A pattern that one package lacks is no error: the caller checks what must be there.
+            subprocess.run(
+                [tar, "-x", "-C", into, "--wildcards", "--no-anchored", *patterns],
+                stdin=source.stdout, stderr=subprocess.DEVNULL, check=False,
+            )  # fmt: skip

@@ -1,0 +1,66 @@
+"""Programs the VM is made of: found, installed when root, or named."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from kernel_run import NotRun, apt, say
+from kernel_run.store import fresh
+
+QEMU = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
+QEMU_PACKAGE = {"x86_64": "qemu-system-x86", "aarch64": "qemu-system-arm"}
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def path_with_sbin() -> str:
+    """PATH, with the folders a user's PATH often lacks."""
+    return os.environ.get("PATH", os.defpath) + ":" + SBIN
+
+
+def find(program: str) -> str | None:
+    return shutil.which(program, path=path_with_sbin())
+
+
+def programs() -> dict[str, str]:
+    """Program -> the package that has it."""
+    machine = platform.machine()
+    if machine not in QEMU:
+        raise NotRun(f"no VM for {machine}: only for {' and '.join(QEMU)}")
+    return {QEMU[machine]: QEMU_PACKAGE[machine], "depmod": "kmod", "ip": "iproute2"}
+
+
+def provide(cache: Path) -> None:
+    """Install what is missing when root, else say which command would."""
+    missing = [package for program, package in programs().items() if not find(program)]
+    if not missing:
+        return
+    if os.geteuid() != 0:
+        raise NotRun(
+            f"missing: {' '.join(missing)}. Run:\n"
+            f"  sudo apt-get install --no-install-recommends {' '.join(missing)}"
+        )
+    say(f"installing {' '.join(missing)}")
+    apt.Apt(cache).install(missing)
+
+
+def qemu() -> str:
+    path = find(QEMU[platform.machine()])
+    assert path, "provide() comes first"
+    return path
+
+
+def busybox(cache: Path) -> Path:
+    """A static busybox for the guest's first seconds; taken out of its package, not installed."""
+    kept = cache / "busybox"
+    if not kept.exists():
+        with fresh(cache) as tmp:
+            apt.Apt(cache).download(["busybox-static"], tmp)
+            apt.unpack(list(tmp.glob("*.deb")), tmp, ["bin/busybox"])
+            found = [*tmp.glob("bin/busybox"), *tmp.glob("usr/bin/busybox")]
+            if not found:
+                raise NotRun("the package busybox-static has no bin/busybox")
+            found[0].rename(kept)
+    return kept

@@ -1,0 +1,395 @@
+"""N_AI, the address information of a link: CAN identifiers, and the address byte some modes add.
+
+ISO 15765-2:2016, 10.3 (normal, normal fixed, extended, mixed) and 8.2.2 (N_TAtype: physical or functional).
+What the rest of the library needs of any address is its two directions, `tx` and `rx`, as `CanAddress`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+from .errors import AddressError
+
+CAN_EFF_FLAG: Final = 0x80000000  # linux/can.h: the identifier has 29 bits
+CAN_SFF_MASK: Final = 0x7FF
+CAN_EFF_MASK: Final = 0x1FFFFFFF
+
+_PHYSICAL = {"NormalFixed_29bits": 0x18DA0000, "Mixed_29bits": 0x18CE0000}
+_FUNCTIONAL = {"NormalFixed_29bits": 0x18DB0000, "Mixed_29bits": 0x18CD0000}
+
+
+class AddressingMode(Enum):
+    """How N_AI is mapped to CAN frames; names and values are those of can-isotp 2."""
+
+    Normal_11bits = 0
+    Normal_29bits = 1
+    NormalFixed_29bits = 2
+    Extended_11bits = 3
+    Extended_29bits = 4
+    Mixed_11bits = 5
+    Mixed_29bits = 6
+
+    @property
+    def is_29bit(self) -> bool:
+        """Whether the CAN identifiers of this mode have 29 bits."""
+        return self.name.endswith("29bits")
+
+    @property
+    def has_fixed_ids(self) -> bool:
+        """Whether the CAN identifiers are made of N_TA and N_SA instead of chosen freely."""
+        return self.name in _PHYSICAL
+
+
+class TargetAddressType(Enum):
+    """N_TAtype: one receiver (physical) or many (functional, single frames only)."""
+
+    Physical = 0
+    Functional = 1
+
+
+class CanAddress(NamedTuple):
+    """One direction of a link, as its frames carry it."""
+
+    can_id: int
+    """The identifier, with CAN_EFF_FLAG set where it has 29 bits."""
+    address_byte: int | None = None
+    """The byte before the N_PCI (N_TA in extended, N_AE in mixed addressing), or None."""
+
+    def __str__(self) -> str:
+        text = format_can_id(self.can_id)
+        return text if self.address_byte is None else f"{text}/{self.address_byte:#04x}"
+
+
+def format_can_id(can_id: int) -> str:
+    """`can_id` as candump shows it: three digits for 11 bits, eight for 29."""
+    if can_id & CAN_EFF_FLAG:
+        return f"0x{can_id & CAN_EFF_MASK:08X}"
+    return f"0x{can_id:03X}"
+
+
+def _can_id(name: str, value: object, is_29bit: bool) -> int:
+    """`value` as an identifier of that width, CAN_EFF_FLAG set accordingly, or AddressError."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise AddressError(f"{name} must be an integer, not {value!r}")
+    if is_29bit:
+        if 0 <= value & ~CAN_EFF_FLAG <= CAN_EFF_MASK:
+            return value | CAN_EFF_FLAG
+        raise AddressError(f"{name}={value:#x} is not a 29-bit identifier: allowed is 0 to 0x1FFFFFFF")
+    if 0 <= value <= CAN_SFF_MASK:
+        return value
+    raise AddressError(
+        f"{name}={value:#x} is not an 11-bit identifier: allowed is 0 to 0x7FF",
+        remedy="use a 29-bit addressing mode for longer identifiers",
+    )
+
+
+def _byte(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 0xFF:
+        shown = hex(value) if type(value) is int else repr(value)
+        raise AddressError(f"{name}={shown} is not a byte: allowed is 0 to 0xFF")
+    return value
+
+
+def is_29bit_id(name: str, value: object) -> bool:
+    """Whether `value` means a 29-bit identifier: above 0x7FF, or CAN_EFF_FLAG set.
+
+    Raises:
+        AddressError: `value` is no CAN identifier at all.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise AddressError(f"{name} must be an integer, not {value!r}")
+    if not 0 <= value & ~CAN_EFF_FLAG <= CAN_EFF_MASK:
+        raise AddressError(
+            f"{name}={value:#x} is not a CAN identifier: allowed is 0 to 0x7FF (11 bits), "
+            "above it up to 0x1FFFFFFF (29 bits), or any of these with CAN_EFF_FLAG (29 bits)"
+        )
+    return value > CAN_SFF_MASK
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The address of a link, or of one direction of it (`tx_only`, `rx_only`).
+
+    The constructors by mode (`Address.normal(...)` and so on) read best; this one is as in can-isotp 2.
+
+    Args:
+        addressing_mode: which mode; it decides which of the others are needed.
+        txid: CAN identifier of the frames sent.
+        rxid: CAN identifier of the frames received.
+        target_address: N_TA, the peer's address, 0 to 0xFF.
+        source_address: N_SA, our own address, 0 to 0xFF.
+        physical_id: replaces 0x18DA0000 (normal fixed) or 0x18CE0000 (mixed) as base of physical identifiers.
+        functional_id: likewise 0x18DB0000 or 0x18CD0000 of functional ones.
+        address_extension: N_AE, 0 to 0xFF.
+        rx_only: a receiving half: what only sending needs is left out.
+        tx_only: a sending half.
+        target_address_type: functional is one-way: single frames to many receivers, or their reception.
+
+    Raises:
+        AddressError: a value out of range, missing, or of no meaning in this mode.
+    """
+
+    addressing_mode: AddressingMode = AddressingMode.Normal_11bits
+    txid: int | None = None
+    rxid: int | None = None
+    target_address: int | None = None
+    source_address: int | None = None
+    physical_id: int | None = None
+    functional_id: int | None = None
+    address_extension: int | None = None
+    rx_only: bool = False
+    tx_only: bool = False
+    target_address_type: TargetAddressType = TargetAddressType.Physical
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.addressing_mode, AddressingMode):
+            raise AddressError(
+                f"addressing_mode must be an AddressingMode, not {self.addressing_mode!r}",
+                remedy="name the identifiers: Address.normal(rxid=..., txid=...)",
+            )
+        if self.rx_only and self.tx_only:
+            raise AddressError("an address cannot be both rx_only and tx_only")
+        if self.is_functional and not self.rx_only:
+            object.__setattr__(self, "tx_only", True)  # nobody answers to a group
+        self._check_parameters()
+        tx, rx = self.tx, self.rx  # computing them checks the ranges
+        if tx is not None and tx == rx:
+            raise AddressError(f"the two directions are the same: rx and tx are both {tx}")
+
+    @classmethod
+    def normal(
+        cls,
+        *,
+        rxid: int | None = None,
+        txid: int | None = None,
+        is_extended_id: bool | None = None,
+        functional: bool = False,
+    ) -> "Address":
+        """Normal addressing: a CAN identifier for each direction; only one makes a half.
+
+        Identifiers above 0x7FF, or with CAN_EFF_FLAG, have 29 bits; `is_extended_id` says it for small ones.
+        """
+        given = {n: v for n, v in (("rxid", rxid), ("txid", txid)) if v is not None}
+        widths = {is_29bit_id(name, value) for name, value in given.items()}
+        if is_extended_id is None:
+            if len(widths) == 2:
+                raise AddressError(
+                    f"rxid={rxid:#x} and txid={txid:#x} differ in width",
+                    remedy="both 29 bits: is_extended_id=True; one of each: AsymmetricAddress of two halves",
+                )
+            is_extended_id = True in widths
+        mode = AddressingMode.Normal_29bits if is_extended_id else AddressingMode.Normal_11bits
+        return cls(
+            mode, txid, rxid, **_halves(rxid is None, txid is None), target_address_type=_tatype(functional)
+        )
+
+    @classmethod
+    def normal_fixed(cls, *, target_address: int, source_address: int, functional: bool = False) -> "Address":
+        """Normal fixed addressing: 29-bit identifiers 0x18DA<N_TA><N_SA>, functional 0x18DB<N_TA><N_SA>."""
+        return cls(
+            AddressingMode.NormalFixed_29bits,
+            target_address=target_address,
+            source_address=source_address,
+            target_address_type=_tatype(functional),
+        )
+
+    @classmethod
+    def extended(
+        cls,
+        *,
+        rxid: int | None = None,
+        txid: int | None = None,
+        target_address: int | None = None,
+        source_address: int | None = None,
+        is_extended_id: bool | None = None,
+        functional: bool = False,
+    ) -> "Address":
+        """Extended addressing: frames sent begin with `target_address`, received ones with `source_address`."""
+        width = Address.normal(rxid=rxid, txid=txid, is_extended_id=is_extended_id, functional=functional)
+        is_29bit = width.addressing_mode.is_29bit
+        return cls(
+            AddressingMode.Extended_29bits if is_29bit else AddressingMode.Extended_11bits,
+            txid,
+            rxid,
+            target_address,
+            source_address,
+            **_halves(rxid is None, txid is None),
+            target_address_type=_tatype(functional),
+        )
+
+    @classmethod
+    def mixed_11bits(
+        cls,
+        *,
+        rxid: int | None = None,
+        txid: int | None = None,
+        address_extension: int,
+        functional: bool = False,
+    ) -> "Address":
+        """Mixed addressing, 11-bit identifiers: frames of both directions begin with `address_extension`."""
+        return cls(
+            AddressingMode.Mixed_11bits,
+            txid,
+            rxid,
+            address_extension=address_extension,
+            **_halves(rxid is None, txid is None),
+            target_address_type=_tatype(functional),
+        )
+
+    @classmethod
+    def mixed_29bits(
+        cls,
+        *,
+        target_address: int,
+        source_address: int,
+        address_extension: int,
+        functional: bool = False,
+    ) -> "Address":
+        """Mixed addressing with 29-bit identifiers 0x18CE<N_TA><N_SA>, functional 0x18CD<N_TA><N_SA>."""
+        return cls(
+            AddressingMode.Mixed_29bits,
+            target_address=target_address,
+            source_address=source_address,
+            address_extension=address_extension,
+            target_address_type=_tatype(functional),
+        )
+
+    @property
+    def is_functional(self) -> bool:
+        """Whether this is a 1-to-N address."""
+        return self.target_address_type is TargetAddressType.Functional
+
+    @property
+    def tx(self) -> CanAddress | None:
+        """The sending direction; None in a receiving half."""
+        if self.rx_only:
+            return None
+        return CanAddress(
+            self._id("txid", self.txid, self.target_address, self.source_address),
+            self._address_byte("target_address", self.target_address),
+        )
+
+    @property
+    def rx(self) -> CanAddress | None:
+        """The receiving direction; None in a sending half."""
+        if self.tx_only:
+            return None
+        return CanAddress(
+            self._id("rxid", self.rxid, self.source_address, self.target_address),
+            self._address_byte("source_address", self.source_address),
+        )
+
+    def _id(self, name: str, chosen: int | None, to: int | None, sender: int | None) -> int:
+        mode = self.addressing_mode
+        if not mode.has_fixed_ids:
+            return _can_id(name, chosen, mode.is_29bit)
+        if self.is_functional:
+            base_name, base, default = "functional_id", self.functional_id, _FUNCTIONAL[mode.name]
+        else:
+            base_name, base, default = "physical_id", self.physical_id, _PHYSICAL[mode.name]
+        high = _can_id(base_name, default if base is None else base, True) & ~0xFFFF
+        return high | _byte("target_address", to) << 8 | _byte("source_address", sender)
+
+    def _address_byte(self, name: str, value: int | None) -> int | None:
+        if self.addressing_mode.name.startswith("Extended"):
+            return _byte(name, value)
+        if self.addressing_mode.name.startswith("Mixed"):
+            return _byte("address_extension", self.address_extension)
+        return None
+
+    def _check_parameters(self) -> None:
+        """Every parameter that this mode needs is there, and no other."""
+        mode = self.addressing_mode
+        needed: set[str] = set()
+        if mode.has_fixed_ids:
+            needed |= {"target_address", "source_address"}
+        if not self.rx_only:
+            needed |= set() if mode.has_fixed_ids else {"txid"}
+            needed |= {"target_address"} if mode.name.startswith("Extended") else set()
+        if not self.tx_only:
+            needed |= set() if mode.has_fixed_ids else {"rxid"}
+            needed |= {"source_address"} if mode.name.startswith("Extended") else set()
+        if mode.name.startswith("Mixed"):
+            needed.add("address_extension")
+        # In a half, what the other direction needs may be given and is not used.
+        allowed = needed | (set() if mode.has_fixed_ids else {"rxid", "txid"})
+        allowed |= {"target_address", "source_address"} if mode.name.startswith("Extended") else set()
+        allowed |= {"physical_id", "functional_id"} if mode.has_fixed_ids else set()
+        every = ("txid", "rxid", "target_address", "source_address", "address_extension")
+        given = {n for n in (*every, "physical_id", "functional_id") if getattr(self, n) is not None}
+        half = " (receiving half)" if self.rx_only else " (sending half)" if self.tx_only else ""
+        takes = f"{mode.name}{half} takes {', '.join(n for n in every if n in needed)}"
+        if missing := sorted(needed - given):
+            raise AddressError(f"{' and '.join(missing)} missing: {takes}")
+        if extra := sorted(given - allowed):
+            raise AddressError(f"{' and '.join(extra)} means nothing here: {takes}")
+
+    def __str__(self) -> str:
+        return _describe(self.rx, self.tx)
+
+
+@dataclass(frozen=True, slots=True)
+class AsymmetricAddress:
+    """A link whose two directions are addressed in different ways.
+
+    Args:
+        tx_addr: the sending half, an `Address` with `tx_only`.
+        rx_addr: the receiving half, an `Address` with `rx_only`.
+    """
+
+    tx_addr: Address
+    rx_addr: Address
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.tx_addr, Address) and isinstance(self.rx_addr, Address)):
+            raise AddressError("AsymmetricAddress takes two Address halves: tx_addr and rx_addr")
+        if not self.tx_addr.tx_only or not self.rx_addr.rx_only:
+            raise AddressError("tx_addr must be a tx_only half and rx_addr an rx_only half")
+        if self.tx == self.rx:
+            raise AddressError(f"the two directions are the same: rx and tx are both {self.tx}")
+
+    @property
+    def is_functional(self) -> bool:
+        """Whether it sends to many receivers."""
+        return self.tx_addr.is_functional
+
+    @property
+    def tx(self) -> CanAddress | None:
+        """The sending direction."""
+        return self.tx_addr.tx
+
+    @property
+    def rx(self) -> CanAddress | None:
+        """The receiving direction."""
+        return self.rx_addr.rx
+
+    def __str__(self) -> str:
+        return _describe(self.rx, self.tx)
+
+
+def normal_address(rxid: int | None, txid: int | None) -> Address | AsymmetricAddress:
+    """Normal addressing from bare identifiers, each of its own width.
+
+    Raises:
+        AddressError: an identifier is out of range, or both are missing or equal.
+    """
+    if rxid is None and txid is None:
+        raise AddressError(
+            "no address given", remedy='name the identifiers: bind("vcan0", rxid=0x123, txid=0x456)'
+        )
+    if rxid is not None and txid is not None and is_29bit_id("rxid", rxid) != is_29bit_id("txid", txid):
+        return AsymmetricAddress(Address.normal(txid=txid), Address.normal(rxid=rxid))
+    return Address.normal(rxid=rxid, txid=txid)
+
+
+def _halves(tx_only: bool, rx_only: bool) -> dict[str, bool]:
+    """One identifier makes a half; none at all is for the check of parameters to say."""
+    return {"tx_only": tx_only and not rx_only, "rx_only": rx_only and not tx_only}
+
+
+def _tatype(functional: bool) -> TargetAddressType:
+    return TargetAddressType.Functional if functional else TargetAddressType.Physical
+
+
+def _describe(rx: CanAddress | None, tx: CanAddress | None) -> str:
+    return " ".join(f"{name}={half}" for name, half in (("rxid", rx), ("txid", tx)) if half is not None)

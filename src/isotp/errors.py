@@ -1,0 +1,287 @@
+"""What can go wrong, one tree for both worlds.
+
+Every error is an `OSError` with the errno the Linux kernel uses for the same event, so code written for plain
+sockets keeps working; the ones that end a transfer also carry the N_Result of ISO 15765-2:2016, 8.3.7.
+
+"Nothing arrived in the time you gave" is the builtin `TimeoutError` and never an `IsoTpError`;
+"the message broke off half-way" is `ConsecutiveFrameTimeoutError` and never a `TimeoutError`.
+"""
+
+import errno as _errno
+from enum import Enum
+from typing import Any, ClassVar
+
+
+def _linux(name: str, number: int) -> int:
+    """The errno `name` of this platform, or Linux's number where the platform has none (ECOMM on macOS)."""
+    return int(getattr(_errno, name, number))
+
+
+ECOMM = _linux("ECOMM", 70)
+EBADMSG = _linux("EBADMSG", 74)
+EILSEQ = _linux("EILSEQ", 84)
+EMSGSIZE = _linux("EMSGSIZE", 90)
+EOPNOTSUPP = _linux("EOPNOTSUPP", 95)
+EPROTONOSUPPORT = _linux("EPROTONOSUPPORT", 93)
+EADDRNOTAVAIL = _linux("EADDRNOTAVAIL", 99)
+ENETDOWN = _linux("ENETDOWN", 100)
+ENOBUFS = _linux("ENOBUFS", 105)
+EISCONN = _linux("EISCONN", 106)
+ETIMEDOUT = _linux("ETIMEDOUT", 110)
+
+
+class N_Result(Enum):  # noqa: N801 - the standard's own name
+    """How a transfer ended (ISO 15765-2:2016, 8.3.7)."""
+
+    N_OK = "the message is through"
+    N_TIMEOUT_A = "a frame was not on the bus in time (N_As, N_Ar)"
+    N_TIMEOUT_Bs = "no flow control in time (N_Bs)"
+    N_TIMEOUT_Cr = "no consecutive frame in time (N_Cr)"
+    N_WRONG_SN = "a consecutive frame had the wrong sequence number"
+    N_INVALID_FS = "a flow control had an unknown flow status"
+    N_UNEXP_PDU = "a new message began before the last one was complete"
+    N_WFT_OVRN = "the receiver sent more WAITs than N_WFTmax allows"
+    N_BUFFER_OVFLW = "the receiver has no room for a message of this length"
+    N_ERROR = "any other failure"
+
+
+class IsoTpError(OSError):
+    """Any failure of this library.
+
+    Args:
+        what: what happened, in one line.
+        link: where: interface and identifiers.
+        remedy: what to do about it, in one line.
+        errno: the errno, where it is not the class's own.
+    """
+
+    n_result: ClassVar[N_Result | None] = None
+    default_errno: ClassVar[int] = _errno.EIO
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        link: str | None = None,
+        remedy: str | None = None,
+        errno: int | None = None,
+    ) -> None:
+        self.what = what
+        self.link = link
+        self.remedy = remedy
+        super().__init__(self.default_errno if errno is None else errno, what)
+
+    def __str__(self) -> str:
+        names = [self.n_result.name] if self.n_result else []
+        if isinstance(self.errno, int):
+            names.append(_errno.errorcode.get(self.errno, f"errno {self.errno}"))
+        lines = [f"{self.what} ({', '.join(names)})" if names else self.what]
+        if self.link:
+            lines.append(f"  link: {self.link}")
+        if self.remedy:
+            lines.append(f"  to do: {self.remedy}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.errno, self.__dict__)
+
+
+def _rebuild(cls: type[IsoTpError], errno: int, state: dict[str, Any]) -> IsoTpError:
+    error = cls(state["what"], errno=errno)
+    error.__dict__.update(state)
+    return error
+
+
+# --- a transfer that failed: N_USData.confirm and N_USData.indication with a result other than N_OK
+
+
+class TransferError(IsoTpError):
+    """A message was not transferred; `n_result` says why in the standard's terms."""
+
+    n_result = N_Result.N_ERROR
+
+
+class TransmitTimeoutError(TransferError):
+    """The CAN controller did not get a frame onto the bus in time: no other node acknowledges, or bus-off."""
+
+    n_result = N_Result.N_TIMEOUT_A
+    default_errno = ECOMM
+
+
+class FlowControlTimeoutError(TransferError):
+    """The receiver did not answer with flow control in time: nobody there, asleep, or the ids are swapped."""
+
+    n_result = N_Result.N_TIMEOUT_Bs
+    default_errno = ECOMM
+
+
+class ConsecutiveFrameTimeoutError(TransferError):
+    """A message began to arrive and broke off."""
+
+    n_result = N_Result.N_TIMEOUT_Cr
+    default_errno = ETIMEDOUT
+
+
+class WrongSequenceNumberError(TransferError):
+    """A consecutive frame was lost, doubled or out of order: the message being received was dropped."""
+
+    n_result = N_Result.N_WRONG_SN
+    default_errno = EILSEQ
+
+
+class InvalidCanDataError(TransferError):
+    """A frame of the peer was malformed: unknown flow status, too short, or wrong padding."""
+
+    n_result = N_Result.N_INVALID_FS
+    default_errno = EBADMSG
+
+
+class ReceptionInterruptedError(TransferError):
+    """A new message began before the one being received was complete."""
+
+    n_result = N_Result.N_UNEXP_PDU
+    default_errno = EBADMSG
+
+
+class MaximumWaitFrameReachedError(TransferError):
+    """The receiver asked to wait more often than N_WFTmax allows."""
+
+    n_result = N_Result.N_WFT_OVRN
+    default_errno = ECOMM
+
+
+class BufferOverflowError(TransferError):
+    """The receiver said it has no room for a message of this length."""
+
+    n_result = N_Result.N_BUFFER_OVFLW
+    default_errno = EMSGSIZE
+
+
+class UnknownOutcomeError(TransferError):
+    """Whether the message got through cannot be told: the kernel's error slot was overwritten meanwhile."""
+
+
+# --- the bus
+
+
+class InterfaceError(IsoTpError):
+    """The network interface cannot carry this link."""
+
+    default_errno = _errno.ENODEV
+
+
+class InterfaceNotFoundError(InterfaceError):
+    """No interface of that name, or it was removed."""
+
+
+class NotACanInterfaceError(InterfaceError):
+    """The interface exists and is not CAN."""
+
+
+class InterfaceDownError(InterfaceError):
+    """The interface is not up, or went down."""
+
+    default_errno = ENETDOWN
+
+
+class TransmitQueueFullError(InterfaceError):
+    """The interface's transmit queue had no room for the first frame; nothing was sent."""
+
+    default_errno = ENOBUFS
+
+
+# --- mistakes on this side
+
+
+class UnavailableError(IsoTpError):
+    """The Python or the kernel here has no ISO-TP sockets; `remedy` says what to do.
+
+    `missing` names what is not there: "platform", "python", "kernel", "module" or "permission".
+    """
+
+    default_errno = EPROTONOSUPPORT
+    missing: str = "kernel"
+
+
+class AddressError(IsoTpError, ValueError):
+    """A CAN identifier or an address that cannot be."""
+
+    default_errno = _errno.EINVAL
+
+
+class OptionError(IsoTpError, ValueError):
+    """An option that cannot be, contradicts another one, or that this kernel does not honour."""
+
+    default_errno = _errno.EINVAL
+
+
+class MessageSizeError(IsoTpError, ValueError):
+    """A message that cannot be sent: empty, or longer than this kernel or this kind of address takes."""
+
+    default_errno = _errno.EINVAL
+
+
+class AlreadyBoundError(IsoTpError):
+    """Options and address are fixed once a socket is bound."""
+
+    default_errno = EISCONN
+
+
+class NotBoundError(IsoTpError):
+    """The socket has no address yet."""
+
+    default_errno = EADDRNOTAVAIL
+
+
+class SocketClosedError(IsoTpError):
+    """The socket was closed, before the call or during it."""
+
+    default_errno = _errno.EBADF
+
+
+class OneWayError(IsoTpError):
+    """Receiving on a send-only address, or sending on a receive-only one."""
+
+    default_errno = EOPNOTSUPP
+
+
+class ReceiveBufferTooSmallError(IsoTpError):
+    """The message is longer than the buffer given; it was kept and can be received with a larger one.
+
+    `needed` is the length of the message in bytes, `given` the size of the buffer.
+    """
+
+    default_errno = EMSGSIZE
+    needed: int = 0
+    given: int = 0
+
+
+# --- what is told without failing the call
+
+
+class IsoTpWarning(UserWarning):
+    """Something that is not this call's failure and that must not pass in silence."""
+
+
+class MessagesDroppedWarning(IsoTpWarning):
+    """The kernel dropped complete messages because nobody read them."""
+
+
+class UnconfirmedSendWarning(IsoTpWarning):
+    """A message sent with `confirm=False` failed, and nobody asked for its outcome."""
+
+
+class DuplicateBindingWarning(IsoTpWarning):
+    """Another ISO-TP socket on this machine listens to the same identifier: both will answer."""
+
+
+# The kernel's errno to the class it means. Which direction an errno belongs to is the caller's to know.
+ERRNO_TO_ERROR: dict[int, type[IsoTpError]] = {
+    ECOMM: FlowControlTimeoutError,
+    EMSGSIZE: BufferOverflowError,
+    EBADMSG: InvalidCanDataError,
+    EILSEQ: WrongSequenceNumberError,
+    ETIMEDOUT: ConsecutiveFrameTimeoutError,
+    ENETDOWN: InterfaceDownError,
+    _errno.ENODEV: InterfaceNotFoundError,
+}

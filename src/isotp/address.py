@@ -204,7 +204,7 @@ class Address:
         is_extended_id: bool | None = None,
         functional: bool = False,
     ) -> "Address":
-        """Extended addressing: frames sent begin with `target_address`, received ones with `source_address`."""
+        """Extended addressing: frames sent begin with N_TA, those received with our N_SA."""
         width = Address.normal(rxid=rxid, txid=txid, is_extended_id=is_extended_id, functional=functional)
         is_29bit = width.addressing_mode.is_29bit
         return cls(

@@ -1,0 +1,1 @@
+"""ISO-TP (ISO 15765-2) over CAN."""

@@ -46,15 +46,18 @@ class Apt:
 
     def __init__(self, cache: Path, private: Path | None = None) -> None:
         self.private = private
+        self.lists = private / "lists" if private else Path("/var/lib/apt/lists")
         self.env = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-        # Reading the lists takes a second; some images tell apt to keep no index of them.
-        self.options = ["-o", f"Dir::Cache::pkgcache={cache}/pkgcache.bin"]
-        if private:
-            self.env["APT_CONFIG"] = f"{private}/apt.conf"
-            self.options = []
+        # Reading the lists takes a second, and container images tell apt to keep no index of them.
+        self.options = ["-o", f"Dir::Cache::pkgcache={private or cache}/pkgcache.bin"]
+        # As root apt would download as a user who may not write where we want it.
+        self.options += ["-q", "-o", "APT::Sandbox::User=root"]
+        if private:  # not APT_CONFIG: that one is read before the machine's own files
+            self.options += ["-c", f"{private}/apt.conf"]
 
-    def _run(self, *command: str, cwd: Path | None = None) -> str:
+    def run(self, program: str, *words: str, cwd: Path | None = None) -> str:
         """Run an apt program; what it printed, or AptError with its last lines."""
+        command = (program, *self.options, *words)
         try:
             done = subprocess.run(
                 command, check=False, env=self.env, cwd=cwd, stdin=subprocess.DEVNULL,
@@ -62,18 +65,18 @@ class Apt:
             )  # fmt: skip
         except FileNotFoundError:
             raise NotRun(
-                f"{command[0]} is missing: a VM needs Debian or Ubuntu (see --help)"
+                f"{program} is missing: a VM needs Debian or Ubuntu (see --help)"
             ) from None
         if done.returncode:
             errors = [x for x in done.stderr.splitlines() if x.startswith("E:")] or [done.stderr]
-            raise AptError(f"{' '.join(command)} failed:\n  " + "\n  ".join(errors[-3:]).strip())
+            told = "\n  ".join(errors[-3:]).strip()
+            raise AptError(f"{program} {' '.join(words)} failed:\n  {told}")
         return done.stdout
 
     def depends(self, package: str) -> list[str] | None:
         """Names a package's candidate depends on (the first of alternatives); None: not known."""
-        command = ("apt-cache", *self.options, "show", "--no-all-versions", package)
         try:
-            return parse_depends(self._run(*command))
+            return parse_depends(self.run("apt-cache", "show", "--no-all-versions", package))
         except AptError:
             return None
 
@@ -83,7 +86,7 @@ class Apt:
             raise NotRun("the package lists are out of date: run `sudo apt-get update`")
         for left in reversed(range(30)):
             try:
-                self._run("apt-get", "-q", "update")
+                self.run("apt-get", "update")
                 return
             except AptError as error:
                 if "NO_PUBKEY" in str(error) or "is not signed" in str(error):
@@ -97,18 +100,16 @@ class Apt:
 
     def download(self, packages: list[str], into: Path) -> None:
         """Put the .deb files of packages into a folder."""
-        # As root apt would switch to a user who may not write there.
-        sandbox = ("-o", "APT::Sandbox::User=root")
-        self._run("apt-get", *self.options, *sandbox, "-q", "download", *packages, cwd=into)
+        self.run("apt-get", "download", *packages, cwd=into)
 
     def install(self, packages: list[str]) -> None:
         """Install packages on this machine, as root."""
-        options = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends")
+        words = ("-y", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends", *packages)
         try:
-            self._run("apt-get", *options, "install", *packages)
+            self.run("apt-get", "install", *words)
         except AptError:  # lists missing or out of date
             self.update()
-            self._run("apt-get", *options, "install", *packages)
+            self.run("apt-get", "install", *words)
 
 
 def parse_depends(show: str) -> list[str]:
@@ -126,7 +127,7 @@ def private(cache: Path, suite: str) -> Apt:
         (folder / sub).mkdir(parents=True, exist_ok=True)
     (folder / "state/status").touch()
     (folder / "apt.conf").write_text(CONF.format(dir=folder))
-    source = SOURCE.format(site=mirror(suite), suite=suite)
+    source = SOURCE.format(site=mirror(cache, suite), suite=suite)
     keyrings = [f"/usr/share/keyrings/{name}.gpg" for name in KEYRINGS]
     if known := [path for path in keyrings if os.path.exists(path)]:
         source += f"Signed-By: {' '.join(known)}\n"
@@ -144,15 +145,10 @@ def private(cache: Path, suite: str) -> Apt:
     return apt
 
 
-def mirror(suite: str) -> str:
+def mirror(cache: Path, suite: str) -> str:
     """The site this machine's own configuration takes its distribution from."""
-    wanted = "$(SITE)\t$(ORIGIN)\t$(RELEASE)"
-    rows = [
-        line.split("\t")
-        for line in Apt(Path("/nonexistent"))
-        ._run("apt-get", "indextargets", "--format", wanted, "Created-By: Packages")
-        .splitlines()
-    ]
+    words = ("indextargets", "--format", "$(SITE)\t$(ORIGIN)\t$(RELEASE)", "Created-By: Packages")
+    rows = [line.split("\t") for line in Apt(cache).run("apt-get", *words).splitlines()]
     own = [row for row in rows if row[1] in ("Debian", "Ubuntu")] or rows
     security = "security" in suite
     alike = [row for row in own if ("security" in row[0] + row[2]) == security] or own

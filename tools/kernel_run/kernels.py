@@ -6,13 +6,12 @@ import lzma
 import os
 import platform
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel_run import NotRun, needs, say
+from kernel_run import NotRun, image, needs, say
 from kernel_run.apt import Apt, AptError, private, unpack
 from kernel_run.store import fresh
 
@@ -32,14 +31,14 @@ NEEDED = ("can", "can-raw", "can-isotp", "vcan", "9p", "9pnet_virtio", "overlay"
 
 @dataclass(frozen=True)
 class Kernel:
-    """One trimmed kernel in the cache: boot/vmlinuz-VERSION and lib/modules/VERSION."""
+    """One trimmed kernel in the cache: its image and lib/modules/VERSION."""
 
     version: str
     folder: Path
 
     @property
     def image(self) -> Path:
-        return self.folder / f"boot/vmlinuz-{self.version}"
+        return self.folder / "vmlinux"
 
     @property
     def modules(self) -> Path:
@@ -57,37 +56,40 @@ def provide(cache: Path, request: str) -> Kernel:
     have = {kernel.version: kernel for kernel in cached(cache)}
     if request in have:
         return have[request]
-    resolved = cache / "resolved" / (request or "default")
+    record = cache / "resolved" / (request or "default")
+    last = have.get(record.read_text()) if record.exists() else None
     try:
-        kernel = find(cache, request)
+        kernel = find(cache, request, last, record.stat().st_mtime if last else 0.0)
     except NotRun as error:
-        last = resolved.read_text() if resolved.exists() else ""
-        if last not in have:
+        if not last:
             raise
-        say(f"using {last} from the cache: {str(error).splitlines()[0]}")
-        return have[last]
-    resolved.parent.mkdir(exist_ok=True)
-    resolved.write_text(kernel.version)
+        say(f"using {last.version} from the cache: {str(error).splitlines()[0]}")
+        return last
+    if kernel is not last:
+        record.parent.mkdir(exist_ok=True)
+        record.write_text(kernel.version)
     return kernel
 
 
-def find(cache: Path, request: str) -> Kernel:
-    """Resolve against the package lists; fetch what is not in the cache."""
+def find(cache: Path, request: str, last: Kernel | None, last_time: float) -> Kernel:
+    """Resolve against the package lists, unless they are as old as `last`; fetch what is new."""
     version = request if request[:1].isdigit() else ""
+    starts = [f"linux-image-{version}"] if version else meta_packages()
     error: NotRun | None = None
     for apt in sources(cache, "" if version else request):
-        for start in [f"linux-image-{version}"] if version else meta_packages():
-            found = resolve(apt, start)
-            if not found:
-                continue
-            kernel = Kernel(found[0], cache / "kernels" / found[0])
-            try:
-                if not kernel.folder.exists():
-                    fetch(cache, apt, kernel, found[1])
-                return kernel
-            except AptError as failed:  # superseded since the lists were made
-                error = failed
-            break
+        if last and not error and apt.lists.stat().st_mtime < last_time:
+            return last
+        found = next(filter(None, (resolve(apt, start) for start in starts)), None)
+        if not found:
+            continue
+        kernel = Kernel(found[0], cache / "kernels" / found[0])
+        try:
+            if not kernel.folder.exists():
+                fetch(cache, apt, kernel, found[1])
+        except AptError as failed:  # superseded since the lists were made
+            error = failed
+        else:
+            return kernel
     raise error or NotRun(f"the package lists know no kernel {request or 'image'} (see --help)")
 
 
@@ -140,30 +142,31 @@ def fetch(cache: Path, apt: Apt, kernel: Kernel, packages: list[str]) -> None:
         if (out.folder / "usr/lib/modules").is_dir():  # merged-/usr packages
             (out.folder / "lib").mkdir(exist_ok=True)
             (out.folder / "usr/lib/modules").rename(out.folder / "lib/modules")
-        out.image.parent.mkdir(exist_ok=True)
-        if (out.modules / "vmlinuz").exists():  # 7.0 and newer
-            (out.modules / "vmlinuz").rename(out.image)
-        expand(out.modules)
+        zstd = needs.zstd(cache)
+        # from 7.0 on the image lies among the modules
+        images = [out.modules / "vmlinuz", out.folder / f"boot/vmlinuz-{kernel.version}"]
+        packed = next((path for path in images if path.exists()), None)
+        if not packed:
+            raise NotRun(f"the packages of {kernel.version} hold no vmlinuz")
+        plain = packed.read_bytes()
+        out.image.write_bytes(image.uncompressed(plain, zstd) or plain)
+        packed.unlink()
+        expand(out.modules, zstd)
         depmod = needs.find("depmod") or "depmod"
         subprocess.run([depmod, "-b", out.folder, kernel.version], check=True)
         load_order(out, NEEDED)
-        if not out.image.exists():
-            raise NotRun(f"the packages of {kernel.version} hold no vmlinuz")
-        out.image.chmod(0o644)  # Ubuntu's is for root alone
         kernel.folder.parent.mkdir(exist_ok=True)
         out.folder.rename(kernel.folder)
 
 
-def expand(modules: Path) -> None:
+def expand(modules: Path, zstd: Path) -> None:
     """Uncompress modules: the guest's first seconds have nothing to do it with."""
     for path in modules.rglob("*.ko.xz"):
         path.with_suffix("").write_bytes(lzma.decompress(path.read_bytes()))
         path.unlink()
     packed = list(modules.rglob("*.ko.zst"))
     if packed:
-        if not shutil.which("zstd"):
-            raise NotRun("missing: zstd. Run:\n  sudo apt-get install zstd")
-        subprocess.run(["zstd", "-q", "-d", "--rm", *packed], check=True)
+        subprocess.run([zstd, "-q", "-d", "--rm", *packed], check=True)
 
 
 def load_order(kernel: Kernel, names: tuple[str, ...]) -> list[Path]:

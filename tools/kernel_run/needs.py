@@ -52,15 +52,26 @@ def qemu() -> str:
     return path
 
 
-def busybox(cache: Path) -> Path:
-    """A static busybox for the guest's first seconds; taken out of its package, not installed."""
-    kept = cache / "busybox"
+def extracted(cache: Path, package: str, program: str) -> Path:
+    """A program taken out of its package into the cache: nothing is installed for it."""
+    kept = cache / "bin" / program
     if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
         with fresh(cache) as tmp:
-            apt.Apt(cache).download(["busybox-static"], tmp)
-            apt.unpack(list(tmp.glob("*.deb")), tmp, ["bin/busybox"])
-            found = [*tmp.glob("bin/busybox"), *tmp.glob("usr/bin/busybox")]
+            apt.Apt(cache).download([package], tmp)
+            apt.unpack(list(tmp.glob("*.deb")), tmp, [f"bin/{program}"])
+            found = [*tmp.glob(f"bin/{program}"), *tmp.glob(f"usr/bin/{program}")]
             if not found:
-                raise NotRun("the package busybox-static has no bin/busybox")
+                raise NotRun(f"the package {package} has no bin/{program}")
             found[0].rename(kept)
     return kept
+
+
+def busybox(cache: Path) -> Path:
+    """For the guest's first seconds: it must be the static one."""
+    return extracted(cache, "busybox-static", "busybox")
+
+
+def zstd(cache: Path) -> Path:
+    installed = find("zstd")
+    return Path(installed) if installed else extracted(cache, "zstd", "zstd")

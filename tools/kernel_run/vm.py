@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel_run import NOT_RUN, TIMED_OUT, NotRun, guest, needs, say
+from kernel_run import TIMED_OUT, NotRun, guest, needs, say
 from kernel_run.kernels import Kernel
 
 DRAIN_S = 5.0
@@ -114,18 +114,18 @@ def verdict(pumps: dict[str, Pump], timed_out: bool, machine: Machine) -> int:
     last = lines[-1] if lines else ""
     if last.startswith("exit "):
         return int(last.removeprefix("exit "))
-    where = "the command was running" if last == "started" else "the VM had not reached the command"
+    running = last == "started"
     if timed_out:
+        where = "the command was running" if running else "the VM had not reached the command"
         say(f"no end after {machine.timeout_s:g} s; {where}")
         return TIMED_OUT
     if last.startswith("fail "):
         raise NotRun(last.removeprefix("fail "))
     said = pumps["console"].text().splitlines() + pumps["qemu"].text().splitlines()
-    why = [line for line in said if "panic" in line or "qemu" in line.lower()] or said[-3:]
-    say(f"the VM ended while {where}" if last else f"the VM ended: {where}")
-    for line in why[:3]:
-        say(f"  {line.strip()}")
-    return NOT_RUN
+    why = [line.strip() for line in said if "Kernel panic" in line or line.startswith("qemu")]
+    why = why or [line.strip() for line in said[-1:]] or ["no word of why (try --verbose)"]
+    when = "while the command was running" if running else "before it reached the command"
+    raise NotRun("\n  ".join([f"the VM ended {when}", *why]))
 
 
 def command_line(

@@ -12,11 +12,11 @@ NOT_RUN = 125
 TIMED_OUT = 124
 
 
-class NotRun(Exception):
+class NotRunError(Exception):
     """The command could not be run; the message says why and what mends it."""
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     """kernel-run itself was told to stop by the signal ``signum``."""
 
     def __init__(self, signum: int) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from kernel_run import NotRun, say
+from kernel_run import NotRunError, say
 
 LISTS_MAX_AGE_S = 24 * 3600
 
@@ -37,7 +37,7 @@ Targets: Packages
 KEYRINGS = ("debian-archive-keyring", "ubuntu-archive-keyring")
 
 
-class AptError(NotRun):
+class AptError(NotRunError):
     """apt-get failed; the message ends with its own last words."""
 
 
@@ -64,9 +64,7 @@ class Apt:
                 capture_output=True, text=True, errors="replace",
             )  # fmt: skip
         except FileNotFoundError:
-            raise NotRun(
-                f"{program} is missing: a VM needs Debian or Ubuntu (see --help)"
-            ) from None
+            raise NotRunError(f"{program} is missing: a VM needs Debian or Ubuntu (see --help)") from None
         if done.returncode:
             errors = [x for x in done.stderr.splitlines() if x.startswith("E:")] or [done.stderr]
             told = "\n  ".join(errors[-3:]).strip()
@@ -83,14 +81,16 @@ class Apt:
     def update(self) -> None:
         """Fetch the lists anew."""
         if not self.private and os.geteuid() != 0:
-            raise NotRun("the package lists are out of date: run `sudo apt-get update`")
+            raise NotRunError("the package lists are out of date: run `sudo apt-get update`")
+        # A foreign source of the machine's own that fails is not our business.
+        strict = ("-o", "APT::Update::Error-Mode=any") if self.private else ()
         for left in reversed(range(30)):
             try:
-                self.run("apt-get", "update")
+                self.run("apt-get", "update", *strict)
                 return
             except AptError as error:
                 if "NO_PUBKEY" in str(error) or "is not signed" in str(error):
-                    raise NotRun(
+                    raise NotRunError(
                         f"{error}\nThe keys of this suite are not known here: install its archive"
                         " keyring package (debian-archive-keyring, newer), then try again"
                     ) from None
@@ -115,9 +115,7 @@ class Apt:
 def parse_depends(show: str) -> list[str]:
     """Package names in the Depends fields of `apt-cache show`, first alternatives only."""
     fields = re.findall(r"^(?:Pre-)?Depends: (.*)$", show, re.MULTILINE)
-    return [
-        re.split(r"[\s:(|]", entry.strip())[0] for field in fields for entry in field.split(",")
-    ]
+    return [re.split(r"[\s:(|]", entry.strip())[0] for field in fields for entry in field.split(",")]
 
 
 def private(cache: Path, suite: str) -> Apt:
@@ -140,7 +138,7 @@ def private(cache: Path, suite: str) -> Apt:
             stamp.touch()
         except AptError as error:
             if not stamp.exists():
-                raise NotRun(f"no package lists for {suite!r}: {error}") from None
+                raise NotRunError(f"no package lists for {suite!r}: {error}") from None
             say(f"using older package lists of {suite}: {error}")
     return apt
 
@@ -153,7 +151,7 @@ def mirror(cache: Path, suite: str) -> str:
     security = "security" in suite
     alike = [row for row in own if ("security" in row[0] + row[2]) == security] or own
     if not alike:
-        raise NotRun("apt has no package sources here (`apt-get indextargets` prints nothing)")
+        raise NotRunError("apt has no package sources here (`apt-get indextargets` prints nothing)")
     return alike[0][0]
 
 
@@ -161,9 +159,7 @@ def unpack(debs: list[Path], into: Path, patterns: list[str]) -> None:
     """Extract what matches the patterns from .deb files."""
     tar = shutil.which("tar") or "tar"
     for deb in debs:
-        with subprocess.Popen(
-            ["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE
-        ) as source:
+        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as source:
             # A pattern that one package lacks is no error: the caller checks what must be there.
             subprocess.run(
                 [tar, "-x", "-C", into, "--wildcards", "--no-anchored", *patterns],

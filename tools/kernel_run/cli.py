@@ -8,7 +8,7 @@ import signal
 import sys
 from types import FrameType
 
-from kernel_run import NOT_RUN, Interrupted, NotRun, guest, kernels, needs, netns, say, vm
+from kernel_run import NOT_RUN, NotRunError, StoppedError, guest, kernels, needs, netns, say, vm
 from kernel_run.store import locked
 
 DESCRIPTION = """\
@@ -101,17 +101,17 @@ def main(argv: list[str] | None = None) -> int:
             os.open(os.devnull, os.O_RDWR)
     try:
         return act(args)
-    except NotRun as error:
+    except NotRunError as error:
         say(str(error))
         return NOT_RUN
-    except Interrupted as stop:
+    except StoppedError as stop:
         signal.signal(stop.signum, signal.SIG_DFL)
         os.kill(os.getpid(), stop.signum)
         return 128 + stop.signum
 
 
 def interrupt(signum: int, _frame: FrameType | None) -> None:
-    raise Interrupted(signum)
+    raise StoppedError(signum)
 
 
 def act(args: argparse.Namespace) -> int:
@@ -150,7 +150,7 @@ def job(args: argparse.Namespace, extra: dict[str, str]) -> guest.Job:
     rwdirs = [os.path.realpath(folder) for folder in args.rwdir]
     for folder in rwdirs:
         if not os.path.isdir(folder):
-            raise NotRun(f"--rwdir {folder}: no such folder")
+            raise NotRunError(f"--rwdir {folder}: no such folder")
     return guest.Job(args.command, os.getcwd(), env, rwdirs)
 
 

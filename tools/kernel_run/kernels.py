@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel_run import NotRun, image, needs, say
+from kernel_run import NotRunError, image, needs, say
 from kernel_run.apt import Apt, AptError, private, unpack
 from kernel_run.store import fresh
 
@@ -60,7 +60,7 @@ def provide(cache: Path, request: str) -> Kernel:
     last = have.get(record.read_text()) if record.exists() else None
     try:
         kernel = find(cache, request, last, record.stat().st_mtime if last else 0.0)
-    except NotRun as error:
+    except NotRunError as error:
         if not last:
             raise
         say(f"using {last.version} from the cache: {str(error).splitlines()[0]}")
@@ -75,7 +75,7 @@ def find(cache: Path, request: str, last: Kernel | None, last_time: float) -> Ke
     """Resolve against the package lists, unless they are as old as `last`; fetch what is new."""
     version = request if request[:1].isdigit() else ""
     starts = [f"linux-image-{version}"] if version else meta_packages()
-    error: NotRun | None = None
+    error: NotRunError | None = None
     for apt in sources(cache, "" if version else request):
         if last and not error and apt.lists.stat().st_mtime < last_time:
             return last
@@ -90,7 +90,7 @@ def find(cache: Path, request: str, last: Kernel | None, last_time: float) -> Ke
             error = failed
         else:
             return kernel
-    raise error or NotRun(f"the package lists know no kernel {request or 'image'} (see --help)")
+    raise error or NotRunError(f"the package lists know no kernel {request or 'image'} (see --help)")
 
 
 def sources(cache: Path, suite: str) -> Iterator[Apt]:
@@ -147,7 +147,7 @@ def fetch(cache: Path, apt: Apt, kernel: Kernel, packages: list[str]) -> None:
         images = [out.modules / "vmlinuz", out.folder / f"boot/vmlinuz-{kernel.version}"]
         packed = next((path for path in images if path.exists()), None)
         if not packed:
-            raise NotRun(f"the packages of {kernel.version} hold no vmlinuz")
+            raise NotRunError(f"the packages of {kernel.version} hold no vmlinuz")
         plain = packed.read_bytes()
         out.image.write_bytes(image.uncompressed(plain, zstd) or plain)
         packed.unlink()
@@ -178,13 +178,13 @@ def load_order(kernel: Kernel, names: tuple[str, ...]) -> list[Path]:
     builtin = (kernel.modules / "modules.builtin").read_text().splitlines()
     inside = {module_name(path) for path in builtin}
     order: list[str] = []
-    for name in map(module_name, names):
-        if name in depends:
-            path, rest_of = depends[name]
+    for name in names:
+        if module_name(name) in depends:
+            path, rest_of = depends[module_name(name)]
             # modules.dep lists the nearest dependency first
             order += [item for item in [*reversed(rest_of), path] if item not in order]
-        elif name not in inside:
-            raise NotRun(f"kernel {kernel.version} has no {name} (a cloud or realtime build?)")
+        elif module_name(name) not in inside:
+            raise NotRunError(f"kernel {kernel.version} has no {name} (a cloud or realtime build?)")
     return [kernel.modules / path for path in order]
 
 

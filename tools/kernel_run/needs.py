@@ -7,7 +7,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from kernel_run import NotRun, apt, say
+from kernel_run import NotRunError, apt, say
 from kernel_run.store import fresh
 
 QEMU = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
@@ -28,7 +28,7 @@ def programs() -> dict[str, str]:
     """Program -> the package that has it."""
     machine = platform.machine()
     if machine not in QEMU:
-        raise NotRun(f"no VM for {machine}: only for {' and '.join(QEMU)}")
+        raise NotRunError(f"no VM for {machine}: only for {' and '.join(QEMU)}")
     return {QEMU[machine]: QEMU_PACKAGE[machine], "depmod": "kmod", "ip": "iproute2"}
 
 
@@ -38,7 +38,7 @@ def provide(cache: Path) -> None:
     if not missing:
         return
     if os.geteuid() != 0:
-        raise NotRun(
+        raise NotRunError(
             f"missing: {' '.join(missing)}. Run:\n"
             f"  sudo apt-get install --no-install-recommends {' '.join(missing)}"
         )
@@ -62,7 +62,7 @@ def extracted(cache: Path, package: str, program: str) -> Path:
             apt.unpack(list(tmp.glob("*.deb")), tmp, [f"bin/{program}"])
             found = [*tmp.glob(f"bin/{program}"), *tmp.glob(f"usr/bin/{program}")]
             if not found:
-                raise NotRun(f"the package {package} has no bin/{program}")
+                raise NotRunError(f"the package {package} has no bin/{program}")
             found[0].rename(kept)
     return kept
 

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import NoReturn
 
-from kernel_run import TIMED_OUT, Interrupted, needs, say
+from kernel_run import TIMED_OUT, StoppedError, needs, say
 
 AF_CAN, CAN_RAW, CAN_ISOTP = 29, 1, 6
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
@@ -46,7 +46,7 @@ def run(command: list[str], extra: dict[str, str], timeout_s: float) -> int | No
         if status is None:
             say(f"no end after {timeout_s:g} s; the command was running")
         return TIMED_OUT if status is None else status
-    except Interrupted as stop:
+    except StoppedError as stop:
         # A terminal has told the command itself; it gets time to say its last words.
         if not (stop.signum == signal.SIGINT and os.isatty(0)):
             os.kill(child, stop.signum)

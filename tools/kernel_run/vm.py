@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel_run import TIMED_OUT, NotRun, guest, needs, say
+from kernel_run import TIMED_OUT, NotRunError, guest, needs, say
 from kernel_run.kernels import Kernel
 
 DRAIN_S = 5.0
@@ -120,12 +120,12 @@ def verdict(pumps: dict[str, Pump], timed_out: bool, machine: Machine) -> int:
         say(f"no end after {machine.timeout_s:g} s; {where}")
         return TIMED_OUT
     if last.startswith("fail "):
-        raise NotRun(last.removeprefix("fail "))
+        raise NotRunError(last.removeprefix("fail "))
     said = pumps["console"].text().splitlines() + pumps["qemu"].text().splitlines()
     why = [line.strip() for line in said if "Kernel panic" in line or line.startswith("qemu")]
     why = why or [line.strip() for line in said[-1:]] or ["no word of why (try --verbose)"]
     when = "while the command was running" if running else "before it reached the command"
-    raise NotRun("\n  ".join([f"the VM ended {when}", *why]))
+    raise NotRunError("\n  ".join([f"the VM ended {when}", *why]))
 
 
 def command_line(

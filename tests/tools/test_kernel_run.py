@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+sys.path.insert(0, str(TOOLS))
+
+from kernel_run import NotRunError, apt, guest, kernels, needs, store, vm  # noqa: E402
+
+RUN = [sys.executable, str(TOOLS / "kernel-run")]
+VM = [*RUN, "--vm", "--timeout", "120"]
+
+
+def kernel_run(*words: str | Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*VM, *words], capture_output=True, check=False)
+
+
+def processes_naming(word: str | Path) -> list[str]:
+    """Command lines in /proc that hold a word, our own and zombies left out."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(word) in line and path.parent.name != str(os.getpid()):
+            found.append(line)
+    return found
+
+
+# --- which kernel -----------------------------------------------------------------------------
+
+
+class Lists(apt.Apt):
+    """Package lists from a table instead of from apt."""
+
+    def __init__(self, table: dict[str, str]) -> None:
+        self.table = table
+
+    def depends(self, package: str) -> list[str] | None:
+        show = self.table.get(package)
+        return None if show is None else apt.parse_depends(show)
+
+
+LISTS = {
+    "debian 6.1": (
+        {
+            "linux-image-amd64": "Depends: linux-image-6.1.0-56-amd64 (= 6.1.192-2)",
+            "linux-image-6.1.0-56-amd64": "Depends: kmod, linux-base (>= 4.3~), "
+            "initramfs-tools (>= 0.120) | linux-initramfs-tool",
+        },
+        "linux-image-amd64",
+        "6.1.0-56-amd64",
+        {"image"},
+    ),
+    "debian 7.2": (
+        {
+            "linux-image-amd64": "Depends: linux-image-7.2.13+deb14-amd64 (= 7.2.13-1)",
+            "linux-image-7.2.13+deb14-amd64": "Depends: linux-base-7.2.13+deb14-amd64 (= 7.2.13-1), "
+            "linux-binary-7.2.13+deb14-amd64 (= 7.2.13-1) | linux-binary-7.2.13+deb14-amd64-unsigned, "
+            "linux-modules-7.2.13+deb14-amd64 (= 7.2.13-1)",
+            "linux-base-7.2.13+deb14-amd64": "",
+            "linux-binary-7.2.13+deb14-amd64": "",
+            "linux-modules-7.2.13+deb14-amd64": "Depends: linux-base-7.2.13+deb14-amd64",
+        },
+        "linux-image-amd64",
+        "7.2.13+deb14-amd64",
+        {"image", "base", "binary", "modules"},
+    ),
+    "ubuntu": (
+        {
+            "linux-image-generic": "Depends: linux-image-6.8.0-45-generic, "
+            "linux-modules-extra-6.8.0-45-generic, linux-firmware, intel-microcode",
+            "linux-image-6.8.0-45-generic": "Depends: kmod, linux-base (>= 4.5), "
+            "linux-modules-6.8.0-45-generic",
+            "linux-modules-6.8.0-45-generic": "",
+            "linux-modules-extra-6.8.0-45-generic": "Depends: linux-modules-6.8.0-45-generic",
+        },
+        "linux-image-generic",
+        "6.8.0-45-generic",
+        {"image", "modules", "modules-extra"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_resolves_through_the_meta_package(case: str) -> None:
+    table, start, version, parts = LISTS[case]
+
+    found = kernels.resolve(Lists(table), start)
+
+    assert found is not None
+    assert found[0] == version
+    assert sorted(found[1]) == sorted(f"linux-{part}-{version}" for part in parts)
+
+
+def test_a_package_that_the_lists_lack_resolves_to_nothing() -> None:
+    assert kernels.resolve(Lists({}), "linux-image-amd64") is None
+
+
+def test_modules_load_after_what_they_depend_on(tmp_path: Path) -> None:
+    kernel = kernels.Kernel("6.1", tmp_path)
+    kernel.modules.mkdir(parents=True)
+    (kernel.modules / "modules.dep").write_text(
+        "net/9p.ko: fs/netfs.ko net/core.ko\nfs/netfs.ko: net/core.ko\nnet/core.ko:\nnet/can-raw.ko:\n"
+    )
+    (kernel.modules / "modules.builtin").write_text("kernel/drivers/virtio/virtio_pci.ko\n")
+
+    order = kernels.load_order(kernel, ("virtio_pci", "9p", "can-raw"))
+
+    assert [path.name for path in order] == ["core.ko", "netfs.ko", "9p.ko", "can-raw.ko"]
+    with pytest.raises(NotRunError, match=r"6\.1 has no can-isotp"):
+        kernels.load_order(kernel, ("can-isotp",))
+
+
+def test_falls_back_to_the_kernel_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kernels/6.1.0-9-amd64").mkdir(parents=True)
+    (tmp_path / "resolved").mkdir()
+    (tmp_path / "resolved/trixie").write_text("6.1.0-9-amd64")
+
+    def offline(*_: object) -> None:
+        raise apt.AptError("no network")
+
+    monkeypatch.setattr(kernels, "sources", offline)
+
+    assert kernels.provide(tmp_path, "trixie").version == "6.1.0-9-amd64"
+    assert capsys.readouterr().err == "kernel-run: using 6.1.0-9-amd64 from the cache: no network\n"
+    assert kernels.provide(tmp_path, "6.1.0-9-amd64").version == "6.1.0-9-amd64"
+    with pytest.raises(NotRunError, match="no network"):
+        kernels.provide(tmp_path, "sid")
+
+
+# --- what is missing, what went wrong ----------------------------------------------------------
+
+
+def test_names_the_command_that_installs_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(needs, "SBIN", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    with pytest.raises(NotRunError, match=r"sudo apt-get install .*qemu-system-\S+ kmod iproute2"):
+        needs.provide(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "console", "message"),
+    [
+        ("", "", "before it reached the command"),
+        ("started\n", "[ 4.8] Kernel panic - not syncing: oops\n", "(?s)running.*Kernel panic"),
+        ("started\n", "[ 4.8] reboot: Power down\n", "(?s)running.*Power down"),
+        ("fail no vcan0\n", "", "^no vcan0$"),
+    ],
+)
+def test_a_dead_vm_is_no_exit_status(status: str, console: str, message: str) -> None:
+    with pytest.raises(NotRunError, match=message):
+        verdict(status, console)
+
+
+def test_exit_255_is_the_commands_own() -> None:
+    assert verdict("started\nexit 255\n", "Kernel panic") == 255
+
+
+def verdict(status: str, console: str) -> int:
+    pumps = {name: vm.Pump(None, 4096) for name in ("status", "console", "qemu")}
+    for pump in pumps.values():
+        os.close(pump.source)
+        os.close(pump.qemu_end)
+    pumps["status"].kept.extend(status.encode())
+    pumps["console"].kept.extend(console.encode())
+    return vm.verdict(pumps, False, vm.Machine(1, "1G", 1.0, kvm=False, verbose=False))
+
+
+def test_a_killed_download_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    (tmp_path / "tmp-of-a-dead-process").mkdir()
+
+    with store.locked() as cache, store.fresh(cache) as tmp:
+        (tmp / "half").touch()
+
+    assert list(tmp_path.glob("tmp-*")) == []
+
+
+def test_words_of_the_job_survive_the_shell() -> None:
+    job = guest.Job(["echo", "a b", "$HOME;'"], "/tmp/x y", {"A": "1 2"})
+
+    assert "cd '/tmp/x y'" in guest.job_script(job)
+    assert """A=1 2' echo 'a b' '$HOME;'"'"''""" in guest.job_script(job)
+
+
+# --- in a VM -----------------------------------------------------------------------------------
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.mark.vm
+def test_output_is_clean_and_the_status_is_the_commands(tmp_path: Path) -> None:
+    data = os.urandom(300_000)
+    (tmp_path / "data").write_bytes(data)
+    log = tmp_path / "log"
+    script = f"cat {tmp_path}/data; cat {tmp_path}/data >/dev/stderr; exit 3"
+    with open(log, "wb") as file:  # a regular file with something in it already
+        file.write(b"before\n")
+        file.flush()
+        done = subprocess.run([*VM, "--", "sh", "-c", script], stdout=file, stderr=subprocess.PIPE)
+
+    assert done.returncode == 3
+    assert log.read_bytes() == b"before\n" + data
+    assert done.stderr == data
+
+
+@pytest.mark.vm
+def test_signal_and_what_may_be_written(tmp_path: Path) -> None:
+    kept, lost = tmp_path / "kept, too", tmp_path / "lost"
+    kept.mkdir()
+    script = f"""
+        echo $ISOTP_KERNEL_RUN $EXTRA >'{kept}/file' && echo x >'{lost}' && echo y >/tmp/isotp-lost || exit 1
+        test "$(pwd)" = '{Path.cwd()}' || exit 2
+        ip link show vcan0 | grep -q UP || exit 3
+        rmmod can_isotp && modprobe can_isotp && modprobe vxcan && modprobe can_gw || exit 4
+        sleep 1000 & setsid sleep 1000 &
+        kill -SEGV $$
+    """
+    done = kernel_run("--rwdir", kept, "--env", "EXTRA=e x", "--", "sh", "-c", script)
+
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGSEGV, b"", b"")
+    assert (kept / "file").read_text() == "vm e x\n"
+    assert not lost.exists()
+    assert not Path("/tmp/isotp-lost").exists()
+
+
+@pytest.mark.vm
+def test_a_command_that_is_not_there() -> None:
+    done = kernel_run("--", "no-such-command")
+
+    assert done.returncode == 127
+    assert b"no-such-command" in done.stderr
+
+
+@pytest.mark.vm
+def test_a_panic_is_no_exit_status() -> None:
+    done = kernel_run("--", "sh", "-c", "echo up; echo c >/proc/sysrq-trigger; sleep 100")
+
+    assert done.returncode == 125
+    assert done.stdout == b"up\n"
+    assert b"while the command was running" in done.stderr
+    assert b"Kernel panic" in done.stderr
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("way", ["limit", "signal", "closed pipe"])
+def test_an_end_before_the_end_leaves_nothing_behind(way: str, tmp_path: Path) -> None:
+    limit = "12" if way == "limit" else "120"
+    command = [*VM, "--timeout", limit, "--rwdir", str(tmp_path), "--", "sh", "-c", "yes; sleep 1000"]
+    if way == "limit":
+        command[-1] = "sleep 1000"
+    start = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout
+        assert run.stderr
+        if way == "signal":
+            while not any("qemu" in line for line in processes_naming(tmp_path)):
+                assert run.poll() is None
+                time.sleep(0.1)
+            run.terminate()
+        elif way == "closed pipe":
+            assert run.stdout.readline() == b"y\n"
+            run.stdout.close()
+        status = run.wait(100)
+        told = run.stderr.read()
+
+    assert status == {"limit": 124, "signal": -signal.SIGTERM, "closed pipe": 141}[way]
+    assert (b"no end after 12 s" in told) == (way == "limit")
+    assert time.monotonic() - start < 60
+    assert processes_naming(tmp_path) == []
+
+
+# Runs in the VM: there the machine's own kernel has ISO-TP, so kernel-run needs no VM.
+INSIDE = """
+import json, os, subprocess, sys, time
+run, told = sys.argv[1:3], []
+ask = "import os, socket; socket.socket(29, 2, 6); " \\
+    "print(os.environ['ISOTP_KERNEL_RUN'], *[name for _, name in socket.if_nameindex()])"
+for words in (
+    [sys.executable, "-c", ask],
+    ["sh", "-c", "setsid sleep 1111 & exit 3"],
+    ["sh", "-c", "kill -SEGV $$"],
+    ["no-such-command"],
+    ["--timeout", "2", "--", "sh", "-c", "setsid sleep 1111 & sleep 1111"],
+):
+    command = [*run, *([] if words[0] == "--timeout" else ["--"]), *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    told.append([done.returncode, done.stdout, done.stderr])
+left = subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout.count("sleep 1111")
+print(json.dumps([os.getuid(), told, left]))
+"""
+
+
+@pytest.mark.vm
+def test_where_the_kernel_has_isotp_a_namespace_does(tmp_path: Path) -> None:
+    python = shutil.which("python3", path="/usr/bin:/bin") or sys.executable  # one that nobody may run
+    (tmp_path / "inside.py").write_text(INSIDE)
+    inside = f"{python} /tmp/it/inside.py {python} /tmp/it/kernel-run"
+    script = f"""
+        ip link add bus0 type vcan || exit 1
+        cp -r {TOOLS} /tmp/it && cp {tmp_path}/inside.py /tmp/it/ && chmod -R a+rX /tmp/it || exit 2
+        export PATH=/usr/bin:/bin
+        cd / && {inside} && setpriv --reuid 65534 --regid 65534 --clear-groups {inside}
+    """
+    done = kernel_run("--", "sh", "-c", script)
+
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [uid for uid, _, _ in answers] == [0, 65534]
+    for _, told, left in answers:
+        assert told[0] == [0, "netns lo vcan0\n", ""]  # and no bus0
+        assert told[1] == [3, "", ""]
+        assert told[2] == [128 + signal.SIGSEGV, "", ""]
+        assert told[3] == [127, "", "kernel-run: no-such-command: No such file or directory\n"]
+        assert told[4] == [124, "", "kernel-run: no end after 2 s; the command was running\n"]
+        assert left == 0

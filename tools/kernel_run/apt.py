@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from kernel_run import NotRunError, say
@@ -50,6 +52,7 @@ class Apt:
         self.env = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
         # Reading the lists takes a second, and container images tell apt to keep no index of them.
         self.options = ["-o", f"Dir::Cache::pkgcache={private or cache}/pkgcache.bin"]
+        self.options += ["-o", "Dir::Cache::srcpkgcache="]
         # As root apt would download as a user who may not write where we want it.
         self.options += ["-q", "-o", "APT::Sandbox::User=root"]
         if private:  # not APT_CONFIG: that one is read before the machine's own files
@@ -80,8 +83,6 @@ class Apt:
 
     def update(self) -> None:
         """Fetch the lists anew."""
-        if not self.private and os.geteuid() != 0:
-            raise NotRunError("the package lists are out of date: run `sudo apt-get update`")
         # A foreign source of the machine's own that fails is not our business.
         strict = ("-o", "APT::Update::Error-Mode=any") if self.private else ()
         for left in reversed(range(30)):
@@ -118,6 +119,23 @@ def parse_depends(show: str) -> list[str]:
     return [re.split(r"[\s:(|]", entry.strip())[0] for field in fields for entry in field.split(",")]
 
 
+def sources(cache: Path, suite: str) -> Iterator[Apt]:
+    """Package lists to ask, each one tried after the one before it was of no use."""
+    if suite:
+        apt = private(cache, suite)
+        yield apt
+        apt.update()
+        yield apt
+        return
+    apt = Apt(cache)
+    yield apt
+    if os.geteuid() == 0:
+        apt.update()
+        yield apt
+    else:
+        yield private(cache, platform.freedesktop_os_release().get("VERSION_CODENAME", "stable"))
+
+
 def private(cache: Path, suite: str) -> Apt:
     """Another suite of the machine's mirror, with lists at most a day old."""
     folder = cache / "apt" / suite
@@ -146,7 +164,9 @@ def private(cache: Path, suite: str) -> Apt:
 def mirror(cache: Path, suite: str) -> str:
     """The site this machine's own configuration takes its distribution from."""
     words = ("indextargets", "--format", "$(SITE)\t$(ORIGIN)\t$(RELEASE)", "Created-By: Packages")
-    rows = [line.split("\t") for line in Apt(cache).run("apt-get", *words).splitlines()]
+    # what has not been downloaded yet is listed only without what its Release file would tell
+    printed = Apt(cache).run("apt-get", *words) or Apt(cache).run("apt-get", "--no-release-info", *words)
+    rows = [line.split("\t") for line in printed.splitlines()]
     own = [row for row in rows if row[1] in ("Debian", "Ubuntu")] or rows
     security = "security" in suite
     alike = [row for row in own if ("security" in row[0] + row[2]) == security] or own

@@ -38,7 +38,7 @@ exit status: the command's own (128+N after signal N; 126, 127: it could not be 
   141  the reader of stdout went away
 
 A VM needs Debian or Ubuntu with qemu-system-x86, kmod and iproute2; root gets what is missing
-installed, others are told the command.  Kernels are kept, some 15 MB each, in the folder that
+installed, others are told the command.  Kernels are kept, some 75 MB each, in the folder that
 ISOTP_KERNEL_RUN_CACHE names (default ~/.cache/isotp-kernel-run), which may be deleted at any time.
 """
 CARRIED = {

@@ -7,12 +7,11 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kernel_run import NotRunError, image, needs, say
-from kernel_run.apt import Apt, AptError, private, unpack
+from kernel_run.apt import Apt, AptError, sources, unpack
 from kernel_run.store import fresh
 
 # One package up to 6.19, several from 7.0 on and on Ubuntu.
@@ -91,23 +90,6 @@ def find(cache: Path, request: str, last: Kernel | None, last_time: float) -> Ke
         else:
             return kernel
     raise error or NotRunError(f"the package lists know no kernel {request or 'image'} (see --help)")
-
-
-def sources(cache: Path, suite: str) -> Iterator[Apt]:
-    """Package lists to ask, each one tried after the one before it was of no use."""
-    if suite:
-        apt = private(cache, suite)
-        yield apt
-        apt.update()
-        yield apt
-        return
-    apt = Apt(cache)
-    yield apt
-    if os.geteuid() == 0:
-        apt.update()
-        yield apt
-    else:
-        yield private(cache, platform.freedesktop_os_release()["VERSION_CODENAME"])
 
 
 def meta_packages() -> list[str]:

@@ -52,13 +52,23 @@ def qemu() -> str:
     return path
 
 
+def download(cache: Path, package: str, into: Path) -> None:
+    error: apt.AptError | None = None
+    for source in apt.sources(cache, ""):
+        try:
+            return source.download([package], into)
+        except apt.AptError as failed:
+            error = failed
+    raise error or NotRunError(f"no package {package}")
+
+
 def extracted(cache: Path, package: str, program: str) -> Path:
     """A program taken out of its package into the cache: nothing is installed for it."""
     kept = cache / "bin" / program
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
         with fresh(cache) as tmp:
-            apt.Apt(cache).download([package], tmp)
+            download(cache, package, tmp)
             apt.unpack(list(tmp.glob("*.deb")), tmp, [f"bin/{program}"])
             found = [*tmp.glob(f"bin/{program}"), *tmp.glob(f"usr/bin/{program}")]
             if not found:

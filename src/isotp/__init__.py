@@ -1,1 +1,126 @@
-"""ISO-TP (ISO 15765-2) over CAN."""
+r"""ISO-TP (ISO 15765-2) over CAN: the Linux kernel's can-isotp sockets, friendly and honest.
+
+s = isotp.socket()
+s.bind("can0", rxid=0x7E8, txid=0x7E0)
+s.send(b"\x22\xf1\x90")
+print(s.recv())
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import errors, opts
+    from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
+    from .errors import (
+        AddressError,
+        AlreadyBoundError,
+        BufferOverflowError,
+        ConsecutiveFrameTimeoutError,
+        DuplicateBindingWarning,
+        FlowControlTimeoutError,
+        InterfaceDownError,
+        InterfaceError,
+        InterfaceNotFoundError,
+        InvalidCanDataError,
+        IsoTpError,
+        IsoTpWarning,
+        MaximumWaitFrameReachedError,
+        MessagesDroppedWarning,
+        MessageSizeError,
+        N_Result,
+        NotACanInterfaceError,
+        NotBoundError,
+        OneWayError,
+        OptionError,
+        OptionIgnoredWarning,
+        ReceiveBufferTooSmallError,
+        ReceptionInterruptedError,
+        SocketClosedError,
+        TransferError,
+        TransmitQueueFullError,
+        TransmitTimeoutError,
+        UnavailableError,
+        UnconfirmedSendWarning,
+        UnknownOutcomeError,
+        WrongSequenceNumberError,
+    )
+    from .kernel.doctor import doctor
+    from .kernel.sock import ReceivedMessage, socket
+    from .stmin import STmin
+
+__all__ = [
+    "CAN_EFF_FLAG",
+    "Address",
+    "AddressError",
+    "AddressingMode",
+    "AlreadyBoundError",
+    "AsymmetricAddress",
+    "BufferOverflowError",
+    "ConsecutiveFrameTimeoutError",
+    "DuplicateBindingWarning",
+    "FlowControlTimeoutError",
+    "InterfaceDownError",
+    "InterfaceError",
+    "InterfaceNotFoundError",
+    "InvalidCanDataError",
+    "IsoTpError",
+    "IsoTpWarning",
+    "MaximumWaitFrameReachedError",
+    "MessageSizeError",
+    "MessagesDroppedWarning",
+    "N_Result",
+    "NotACanInterfaceError",
+    "NotBoundError",
+    "OneWayError",
+    "OptionError",
+    "OptionIgnoredWarning",
+    "ReceiveBufferTooSmallError",
+    "ReceivedMessage",
+    "ReceptionInterruptedError",
+    "STmin",
+    "SocketClosedError",
+    "TargetAddressType",
+    "TransferError",
+    "TransmitQueueFullError",
+    "TransmitTimeoutError",
+    "UnavailableError",
+    "UnconfirmedSendWarning",
+    "UnknownOutcomeError",
+    "WrongSequenceNumberError",
+    "doctor",
+    "errors",
+    "opts",
+    "socket",
+]
+
+_MODULES = ("errors", "opts")
+# Where a public name lives; it is loaded when first used (PEP 562). All others live in `errors`.
+_HOME = {
+    "Address": "address",
+    "AddressingMode": "address",
+    "AsymmetricAddress": "address",
+    "CAN_EFF_FLAG": "address",
+    "ReceivedMessage": "kernel.sock",
+    "STmin": "stmin",
+    "TargetAddressType": "address",
+    "doctor": "kernel.doctor",
+    "socket": "kernel.sock",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    value = getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -179,9 +179,7 @@ class Address:
                 )
             is_extended_id = True in widths
         mode = AddressingMode.Normal_29bits if is_extended_id else AddressingMode.Normal_11bits
-        return cls(
-            mode, txid, rxid, **_halves(rxid is None, txid is None), target_address_type=_tatype(functional)
-        )
+        return cls(mode, txid, rxid, **_halves(rxid is None, txid is None), target_address_type=_tatype(functional))
 
     @classmethod
     def normal_fixed(cls, *, target_address: int, source_address: int, functional: bool = False) -> "Address":
@@ -374,9 +372,7 @@ def normal_address(rxid: int | None, txid: int | None) -> Address | AsymmetricAd
         AddressError: an identifier is out of range, or both are missing or equal.
     """
     if rxid is None and txid is None:
-        raise AddressError(
-            "no address given", remedy='name the identifiers: bind("vcan0", rxid=0x123, txid=0x456)'
-        )
+        raise AddressError("no address given", remedy='name the identifiers: bind("vcan0", rxid=0x123, txid=0x456)')
     if rxid is not None and txid is not None and is_29bit_id("rxid", rxid) != is_29bit_id("txid", txid):
         return AsymmetricAddress(Address.normal(txid=txid), Address.normal(rxid=rxid))
     return Address.normal(rxid=rxid, txid=txid)

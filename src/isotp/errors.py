@@ -8,6 +8,8 @@ sockets keeps working; the ones that end a transfer also carry the N_Result of I
 """
 
 import errno as _errno
+import sys
+import warnings
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -271,8 +273,22 @@ class UnconfirmedSendWarning(IsoTpWarning):
     """A message sent with `confirm=False` failed, and nobody asked for its outcome."""
 
 
+class OptionIgnoredWarning(IsoTpWarning):
+    """An option was stored, and the kernel is known to do nothing with it."""
+
+
 class DuplicateBindingWarning(IsoTpWarning):
     """Another ISO-TP socket on this machine listens to the same identifier: both will answer."""
+
+
+def warn(message: str, category: type[IsoTpWarning]) -> None:
+    """Warn at the line outside this package that made the call."""
+    depth = 1
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("isotp."):
+        frame = frame.f_back
+        depth += 1
+    warnings.warn(message, category, stacklevel=depth + 1)
 
 
 # The kernel's errno to the class it means. Which direction an errno belongs to is the caller's to know.

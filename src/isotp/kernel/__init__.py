@@ -1,0 +1,1 @@
+"""ISO-TP done by Linux: sockets of the can-isotp kernel module."""

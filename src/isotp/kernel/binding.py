@@ -1,0 +1,189 @@
+"""What `bind` makes sure of before the kernel binds: interface, address, and the options the address needs."""
+
+import socket
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .. import opts
+from ..address import Address, AsymmetricAddress, CanAddress
+from ..errors import (
+    AddressError,
+    DuplicateBindingWarning,
+    InterfaceDownError,
+    InterfaceNotFoundError,
+    NotACanInterfaceError,
+    OptionError,
+    warn,
+)
+from ..optflags import flags
+from .interface import CanInterface, can_interfaces, names, query
+
+_RECEIVE_LISTS: Final = ("sff", "eff", "fil")
+_BROADCAST: Final = flags.SF_BROADCAST | flags.CF_BROADCAST
+
+
+class Binding(NamedTuple):
+    """A link as the kernel has it."""
+
+    interface: str
+    address: Address | AsymmetricAddress
+    receives: bool
+    sends: bool
+    segmentation: bool
+    """Whether messages longer than a single frame can be sent."""
+    needs_flow_control: bool
+    single_frame_max: int
+    """Bytes of payload a single frame takes."""
+
+    def __str__(self) -> str:
+        return f"{self.interface} {self.address}"
+
+
+def bind(native: socket.socket, name: str, address: Address | AsymmetricAddress) -> Binding:
+    """Check, set the options that `address` needs, bind; nothing is changed if it fails.
+
+    Raises:
+        InterfaceError: no such interface, not CAN, down, or Classical CAN where CAN FD was asked for.
+        AddressError: the kernel cannot do this address.
+        OptionError: the options set before contradict it.
+    """
+    interface = _check_interface(native, name, opts.linklayer.read(native))
+    before = native.getsockopt(opts.SOL_CAN_ISOTP, opts.CAN_ISOTP_OPTS, 12)
+    try:
+        optflags = _set_options(native, address)
+        rx, tx = _can_ids(address, optflags)
+        if not optflags & (flags.LISTEN_MODE | flags.EXTEND_ADDR | _BROADCAST):
+            _warn_of_others(name, rx)
+        native.bind((interface.name, rx, tx))
+    except BaseException:
+        if not native.getsockname()[0]:
+            native.setsockopt(opts.SOL_CAN_ISOTP, opts.CAN_ISOTP_OPTS, before)
+        raise
+    return Binding(
+        interface.name,
+        address,
+        receives=not optflags & _BROADCAST,
+        sends=address.tx is not None,
+        segmentation=not optflags & flags.SF_BROADCAST,
+        needs_flow_control=not optflags & _BROADCAST,
+        single_frame_max=_single_frame_max(opts.linklayer.read(native), optflags),
+    )
+
+
+def _check_interface(native: socket.socket, name: str, ll: opts.LinkLayerOptions) -> CanInterface:
+    if not isinstance(name, str):
+        raise TypeError(f"interface must be the name of a CAN interface, not {name!r}")
+    if name not in names():
+        known = ", ".join(i.name for i in can_interfaces(native)) or "none"
+        raise InterfaceNotFoundError(
+            f"no interface {name!r}; CAN interfaces here: {known}",
+            remedy=f"a virtual one for tests: sudo ip link add {name or 'vcan0'} type vcan && "
+            f"sudo ip link set {name or 'vcan0'} up",
+        )
+    interface = query(native, name)
+    if not interface.is_can:
+        known = ", ".join(i.name for i in can_interfaces(native)) or "none"
+        raise NotACanInterfaceError(f"{name} is not a CAN interface; CAN interfaces here: {known}")
+    if not interface.is_up:
+        raise InterfaceDownError(
+            f"{name} is down",
+            remedy=f"sudo ip link set {name} up (a real bus first needs its bit rate: "
+            f"sudo ip link set {name} type can bitrate 500000)",
+        )
+    if ll.mtu > interface.mtu:
+        raise OptionError(
+            f"the socket is set to CAN FD (mtu={int(ll.mtu)}) and {name} is Classical CAN (mtu={interface.mtu})",
+            remedy=f"virtual: sudo ip link set {name} down mtu 72 up; a real bus: type can ... dbitrate ... fd on; "
+            "or set_ll_opts(mtu=LinkLayerProtocol.CAN, tx_dl=8, tx_flags=0)",
+        )
+    return interface
+
+
+def _set_options(native: socket.socket, address: Address | AsymmetricAddress) -> flags:
+    """Set what the address needs, on top of what was set before, and return the flags then in force."""
+    old = opts.general.read(native)
+    tx_byte = address.tx.address_byte if address.tx else None
+    rx_byte = address.rx.address_byte if address.rx else None
+    if address.tx and address.rx and (tx_byte is None) != (rx_byte is None):
+        raise AddressError(
+            f"{address}: the kernel puts an address byte into the frames of both directions or of neither",
+            remedy="use two sockets, a sending half and a receiving half",
+        )
+    # WAIT_TX_DONE would make the kernel's send() deaf to timeouts and to close(); isotp.socket waits by itself.
+    wanted = old.optflags & ~flags.WAIT_TX_DONE
+    if (address.is_functional or address.rx is None) and address.tx and not wanted & flags.CF_BROADCAST:
+        wanted |= flags.SF_BROADCAST
+    if address.tx is None:
+        wanted |= flags.LISTEN_MODE
+    first, second = (rx_byte, None) if tx_byte is None else (tx_byte, rx_byte)
+    changes: dict[str, int] = {}
+    if first is not None:
+        _check_free(old, flags.EXTEND_ADDR, "ext_address", first)
+        changes["ext_address"] = first
+        if second not in (None, first) or (second is not None and old.optflags & flags.RX_EXT_ADDR):
+            _check_free(old, flags.RX_EXT_ADDR, "rx_ext_address", second)
+            changes["rx_ext_address"] = second
+    if wanted != old.optflags or changes:
+        return opts.general.write(native, optflags=wanted, **changes).optflags
+    return old.optflags
+
+
+def _check_free(old: opts.GeneralOptions, flag: flags, name: str, value: int) -> None:
+    chosen = getattr(old, name)
+    if old.optflags & flag and chosen != value:
+        raise AddressError(
+            f"{name}={chosen:#04x} was set as an option and the address says {value:#04x}",
+            remedy=f"leave {name} out of the options: bind sets it",
+        )
+
+
+def _can_ids(address: Address | AsymmetricAddress, optflags: flags) -> tuple[int, int]:
+    """The identifiers to bind to, rx and tx; a missing half gets one that is never used."""
+    rx, tx = address.rx, address.tx
+    if rx is None:
+        assert tx is not None
+        rx = CanAddress(0)
+    if tx is None:
+        tx = CanAddress(1 if rx.can_id == 0 else 0)
+    if rx.can_id == tx.can_id and not optflags & _BROADCAST:
+        raise AddressError(
+            f"{address}: the kernel needs different CAN identifiers for the two directions",
+            remedy="the engine in user space can share one identifier",
+        )
+    return rx.can_id, tx.can_id
+
+
+def _single_frame_max(ll: opts.LinkLayerOptions, optflags: flags) -> int:
+    """ISO 15765-2:2016, 9.6.2: one byte of N_PCI up to 8 bytes of frame, two above."""
+    pci = 1 if ll.tx_dl <= 8 else 2
+    return ll.tx_dl - pci - bool(optflags & flags.EXTEND_ADDR)
+
+
+def _warn_of_others(interface: str, rx_id: int) -> None:
+    """Tell of other ISO-TP sockets that listen to `rx_id`: they would answer with flow control as well.
+
+    Sockets with an address byte share identifiers by design and are not looked at.
+    """
+    others = sum(
+        fields[0] == interface and int(fields[1], 16) == rx_id and fields[-1] == "isotp"
+        for name in _RECEIVE_LISTS
+        for fields in _receive_list(Path("/proc/net/can", f"rcvlist_{name}"))
+    )
+    if others:
+        kind = CanAddress(rx_id)
+        warn(
+            f"{others} other ISO-TP socket(s) already listen to {kind} on {interface}: all of them answer with flow "
+            "control, and transfers will break; close the other one (python -m isotp doctor lists them), "
+            "or set LISTEN_MODE here to listen only",
+            DuplicateBindingWarning,
+        )
+
+
+def _receive_list(path: Path) -> list[list[str]]:
+    """The entries of one of the kernel's receive lists: interface, id, mask, ..., who."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:  # no procfs here
+        return []
+    rows = (line.split() for line in lines)
+    return [fields for fields in rows if len(fields) == 7 and fields[0] != "device"]

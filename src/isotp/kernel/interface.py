@@ -1,0 +1,64 @@
+"""The CAN interfaces of this network namespace, asked of the kernel through a socket.
+
+/sys/class/net is no witness: it shows the namespace it was mounted in.
+"""
+
+import fcntl
+import socket
+import struct
+from typing import Final, NamedTuple
+
+_SIOCGIFFLAGS: Final = 0x8913
+_SIOCGIFMTU: Final = 0x8921
+_SIOCGIFHWADDR: Final = 0x8927
+_IFF_UP: Final = 0x1
+_ARPHRD_CAN: Final = 280
+_IFREQ: Final = struct.Struct("16sH22x")
+_IFREQ_INT: Final = struct.Struct("16si20x")
+
+CANFD_MTU: Final = 72
+
+
+class CanInterface(NamedTuple):
+    """What a network interface is, for ISO-TP."""
+
+    name: str
+    is_can: bool
+    is_up: bool
+    mtu: int
+    """16: Classical CAN; 72: CAN FD too; above: CAN XL too."""
+
+    @property
+    def has_can_fd(self) -> bool:
+        """Whether CAN FD frames fit."""
+        return self.mtu >= CANFD_MTU
+
+
+def names() -> list[str]:
+    """The names of all network interfaces here."""
+    return [name for _, name in socket.if_nameindex()]
+
+
+def query(sock: socket.socket, name: str) -> CanInterface:
+    """Ask about interface `name`; OSError (ENODEV) if there is none."""
+    raw = name.encode()
+    kind = _IFREQ.unpack(fcntl.ioctl(sock, _SIOCGIFHWADDR, _IFREQ.pack(raw, 0)))[1]
+    up = _IFREQ.unpack(fcntl.ioctl(sock, _SIOCGIFFLAGS, _IFREQ.pack(raw, 0)))[1] & _IFF_UP
+    mtu = _IFREQ_INT.unpack(fcntl.ioctl(sock, _SIOCGIFMTU, _IFREQ_INT.pack(raw, 0)))[1]
+    return CanInterface(name, kind == _ARPHRD_CAN, bool(up), mtu)
+
+
+def can_interfaces(sock: socket.socket | None = None) -> list[CanInterface]:
+    """All CAN interfaces of this network namespace; `sock` is any socket to ask through."""
+    if sock is None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+            return can_interfaces(own)
+    found = []
+    for name in names():
+        try:
+            interface = query(sock, name)
+        except OSError:  # removed since it was listed
+            continue
+        if interface.is_can:
+            found.append(interface)
+    return found

@@ -1,0 +1,338 @@
+"""The options of a kernel ISO-TP socket (linux/can/isotp.h): `general`, `flowcontrol`, `linklayer`, `flags`.
+
+Each group has `read(sock)` and `write(sock, ...)`; `sock` is a native ISO-TP socket or an `isotp.socket`.
+A parameter left out of `write` keeps its value. Options can only be written before `bind`.
+
+The kernel accepts nearly anything and then ignores it (it does not even mask unknown flags), so what cannot
+work is refused here, with what was given and what is allowed.
+"""
+
+import struct
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Final, NoReturn, Protocol, cast
+
+from .errors import EISCONN, AlreadyBoundError, OptionError, OptionIgnoredWarning, SocketClosedError, warn
+from .optflags import check_flags, flags, kernel_honours
+from .stmin import STmin
+
+__all__ = [
+    "CANFD_BRS",
+    "CANFD_ESI",
+    "FlowControlOptions",
+    "GeneralOptions",
+    "LinkLayerOptions",
+    "LinkLayerProtocol",
+    "flags",
+    "flowcontrol",
+    "general",
+    "kernel_honours",
+    "linklayer",
+]
+
+SOL_CAN_ISOTP: Final = 106
+CAN_ISOTP_OPTS: Final = 1
+CAN_ISOTP_RECV_FC: Final = 2
+CAN_ISOTP_TX_STMIN: Final = 3
+CAN_ISOTP_RX_STMIN: Final = 4
+CAN_ISOTP_LL_OPTS: Final = 5
+
+CANFD_BRS: Final = 0x01  # linux/can.h: second bit rate for the payload
+CANFD_ESI: Final = 0x02  # linux/can.h: error state indicator of the sender
+
+_GENERAL: Final = struct.Struct("=IIBBBB")
+_THREE_BYTES: Final = struct.Struct("=BBB")
+_U32: Final = struct.Struct("=I")
+_AF_CAN: Final = 29  # numbers, so that this module imports where Python has no AF_CAN
+_CAN_ISOTP: Final = 6
+_FRAME_TXTIME_ZERO: Final = 0xFFFFFFFF  # a plain 0 means "unchanged" to the kernel
+_NO_FLAGS: Final = flags(0)
+_NO_PAUSE: Final = STmin(0)
+_TX_DL: Final = (8, 12, 16, 20, 24, 32, 48, 64)
+
+
+class LinkLayerProtocol(IntEnum):
+    """The kind of CAN frame a socket uses, as `mtu`; the two kinds never mix on one socket."""
+
+    CAN = 16
+    CAN_FD = 72
+
+
+class NativeSocket(Protocol):
+    """What is needed of a `socket.socket`."""
+
+    family: int
+    proto: int
+
+    def setsockopt(self, level: int, optname: int, value: bytes, /) -> None: ...
+    def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes: ...
+    def getsockname(self) -> tuple[str, int, int]: ...
+    def fileno(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralOptions:
+    """CAN_ISOTP_OPTS, CAN_ISOTP_TX_STMIN and CAN_ISOTP_RX_STMIN."""
+
+    optflags: flags = _NO_FLAGS
+    frame_txtime: int = 50_000
+    """Transmission time of a frame that is added to STmin, in nanoseconds."""
+    ext_address: int = 0
+    txpad: int = 0xCC
+    rxpad: int = 0xCC
+    rx_ext_address: int = 0
+    tx_stmin: int = 0
+    """Separation time to send with under FORCE_TXSTMIN, in nanoseconds."""
+    rx_stmin: int = 0
+    """Shortest separation accepted under FORCE_RXSTMIN, in nanoseconds."""
+
+    @property
+    def optflag(self) -> flags:
+        """`optflags`, under the name can-isotp 2 has for it."""
+        return self.optflags
+
+    @classmethod
+    def read(cls, sock: object) -> "GeneralOptions":
+        """The options of `sock`."""
+        native = native_socket(sock)
+        optflags, txtime, ext, txpad, rxpad, rx_ext = _GENERAL.unpack(
+            native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, _GENERAL.size)
+        )
+        (tx_stmin,) = _U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_TX_STMIN, _U32.size))
+        (rx_stmin,) = _U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_RX_STMIN, _U32.size))
+        txtime = 0 if txtime == _FRAME_TXTIME_ZERO else txtime
+        return cls(flags(optflags), txtime, ext, txpad, rxpad, rx_ext, tx_stmin, rx_stmin)
+
+    @classmethod
+    def write(
+        cls,
+        sock: object,
+        optflags: int | None = None,
+        frame_txtime: int | None = None,
+        ext_address: int | None = None,
+        txpad: int | None = None,
+        rxpad: int | None = None,
+        rx_ext_address: int | None = None,
+        tx_stmin: int | None = None,
+        rx_stmin: int | None = None,
+    ) -> "GeneralOptions":
+        """Set what is given, keep the rest, and return the result.
+
+        A value that a flag puts to use sets that flag too: `txpad` TX_PADDING, `rxpad` RX_PADDING,
+        `ext_address` EXTEND_ADDR, `rx_ext_address` RX_EXT_ADDR, `tx_stmin` FORCE_TXSTMIN, `rx_stmin`
+        FORCE_RXSTMIN.
+
+        Args:
+            sock: a native ISO-TP socket or an `isotp.socket`, not yet bound.
+            optflags: all the flags; those left out of it are cleared.
+            frame_txtime: nanoseconds added to STmin between frames, 0 to 0xFFFFFFFE.
+            ext_address: byte before the N_PCI of frames sent, and received unless `rx_ext_address` is set.
+            txpad: padding byte of frames sent.
+            rxpad: padding byte expected in frames received.
+            rx_ext_address: byte before the N_PCI of frames received.
+            tx_stmin: separation time to send with, in nanoseconds, instead of what the receiver asks for.
+            rx_stmin: nanoseconds below which a consecutive frame is ignored.
+
+        Raises:
+            OptionError: a value out of range, a flag that does not exist or that this kernel does not honour,
+                or flags that contradict each other. Nothing was changed.
+            AlreadyBoundError: the socket is bound.
+        """
+        native = _writable(sock)
+        old = cls.read(native)
+        if optflags is not None:
+            _check("optflags", optflags, 0, 0xFFFFFFFF)
+        bits = old.optflags if optflags is None else flags(optflags)
+        given = {
+            "frame_txtime": (frame_txtime, 0xFFFFFFFE, flags(0)),
+            "ext_address": (ext_address, 0xFF, flags.EXTEND_ADDR),
+            "txpad": (txpad, 0xFF, flags.TX_PADDING),
+            "rxpad": (rxpad, 0xFF, flags.RX_PADDING),
+            "rx_ext_address": (rx_ext_address, 0xFF, flags.RX_EXT_ADDR),
+            "tx_stmin": (tx_stmin, 0xFFFFFFFF, flags.FORCE_TXSTMIN),
+            "rx_stmin": (rx_stmin, 0xFFFFFFFF, flags.FORCE_RXSTMIN),
+        }
+        values = {}
+        for name, (value, highest, flag) in given.items():
+            if value is not None:
+                values[name] = _check(name, value, 0, highest)
+                bits |= flag
+        check_flags(bits)
+        _check_times(bits & ~old.optflags, tx_stmin, rx_stmin, old)
+        new = replace(old, optflags=bits, **values)
+        txtime = _FRAME_TXTIME_ZERO if new.frame_txtime == 0 else new.frame_txtime
+        packed = _GENERAL.pack(bits, txtime, new.ext_address, new.txpad, new.rxpad, new.rx_ext_address)
+        _setsockopt(native, CAN_ISOTP_OPTS, packed)
+        if tx_stmin is not None:
+            _setsockopt(native, CAN_ISOTP_TX_STMIN, _U32.pack(tx_stmin))
+        if rx_stmin is not None:
+            _setsockopt(native, CAN_ISOTP_RX_STMIN, _U32.pack(rx_stmin))
+        return new
+
+
+@dataclass(frozen=True, slots=True)
+class FlowControlOptions:
+    """CAN_ISOTP_RECV_FC: what our own flow control frames ask of the sender."""
+
+    bs: int = 0
+    """Consecutive frames between two flow controls; 0: all in one block."""
+    stmin: STmin = _NO_PAUSE
+    """Separation time, the raw byte of the standard."""
+    wftmax: int = 0
+    """WAIT frames allowed; stored by the kernel and never used."""
+
+    @classmethod
+    def read(cls, sock: object) -> "FlowControlOptions":
+        """The options of `sock`."""
+        raw = native_socket(sock).getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_RECV_FC, _THREE_BYTES.size)
+        bs, stmin, wftmax = _THREE_BYTES.unpack(raw)
+        return cls(bs, STmin(stmin), wftmax)
+
+    @classmethod
+    def write(
+        cls, sock: object, bs: int | None = None, stmin: int | None = None, wftmax: int | None = None
+    ) -> "FlowControlOptions":
+        """Set what is given, keep the rest, and return the result.
+
+        Args:
+            sock: a native ISO-TP socket or an `isotp.socket`, not yet bound.
+            bs: block size, 0 to 255.
+            stmin: the raw byte, 0 to 0x7F (ms) or 0xF1 to 0xF9 (100 us each); `STmin.from_ms` and
+                `STmin.from_us` make one. A reserved byte must be said as `STmin(byte)`.
+            wftmax: 0 to 255; no kernel uses it.
+
+        Raises:
+            OptionError: a value out of range. Nothing was changed.
+            AlreadyBoundError: the socket is bound.
+        """
+        native = _writable(sock)
+        new = cls.read(native)
+        if bs is not None:
+            new = replace(new, bs=_check("bs", bs, 0, 0xFF))
+        if stmin is not None:
+            byte = STmin(_check("stmin", stmin, 0, 0xFF))
+            if byte.is_reserved and not isinstance(stmin, STmin):
+                raise OptionError(
+                    f"stmin={stmin:#x} is reserved: allowed is 0 to 0x7F (milliseconds) and 0xF1 to 0xF9 "
+                    "(100 to 900 microseconds)",
+                    remedy=f"STmin.from_ms() or STmin.from_us() make one; STmin({stmin:#x}) if you mean it",
+                )
+            new = replace(new, stmin=byte)
+        if wftmax is not None:
+            new = replace(new, wftmax=_check("wftmax", wftmax, 0, 0xFF))
+            if wftmax:
+                message = f"wftmax={wftmax}: the kernel stores it and never uses it"
+                warn(message, OptionIgnoredWarning)
+        _setsockopt(native, CAN_ISOTP_RECV_FC, _THREE_BYTES.pack(new.bs, new.stmin, new.wftmax))
+        return new
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLayerOptions:
+    """CAN_ISOTP_LL_OPTS: Classical CAN or CAN FD."""
+
+    mtu: LinkLayerProtocol = LinkLayerProtocol.CAN
+    tx_dl: int = 8
+    """TX_DL, the longest frame sent, in bytes of payload."""
+    tx_flags: int = 0
+    """CANFD_BRS, CANFD_ESI."""
+
+    @classmethod
+    def read(cls, sock: object) -> "LinkLayerOptions":
+        """The options of `sock`."""
+        raw = native_socket(sock).getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_LL_OPTS, _THREE_BYTES.size)
+        mtu, tx_dl, tx_flags = _THREE_BYTES.unpack(raw)
+        return cls(LinkLayerProtocol(mtu), tx_dl, tx_flags)
+
+    @classmethod
+    def write(
+        cls, sock: object, mtu: int | None = None, tx_dl: int | None = None, tx_flags: int | None = None
+    ) -> "LinkLayerOptions":
+        """Set what is given, keep the rest, and return the result.
+
+        Args:
+            sock: a native ISO-TP socket or an `isotp.socket`, not yet bound.
+            mtu: `LinkLayerProtocol.CAN` or `LinkLayerProtocol.CAN_FD`.
+            tx_dl: 8, 12, 16, 20, 24, 32, 48 or 64; above 8 for CAN FD only.
+            tx_flags: `CANFD_BRS`, `CANFD_ESI` or both; for CAN FD only.
+
+        Raises:
+            OptionError: a value out of range, or one that the other values do not allow. Nothing was changed.
+            AlreadyBoundError: the socket is bound.
+        """
+        native = _writable(sock)
+        new = cls.read(native)
+        if mtu is not None:
+            if mtu not in (16, 72):
+                raise OptionError(f"mtu={mtu!r}: allowed is LinkLayerProtocol.CAN (16) or CAN_FD (72)")
+            new = replace(new, mtu=LinkLayerProtocol(mtu))
+        if tx_dl is not None:
+            if tx_dl not in _TX_DL:
+                raise OptionError(f"tx_dl={tx_dl!r}: allowed is {', '.join(map(str, _TX_DL))}")
+            new = replace(new, tx_dl=tx_dl)
+        if tx_flags is not None:
+            new = replace(new, tx_flags=_check("tx_flags", tx_flags, 0, CANFD_BRS | CANFD_ESI))
+        if new.mtu == LinkLayerProtocol.CAN and (new.tx_dl > 8 or new.tx_flags):
+            raise OptionError(
+                f"tx_dl={new.tx_dl}, tx_flags={new.tx_flags}: Classical CAN (mtu=16) has 8 bytes and no flags",
+                remedy="CAN FD: mtu=LinkLayerProtocol.CAN_FD; Classical CAN: tx_dl=8, tx_flags=0",
+            )
+        _setsockopt(native, CAN_ISOTP_LL_OPTS, _THREE_BYTES.pack(new.mtu, new.tx_dl, new.tx_flags))
+        return new
+
+
+general = GeneralOptions
+flowcontrol = FlowControlOptions
+linklayer = LinkLayerOptions
+
+
+def native_socket(sock: object) -> NativeSocket:
+    """The native ISO-TP socket that `sock` is or holds; TypeError if there is none."""
+    native = getattr(sock, "_socket", sock)
+    if getattr(native, "family", None) != _AF_CAN or getattr(native, "proto", None) != _CAN_ISOTP:
+        raise TypeError(
+            f"not an ISO-TP socket: {sock!r}; isotp.socket() makes one, "
+            "and so does socket.socket(AF_CAN, SOCK_DGRAM, CAN_ISOTP)"
+        )
+    native = cast(NativeSocket, native)
+    if native.fileno() < 0:
+        raise SocketClosedError("the socket is closed")
+    return native
+
+
+def _writable(sock: object) -> NativeSocket:
+    native = native_socket(sock)
+    if native.getsockname()[0]:  # out-of-tree modules ignored options after bind without a word
+        _already_bound()
+    return native
+
+
+def _already_bound() -> NoReturn:
+    raise AlreadyBoundError(
+        "options cannot change once the socket is bound",
+        remedy="set options first, then bind; to change one, close the socket and bind a new one",
+    )
+
+
+def _setsockopt(native: NativeSocket, option: int, value: bytes) -> None:
+    try:
+        native.setsockopt(SOL_CAN_ISOTP, option, value)
+    except OSError as e:
+        if e.errno == EISCONN:
+            _already_bound()
+        raise OptionError(f"the kernel refused option {option} = {value.hex()}: {e.strerror}", errno=e.errno) from e
+
+
+def _check(name: str, value: int, lowest: int, highest: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise OptionError(f"{name} must be an integer, not {value!r}")
+    if not lowest <= value <= highest:
+        raise OptionError(f"{name}={value} ({value:#x}): allowed is {lowest} to {highest} ({highest:#x})")
+    return value
+
+
+def _check_times(new: flags, tx_stmin: int | None, rx_stmin: int | None, old: GeneralOptions) -> None:
+    if new & flags.FORCE_TXSTMIN and tx_stmin is None and not old.tx_stmin:
+        raise OptionError("FORCE_TXSTMIN needs a time: tx_stmin, in nanoseconds (0 sends without any pause)")
+    if new & flags.FORCE_RXSTMIN and rx_stmin is None and not old.rx_stmin:
+        raise OptionError("FORCE_RXSTMIN needs a time: rx_stmin, in nanoseconds")

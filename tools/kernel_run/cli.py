@@ -74,9 +74,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("--cpus", type=int, default=2, metavar="N", help="of the VM (default: 2)")
     p.add_argument("--memory", default="1G", metavar="SIZE", help="of the VM (default: 1G)")
-    p.add_argument(
-        "--kvm", action="store_true", help="use /dev/kvm; default: emulation, which works anywhere"
-    )
+    p.add_argument("--kvm", action="store_true", help="use /dev/kvm; default: emulation, which works anywhere")
     p.add_argument("--verbose", action="store_true", help="the VM's console on stderr")
     p.add_argument("--prepare", action="store_true", help="get what a VM needs, run nothing")
     p.add_argument("--list", action="store_true", help="list the kernels in the cache")
@@ -141,11 +139,7 @@ def act(args: argparse.Namespace) -> int:
 
 def job(args: argparse.Namespace, extra: dict[str, str]) -> guest.Job:
     """The command as the VM gets it."""
-    env = {
-        name: value
-        for name, value in os.environ.items()
-        if name in CARRIED or name.startswith(CARRIED_PREFIXES)
-    }
+    env = {name: value for name, value in os.environ.items() if name in CARRIED or name.startswith(CARRIED_PREFIXES)}
     env |= {"PATH": needs.path_with_sbin(), "ISOTP_KERNEL_RUN": "vm"} | extra
     rwdirs = [os.path.realpath(folder) for folder in args.rwdir]
     for folder in rwdirs:

@@ -88,8 +88,9 @@ $b ip link add vcan0 type vcan
 $b ip link set vcan0 up || fail "no vcan0: $($b ip link 2>&1)"
 $b mkfifo -m 666 out err
 # A pipe before the port: /dev/stdout can be opened again, as it can with a pipe on the host.
-$b cat <out >$stdout & c1=$!
-$b cat <err >$stderr & c2=$!
+# Not cat: it splices, and a spliced write does not wait for the host, so a power-off loses it.
+$b dd bs=65536 <out >$stdout 2>/dev/null & c1=$!
+$b dd bs=65536 <err >$stderr 2>/dev/null & c2=$!
 exec 8>out 9>err
 . ./params
 [ -d "$cwd" ] || fail "the folder $cwd is not to be seen in the VM"

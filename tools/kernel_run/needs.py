@@ -39,8 +39,7 @@ def provide(cache: Path) -> None:
         return
     if os.geteuid() != 0:
         raise NotRunError(
-            f"missing: {' '.join(missing)}. Run:\n"
-            f"  sudo apt-get install --no-install-recommends {' '.join(missing)}"
+            f"missing: {' '.join(missing)}. Run:\n  sudo apt-get install --no-install-recommends {' '.join(missing)}"
         )
     say(f"installing {' '.join(missing)}")
     apt.Apt(cache).install(missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import queue
 import select
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from kernel_run import TIMED_OUT, NotRunError, guest, needs, say
 from kernel_run.kernels import Kernel
 
 DRAIN_S = 5.0
+QUEUE = 1024
 
 
 @dataclass(frozen=True)
@@ -31,24 +33,37 @@ class Machine:
 
 
 class Pump(threading.Thread):
-    """Carries one stream out of QEMU: to a file descriptor, or only into `kept`."""
+    """Carries one stream out of QEMU: to a file descriptor, or only into `kept`.
+
+    A guest that writes faster than QEMU is read spins in its kernel until it is: so what our own
+    reader does not take at once waits here, up to QUEUE chunks.
+    """
 
     def __init__(self, to_fd: int | None, keep: int = 0) -> None:
         super().__init__(daemon=True)
         self.source, self.qemu_end = os.pipe()
         self.to_fd = to_fd
         self.kept: deque[int] = deque(maxlen=keep)
+        self.waiting: queue.Queue[bytes] = queue.Queue(QUEUE)
         self.broken = threading.Event()  # nobody reads any more
 
     def run(self) -> None:
+        writer = threading.Thread(target=self._write, daemon=True)
+        writer.start()
         while chunk := os.read(self.source, 1 << 16):
             self.kept.extend(chunk if self.kept.maxlen else b"")
+            self.waiting.put(chunk)
+        os.close(self.source)
+        self.waiting.put(b"")
+        writer.join()
+
+    def _write(self) -> None:
+        while chunk := self.waiting.get():
             if self.to_fd is not None and not self.broken.is_set():
                 try:
                     write_all(self.to_fd, chunk)
                 except OSError:
                     self.broken.set()
-        os.close(self.source)
 
     def text(self) -> str:
         return bytes(self.kept).decode(errors="replace")
@@ -128,9 +143,7 @@ def verdict(pumps: dict[str, Pump], timed_out: bool, machine: Machine) -> int:
     raise NotRunError("\n  ".join([f"the VM ended {when}", *why]))
 
 
-def command_line(
-    kernel: Kernel, job: guest.Job, machine: Machine, ends: dict[str, int], archive: int
-) -> list[str]:
+def command_line(kernel: Kernel, job: guest.Job, machine: Machine, ends: dict[str, int], archive: int) -> list[str]:
     """QEMU's arguments; every channel to the guest is one of our pipes."""
     intel = platform.machine() == "x86_64"
     console = "ttyS0" if intel else "ttyAMA0"

@@ -167,7 +167,7 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
     def _queue_up(self, deadline: float | None) -> None:
         """Take the turn, after other threads that are sending."""
         if not self._tx.take_turn(deadline):
-            raise self._out_of_time(f"another message is still being sent on {self._link}", deadline)
+            raise self._out_of_time(f"another thread is still sending on {self._link}", deadline)
 
     def _raise_outcome(self, deadline: float | None) -> None:
         """Wait for the outcome of the message just handed over, and raise it if it failed."""
@@ -401,7 +401,7 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
     def _out_of_time(self, what: str, deadline: float | None) -> OSError:
         if deadline == 0:
             return BlockingIOError(errno.EAGAIN, what)
-        return TimeoutError(f"{what} within {self._timeout:g} s" if self._timeout else what)
+        return TimeoutError(f"{what} after {self._timeout:g} s")
 
     def _is_closed(self) -> bool:
         return self._closed

@@ -62,14 +62,28 @@ _SINCE: Final = {flags.SF_BROADCAST: (5, 11), flags.CF_BROADCAST: (5, 19), flags
 _FIRST_IN_TREE: Final = (5, 10)  # the first Linux with can-isotp of its own
 
 
-def kernel_release() -> tuple[int, int] | None:
-    """(major, minor) of the running Linux kernel; None elsewhere or where it cannot be read."""
+def kernel_version() -> tuple[int, int, int] | None:
+    """(major, minor, patch) of the running Linux kernel; None elsewhere or where it cannot be read.
+
+    Debian's release says 6.1.0-56 where the version says 6.1.192: the patch level is taken from there.
+    """
     uname: Callable[[], tuple[str, ...]] | None = getattr(os, "uname", None)
     if uname is None:
         return None
-    system, _, release, *_ = uname()
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return (int(found[1]), int(found[2])) if found and system == "Linux" else None
+    system, _, release, version, _ = uname()
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", release)
+    if system != "Linux" or not found:
+        return None
+    major, minor, patch = (int(part or 0) for part in found.groups())
+    if not patch and (full := re.search(rf"\b{major}\.{minor}\.(\d+)", version)):
+        patch = int(full[1])
+    return major, minor, patch
+
+
+def kernel_release() -> tuple[int, int] | None:
+    """(major, minor) of the running Linux kernel; None elsewhere or where it cannot be read."""
+    version = kernel_version()
+    return version[:2] if version else None
 
 
 def kernel_honours(flag: flags, release: tuple[int, int] | None = None) -> bool | None:

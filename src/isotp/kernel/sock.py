@@ -21,6 +21,7 @@ from ..address import Address, AsymmetricAddress
 from ..errors import IsoTpError, ReceiveBufferTooSmallError, UnconfirmedSendWarning, warn
 from . import translate
 from .endpoint import _SO_RXQ_OVFL, _SO_TIMESTAMPNS, Endpoint
+from .error_slot import is_transmitting
 from .lane import Lane
 
 # linux/socket.h; Python has these names only where the platform does
@@ -132,7 +133,7 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
                     self._poll_now(0) == self._idle
                     and not self._looking
                     and not self._slot.transmission
-                    and flight.poll_is_truthful
+                    and (flight.poll_is_truthful or not is_transmitting(self._socket))
                 ):
                     flight.size = 0
                 else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UnavailableError
-from ..optflags import kernel_release
+from ..optflags import kernel_version
 
 MODULE: Final = "can-isotp"
 _PARAMETER: Final = Path("/sys/module/can_isotp/parameters/max_pdu_size")
@@ -122,7 +122,7 @@ def has_max_pdu_size_parameter() -> bool:
 def poll_is_truthful() -> bool | None:
     """Whether poll() shows POLLOUT only when nothing is being sent; None where that must be found out.
 
-    True from Linux 6.3. Older kernels may have the fix from their stable series, which the release does not tell.
+    Linux 6.3 brought it, and the stable series of 6.1 soon after; other older kernels may have it or not.
     """
-    release = kernel_release()
-    return True if release is not None and release >= (6, 3) else None
+    version = kernel_version()
+    return True if version is not None and (version >= (6, 3) or (6, 1, 60) <= version < (6, 2)) else None

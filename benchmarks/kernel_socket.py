@@ -35,6 +35,16 @@ def native(rxid: int, txid: int, flags: int = 0) -> socket.socket:
     return sock
 
 
+def confirmed_send(sock: socket.socket, poll: select.poll, data: bytes) -> int:
+    """What a confirmed send takes by hand: hand over, wait until it is out, look whether it failed."""
+    sent = sock.send(data)
+    for _, events in poll.poll():
+        if events & select.POLLERR:
+            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            raise OSError(number, "not sent")
+    return sent
+
+
 def careful(data: bytes) -> Callable[[], bytes]:
     a, b = native(0x101, 0x102), native(0x102, 0x101)
     size = support.max_pdu_size()
@@ -42,10 +52,7 @@ def careful(data: bytes) -> Callable[[], bytes]:
     poll.register(a, select.POLLOUT)
 
     def once() -> bytes:
-        a.send(data)
-        for _, events in poll.poll():
-            if events & select.POLLERR:
-                raise OSError(a.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "not sent")
+        confirmed_send(a, poll, data)
         return b.recv(size)
 
     return once

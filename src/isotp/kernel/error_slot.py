@@ -36,6 +36,9 @@ class ErrorSlot:
         """errno of the message in flight, or 0."""
         self.reception = 0
         """errno of a reception that broke off and was not yet told, or 0."""
+        self.looking: list[None] = []
+        """An entry for each thread that may have caught an errno and not yet put it down, and one for
+        `transmission`: while it is empty, no failure of a message can have been caught by somebody else."""
 
     def collect(self, in_flight: int) -> int:
         """Read and clear the slot, sort what it held, and return that errno (0: it was empty)."""
@@ -52,20 +55,29 @@ class ErrorSlot:
         if number in translate.RECEPTION_ERRNOS:
             self.reception = number
         elif number in translate.TRANSMISSION_ERRNOS:
-            self.transmission = number
+            self._put_transmission(number)
         elif number == EBADMSG:
             # Malformed flow control ends the transmission, bad padding in a received frame does not.
             if in_flight and not is_transmitting(self._native):
-                self.transmission = number
+                self._put_transmission(number)
             else:
                 self.reception = number
         elif number in translate.INTERFACE_ERRNOS:
             self.reception = number
             if in_flight:
-                self.transmission = number
+                self._put_transmission(number)
         else:
             return False
         return True
+
+    def _put_transmission(self, number: int) -> None:
+        if not self.transmission:
+            self.looking.append(None)
+        self.transmission = number
+
+    def is_sorted(self) -> bool:
+        """Whether nobody is still looking."""
+        return len(self.looking) <= bool(self.transmission)
 
     def take_reception(self) -> int:
         """The errno of a broken-off reception, once; 0 for none."""
@@ -75,4 +87,6 @@ class ErrorSlot:
     def take_transmission(self) -> int:
         """The errno of the message in flight, once; 0 for none."""
         number, self.transmission = self.transmission, 0
+        if number:
+            self.looking.pop()
         return number

@@ -8,12 +8,14 @@ events.
 import select
 import socket
 import time
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ..errors import IsoTpError, UnknownOutcomeError
 from . import support, translate
 from .binding import Binding
 from .error_slot import ErrorSlot, is_transmitting
+
+UNKNOWN_SIZE: Final = -1  # of a message that is just being handed to the kernel
 
 
 class Flight:
@@ -26,7 +28,7 @@ class Flight:
         self._native = native
         self._slot = slot
         self.size = 0
-        """Length of the message in flight; 0: none."""
+        """Length of the message in flight; 0: none; UNKNOWN_SIZE: one that is just being handed over."""
         self.told = False
         """Whether its outcome was raised already, although the kernel is still sending."""
         self.failures = 0

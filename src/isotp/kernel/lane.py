@@ -8,27 +8,33 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Final
-
-_GONE: Final = select.POLLNVAL
 
 
 class Lane:
-    """One direction's place to wait for the socket; one thread at a time is in it, the others queue for their turn.
+    """One direction's place to wait for the socket; one thread at a time is in it, others queue for their turn.
 
-    The turn is a token in a SimpleQueue: taking it when it is there costs no lock, which is what nearly all calls do.
+    The turn is a token in a SimpleQueue: taking one that is there costs no lock, and nearly all calls find it there.
     """
 
     def __init__(self, fd: int, mask: int) -> None:
         self._fd = fd
-        self._mask = mask
-        self._bell = -1  # an eventfd that ends a poll from outside; made by the first call that has to wait
-        self._waiting = 0  # identity of the thread in poll
+        self._object = select.poll()
+        self._object.register(fd, mask)
+        self.poll = self._object.poll
+        """The poll that `ring` and `close` can end once the lane is open, for whoever has the turn."""
+        self._bell = -1  # an eventfd that ends a poll from outside
+        self._waiting = 0  # identity of the thread in `wait`
         self.turn: SimpleQueue[None] = SimpleQueue()
         self.turn.put(None)
 
+    def open(self) -> None:
+        """Get ready to wait."""
+        if self._bell < 0:
+            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._object.register(self._bell, select.POLLIN)
+
     def take_turn(self, deadline: float | None) -> bool:
-        """Wait for the turn until `deadline` (monotonic seconds; None: without limit); False if it did not come."""
+        """Wait for the turn until `deadline` (monotonic seconds; None: no limit); False if it did not come."""
         try:
             self.turn.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
         except Empty:
@@ -41,47 +47,41 @@ class Lane:
         `interrupted` is asked once the bell is there: whoever rings sets its reason first, so none is missed.
         Returns the events of the socket; 0 after a ring or at the deadline.
         """
-        if self._bell < 0:
-            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         if interrupted():
             return 0
-        poll = select.poll()
-        poll.register(self._fd, self._mask)
-        poll.register(self._bell, select.POLLIN)
-        timeout = None if deadline is None else max(0, math.ceil((deadline - time.monotonic()) * 1000))
+        self.open()
+        if interrupted():
+            return 0
+        timeout_ms = None if deadline is None else max(0, math.ceil((deadline - time.monotonic()) * 1000))
         self._waiting = threading.get_ident()
         try:
-            ready = dict(poll.poll(timeout))
+            ready = dict(self.poll(timeout_ms))
         finally:
             self._waiting = 0
-        if ready.get(self._bell, 0) & select.POLLIN:
-            self._quieten()
-        return ready.get(self._fd, 0) & ~_GONE
+        if ready.get(self._bell):
+            with contextlib.suppress(OSError):
+                os.eventfd_read(self._bell)
+        return ready.get(self._fd, 0) & ~select.POLLNVAL
 
     def ring(self) -> None:
         """End the wait of whoever is in the lane."""
         if self._bell >= 0:
             os.eventfd_write(self._bell, 1)
 
-    def clear_out(self, seconds: float) -> None:
-        """Wait until nobody is in the lane, so that the file descriptors can go; every waiter leaves when rung.
+    def close(self, seconds: float) -> bool:
+        """Ring, and wait until nobody is in the lane any more; False if somebody stays.
 
-        A signal handler may run on top of a call of its own thread: that one cannot leave before the handler
-        returns and finds its descriptors gone, so it is not waited for.
+        Somebody stays where a signal handler runs on top of a call of its own thread, which cannot leave before the
+        handler returns. The bell is left to it then, ringing, so that it leaves at once.
         """
-        if self._waiting != threading.get_ident():
-            self.take_turn(time.monotonic() + seconds)
-
-    def close(self) -> None:
-        """Free the bell, and let those who queued go on to find the socket closed."""
+        self.ring()
+        if self._waiting == threading.get_ident() or not self.take_turn(time.monotonic() + seconds):
+            return False
         bell, self._bell = self._bell, -1
         if bell >= 0:
             os.close(bell)
-        self.turn.put(None)
-
-    def _quieten(self) -> None:
-        with contextlib.suppress(OSError):  # closed meanwhile, by a signal handler in this thread
-            os.eventfd_read(self._bell)
+        self.turn.put(None)  # those who queued go on, to find the socket closed
+        return True
 
     def __del__(self) -> None:
         if self._bell >= 0:

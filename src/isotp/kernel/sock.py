@@ -21,7 +21,7 @@ from ..address import Address, AsymmetricAddress
 from ..errors import IsoTpError, ReceiveBufferTooSmallError, UnconfirmedSendWarning, warn
 from . import translate
 from .endpoint import _SO_RXQ_OVFL, _SO_TIMESTAMPNS, Endpoint
-from .error_slot import is_transmitting
+from .flight import UNKNOWN_SIZE
 from .lane import Lane
 
 # linux/socket.h; Python has these names only where the platform does
@@ -69,13 +69,14 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
         native = self._socket
         self._native_send: Callable[[Any, int], int] = native.send
         self._native_recv: Callable[[int, int], bytes] = native.recv
-        self._looking: list[None] = []
+        self._looking = self._slot.looking
         self._tx = Lane(native.fileno(), select.POLLOUT)
         self._rx = Lane(native.fileno(), select.POLLIN)
-        sending = select.poll()
-        sending.register(native, select.POLLOUT)
-        self._poll_now = sending.poll
-        self._idle = [(native.fileno(), select.POLLOUT)]
+        self._poll_tx = self._tx.poll
+        # What poll shows when all is sent, where it can be believed at all.
+        self._all_sent = [(native.fileno(), select.POLLOUT)] if self._flight.poll_is_truthful else None
+        self._take_turn = self._tx.turn.get_nowait
+        self._leave_turn = self._tx.turn.put
 
     def bind(  # noqa: D102 - inherited
         self,
@@ -87,7 +88,9 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
     ) -> None:
         super().bind(interface, address, rxid=rxid, txid=txid)
         assert self._binding is not None
-        if not self._binding.sends:
+        if self._binding.sends:
+            self._tx.open()
+        else:
             self._native_send = self._refuse_send
         if not self._binding.receives:
             self._native_recv = self._refuse_recv
@@ -115,32 +118,27 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             InterfaceError: the interface is down, gone, or its transmit queue full; nothing was sent.
         """
         flight = self._flight
-        turn = self._tx.turn
         try:
-            turn.get_nowait()
+            self._take_turn()
         except Empty:
             self._queue_up(self._deadline(flags))
         try:
-            if flight.size or self._slot.transmission:
+            if flight.size:
                 self._settle(self._deadline(flags))
+            flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
             try:
                 sent = self._native_send(data, flags | MSG_DONTWAIT)
             except OSError as e:
                 sent = self._send_again(e, data, flags)
             flight.size = sent
             if confirm or self._wait_tx_done:
-                if (
-                    self._poll_now(0) == self._idle
-                    and not self._looking
-                    and not self._slot.transmission
-                    and (flight.poll_is_truthful or not is_transmitting(self._socket))
-                ):
-                    flight.size = 0
+                if self._timeout is None and not flags and self._poll_tx() == self._all_sent and not self._looking:
+                    flight.size = 0  # the short way of what follows
                 else:
                     self._raise_outcome(self._deadline(flags))
             return sent
         finally:
-            turn.put(None)
+            self._leave_turn(None)
 
     def confirm(self) -> None:
         """Wait until nothing is being sent, and raise the failure of a message sent with `confirm=False`.
@@ -193,8 +191,8 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
     def _wait_for_end(self, deadline: float | None) -> bool:
         """Wait until the kernel is done with the message in flight; False if `deadline` passed first."""
         flight = self._flight
-        if flight.poll_is_truthful is None:
-            flight.learn_poll(shows_out=bool(self._poll_now(0)))
+        if self._all_sent is None:
+            flight.learn_poll(shows_out=bool(self._transmit_events(0)))
         while True:
             ended = flight.look(self._tx.wait(deadline, self._is_closed))
             if self._slot.reception:
@@ -208,13 +206,19 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             if deadline is not None and time.monotonic() >= deadline:
                 return False
 
+    def _transmit_events(self, timeout_ms: int | None) -> int:
+        """Poll for the end of the transmission, deaf to everything else."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLOUT)
+        return sum(events for _, events in poll.poll(timeout_ms))
+
     def _take_outcome(self) -> IsoTpError | None:
         return self._flight.take_outcome(self._binding) if self._binding else None
 
     def _let_others_sort(self) -> None:
         """Wait for threads whose call may have fetched our error and not yet put it down: microseconds."""
         for _ in range(1000):
-            if not self._looking:
+            if self._slot.is_sorted():
                 break
             time.sleep(0.0001)
 
@@ -425,21 +429,16 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             return
         dropped, self._dropped = self.dropped, 0
         self._closed = True
-        lanes = (self._tx, self._rx)
-        for lane in lanes:
-            lane.ring()
-        for lane in lanes:
-            lane.clear_out(_CLOSE_SECONDS)
+        for lane in (self._tx, self._rx):
+            lane.close(_CLOSE_SECONDS)
         self._let_others_sort()
         flight = self._flight
         while flight.size:
-            if flight.look(dict(self._poll_now(None)).get(self._socket.fileno(), 0)):
+            if flight.look(self._transmit_events(None)):
                 flight.keep_failure(self._take_outcome())
                 break
         self._dropped = dropped
         self._socket.close()
-        for lane in lanes:
-            lane.close()
         if flight.failures:
             failures = flight.failures
             warn(

@@ -167,7 +167,7 @@ class GeneralOptions:
             _setsockopt(native, CAN_ISOTP_TX_STMIN, _U32.pack(tx_stmin))
         if rx_stmin is not None:
             _setsockopt(native, CAN_ISOTP_RX_STMIN, _U32.pack(rx_stmin))
-        return new
+        return cls.read(native)
 
 
 @dataclass(frozen=True, slots=True)

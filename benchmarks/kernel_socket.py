@@ -3,13 +3,14 @@
 A round sends one message from one socket and receives it on another. The rounds of the contenders are interleaved;
 the figure is the median time per message, the ratio the median of the ratios of neighbouring rounds.
 
-* careful: `socket.socket`, with what a confirmed send takes by hand: send, poll for POLLOUT, look for POLLERR;
+* careful: `socket.socket`, with what a confirmed send takes by hand: send, poll for POLLOUT, fetch the error;
   a buffer for the longest message.
 * WAIT_TX_DONE: `socket.socket` blocked in the kernel until the message is out. One call less, and no timeout, no
   close() and no telling of errors apart.
 * isotp: `isotp.socket` as it comes.
 """
 
+import os
 import select
 import socket
 import statistics
@@ -38,10 +39,10 @@ def native(rxid: int, txid: int, flags: int = 0) -> socket.socket:
 def confirmed_send(sock: socket.socket, poll: select.poll, data: bytes) -> int:
     """What a confirmed send takes by hand: hand over, wait until it is out, look whether it failed."""
     sent = sock.send(data)
-    for _, events in poll.poll():
-        if events & select.POLLERR:
-            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            raise OSError(number, "not sent")
+    poll.poll()
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # POLLOUT alone may come just before POLLERR
+    if number:
+        raise OSError(number, os.strerror(number))
     return sent
 
 

@@ -147,6 +147,8 @@ class Address:
                 f"addressing_mode must be an AddressingMode, not {self.addressing_mode!r}",
                 remedy="name the identifiers: Address.normal(rxid=..., txid=...)",
             )
+        if not isinstance(self.target_address_type, TargetAddressType):
+            raise AddressError(f"target_address_type must be a TargetAddressType, not {self.target_address_type!r}")
         if self.rx_only and self.tx_only:
             raise AddressError("an address cannot be both rx_only and tx_only")
         if self.is_functional and not self.rx_only:
@@ -169,16 +171,8 @@ class Address:
 
         Identifiers above 0x7FF, or with CAN_EFF_FLAG, have 29 bits; `is_extended_id` says it for small ones.
         """
-        given = {n: v for n, v in (("rxid", rxid), ("txid", txid)) if v is not None}
-        widths = {is_29bit_id(name, value) for name, value in given.items()}
-        if is_extended_id is None:
-            if len(widths) == 2:
-                raise AddressError(
-                    f"rxid={rxid:#x} and txid={txid:#x} differ in width",
-                    remedy="both 29 bits: is_extended_id=True; one of each: AsymmetricAddress of two halves",
-                )
-            is_extended_id = True in widths
-        mode = AddressingMode.Normal_29bits if is_extended_id else AddressingMode.Normal_11bits
+        is_29bit = _is_29bit(rxid, txid, is_extended_id)
+        mode = AddressingMode.Normal_29bits if is_29bit else AddressingMode.Normal_11bits
         return cls(mode, txid, rxid, **_halves(rxid is None, txid is None), target_address_type=_tatype(functional))
 
     @classmethod
@@ -203,8 +197,7 @@ class Address:
         functional: bool = False,
     ) -> "Address":
         """Extended addressing: frames sent begin with N_TA, those received with our N_SA."""
-        width = Address.normal(rxid=rxid, txid=txid, is_extended_id=is_extended_id, functional=functional)
-        is_29bit = width.addressing_mode.is_29bit
+        is_29bit = _is_29bit(rxid, txid, is_extended_id)
         return cls(
             AddressingMode.Extended_29bits if is_29bit else AddressingMode.Extended_11bits,
             txid,
@@ -376,6 +369,19 @@ def normal_address(rxid: int | None, txid: int | None) -> Address | AsymmetricAd
     if rxid is not None and txid is not None and is_29bit_id("rxid", rxid) != is_29bit_id("txid", txid):
         return AsymmetricAddress(Address.normal(txid=txid), Address.normal(rxid=rxid))
     return Address.normal(rxid=rxid, txid=txid)
+
+
+def _is_29bit(rxid: int | None, txid: int | None, is_extended_id: bool | None) -> bool:
+    """The width of the identifiers given, which must be one width unless it is said."""
+    widths = {is_29bit_id(name, value) for name, value in (("rxid", rxid), ("txid", txid)) if value is not None}
+    if is_extended_id is not None:
+        return is_extended_id
+    if len(widths) == 2:
+        raise AddressError(
+            f"rxid={rxid:#x} and txid={txid:#x} differ in width",
+            remedy="both 29 bits: is_extended_id=True; one of each: AsymmetricAddress of two halves",
+        )
+    return True in widths
 
 
 def _halves(tx_only: bool, rx_only: bool) -> dict[str, bool]:

@@ -13,10 +13,14 @@ import warnings
 from enum import Enum
 from typing import Any, ClassVar
 
+_NAMES: dict[int, str] = {}
+
 
 def _linux(name: str, number: int) -> int:
     """The errno `name` of this platform, or Linux's number where the platform has none (ECOMM on macOS)."""
-    return int(getattr(_errno, name, number))
+    number = int(getattr(_errno, name, number))
+    _NAMES[number] = name
+    return number
 
 
 ECOMM = _linux("ECOMM", 70)
@@ -76,7 +80,7 @@ class IsoTpError(OSError):
     def __str__(self) -> str:
         names = [self.n_result.name] if self.n_result else []
         if isinstance(self.errno, int):
-            names.append(_errno.errorcode.get(self.errno, f"errno {self.errno}"))
+            names.append(_NAMES.get(self.errno) or _errno.errorcode.get(self.errno, f"errno {self.errno}"))
         lines = [f"{self.what} ({', '.join(names)})" if names else self.what]
         if self.link:
             lines.append(f"  link: {self.link}")

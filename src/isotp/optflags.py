@@ -94,7 +94,9 @@ def kernel_honours(flag: flags, release: tuple[int, int] | None = None) -> bool 
     release = release or kernel_release()
     if release is None or release < _FIRST_IN_TREE:
         return None
-    return release >= _SINCE.get(flag, _FIRST_IN_TREE)
+    if flag & ~_ALL_FLAGS:
+        return False
+    return all(release >= _SINCE.get(one, _FIRST_IN_TREE) for one in flag)
 
 
 def check_flags(bits: flags) -> None:

@@ -23,7 +23,7 @@ class STmin(int):
     @classmethod
     def from_ms(cls, ms: int) -> "STmin":
         """The byte for `ms` milliseconds, a whole number from 0 to 127; ValueError otherwise."""
-        if ms != int(ms) or not 0 <= ms <= 127:
+        if not 0 <= ms <= 127 or ms != int(ms):
             raise ValueError(f"STmin cannot say {ms} ms: allowed are whole milliseconds from 0 to 127")
         return cls(int(ms))
 
@@ -32,7 +32,7 @@ class STmin(int):
         """The byte for `us` microseconds: 100 to 900 by hundreds, or whole milliseconds; else ValueError."""
         if us in range(100, 1000, 100):
             return cls(0xF0 + int(us) // 100)
-        if us % 1000 == 0 and 0 <= us <= 127_000:
+        if 0 <= us <= 127_000 and us % 1000 == 0:
             return cls(int(us) // 1000)
         raise ValueError(
             f"STmin cannot say {us} us: allowed are 100 to 900 us in steps of 100, "

@@ -115,14 +115,15 @@ def _set_options(native: socket.socket, address: Address | AsymmetricAddress) ->
         wanted |= flags.SF_BROADCAST
     if address.tx is None:
         wanted |= flags.LISTEN_MODE
-    first, second = (rx_byte, None) if tx_byte is None else (tx_byte, rx_byte)
     changes: dict[str, int] = {}
+    first = rx_byte if tx_byte is None else tx_byte
     if first is not None:
         _check_free(old, flags.EXTEND_ADDR, "ext_address", first)
         changes["ext_address"] = first
-        if second not in (None, first) or (second is not None and old.optflags & flags.RX_EXT_ADDR):
-            _check_free(old, flags.RX_EXT_ADDR, "rx_ext_address", second)
-            changes["rx_ext_address"] = second
+    if rx_byte is not None:
+        _check_free(old, flags.RX_EXT_ADDR, "rx_ext_address", rx_byte)
+        if rx_byte != first:
+            changes["rx_ext_address"] = rx_byte
     if wanted != old.optflags or changes:
         return opts.general.write(native, optflags=wanted, **changes).optflags
     return old.optflags

@@ -12,6 +12,7 @@ from ..errors import (
     AlreadyBoundError,
     MessagesDroppedWarning,
     OneWayError,
+    OptionError,
     OptionIgnoredWarning,
     SocketClosedError,
     warn,
@@ -28,6 +29,9 @@ _SO_MEMINFO: Final = 55
 _SK_MEMINFO_DROPS: Final = 8
 
 
+_LARGEST_RCVBUF: Final = 0x3FFFFFFF  # the kernel doubles it, in an int
+
+
 class Endpoint:
     """One end of a link, over a native socket that is never blocked in."""
 
@@ -36,13 +40,14 @@ class Endpoint:
 
     def __init__(self, rcvbuf: int | None = None) -> None:
         self._closed = True  # until there is something to close
+        _check_rcvbuf(rcvbuf)
         self._socket = native = support.open_native_socket()
         self._closed = False
         native.settimeout(None)  # its own timeout would make each of its calls poll first
         native.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         native.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
         self._binding: binding.Binding | None = None
-        self._max_pdu_size = 0
+        self._max_pdu_size = 1  # until bound; Python does not even ask the kernel for 0 bytes
         self._wait_tx_done = False
         self._slot = ErrorSlot(native)
         self._flight = Flight(native, self._slot)
@@ -223,3 +228,10 @@ class Endpoint:
     def __repr__(self) -> str:
         state = " closed" if self._closed else ""
         return f"<isotp.{type(self).__name__} {self._binding or 'unbound'}{state}>"
+
+
+def _check_rcvbuf(size: int | None) -> None:
+    if size is None:
+        return
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= _LARGEST_RCVBUF:
+        raise OptionError(f"rcvbuf={size!r}: allowed is a number of bytes from 1 to {_LARGEST_RCVBUF}")

@@ -40,13 +40,6 @@ class ErrorSlot:
         """An entry for each thread that may have caught an errno and not yet put it down, and one for
         `transmission`: while it is empty, no failure of a message can have been caught by somebody else."""
 
-    def collect(self, in_flight: int) -> int:
-        """Read and clear the slot, sort what it held, and return that errno (0: it was empty)."""
-        number = self._native.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
-            self.put(number, in_flight)
-        return number
-
     def put(self, number: int, in_flight: int) -> bool:
         """Sort an errno that a call got; False if it does not come from the slot.
 

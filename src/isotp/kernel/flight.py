@@ -36,16 +36,24 @@ class Flight:
         self._first_failure: IsoTpError | None = None
         self._overwritten = False
 
+    def collect(self) -> int:
+        """Fetch the errno from the socket's slot, sort it, and return it; 0 if the slot was empty."""
+        number = self._native.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            self._slot.put(number, self.size)
+            self._overwritten = not self._slot.transmission
+        return number
+
     def look(self, events: int) -> bool:
-        """Whether the transmission has ended, going by poll events of the socket; takes the error if there is one."""
-        slot = self._slot
-        self._overwritten = False
-        if events & select.POLLERR:
-            self._overwritten = bool(slot.collect(self.size)) and not slot.transmission
-        if events & select.POLLOUT and (self.poll_is_truthful or not self._is_still_sending()):
-            return True
+        """Whether the transmission has ended, going by poll events of the socket; takes the error if there is one.
+
+        The kernel's poll looks for errors first and at its state only then: POLLOUT alone says nothing of success.
+        """
+        ended = bool(events & select.POLLOUT) and (bool(self.poll_is_truthful) or not self._is_still_sending())
+        if (ended or events & select.POLLERR) and self.collect() and not ended:
+            self._overwritten = False  # still sending: there was nothing of this message to overwrite
         # An interface that failed leaves the kernel sending for two more seconds; there is nothing to wait for.
-        return slot.transmission in translate.INTERFACE_ERRNOS
+        return ended or self._slot.transmission in translate.INTERFACE_ERRNOS
 
     def take_outcome(self, bound: Binding) -> IsoTpError | None:
         """The failure of the message that has ended, None if it is through; it is no longer in flight."""

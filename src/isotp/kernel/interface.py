@@ -3,7 +3,6 @@
 /sys/class/net is no witness: it shows the namespace it was mounted in.
 """
 
-import fcntl
 import socket
 import struct
 from typing import Final, NamedTuple
@@ -41,6 +40,8 @@ def names() -> list[str]:
 
 def query(sock: socket.socket, name: str) -> CanInterface:
     """Ask about interface `name`; OSError (ENODEV) if there is none."""
+    import fcntl  # not on Windows, where this module still has to import
+
     raw = name.encode()
     kind = _IFREQ.unpack(fcntl.ioctl(sock, _SIOCGIFHWADDR, _IFREQ.pack(raw, 0)))[1]
     up = _IFREQ.unpack(fcntl.ioctl(sock, _SIOCGIFFLAGS, _IFREQ.pack(raw, 0)))[1] & _IFF_UP

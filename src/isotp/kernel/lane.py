@@ -8,6 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import Final
+
+_LONGEST_POLL_MS: Final = 0x7FFFFFFF
 
 
 class Lane:
@@ -35,8 +38,9 @@ class Lane:
 
     def take_turn(self, deadline: float | None) -> bool:
         """Wait for the turn until `deadline` (monotonic seconds; None: no limit); False if it did not come."""
+        seconds = None if deadline is None else min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
         try:
-            self.turn.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+            self.turn.get(timeout=seconds)
         except Empty:
             return False
         return True
@@ -52,7 +56,9 @@ class Lane:
         self.open()
         if interrupted():
             return 0
-        timeout_ms = None if deadline is None else max(0, math.ceil((deadline - time.monotonic()) * 1000))
+        timeout_ms = None
+        if deadline is not None:
+            timeout_ms = math.ceil(min(max(0.0, deadline - time.monotonic()) * 1000, _LONGEST_POLL_MS))
         self._waiting = threading.get_ident()
         try:
             ready = dict(self.poll(timeout_ms))

@@ -8,6 +8,7 @@ not have put down its catch yet; a sender does not call its message through befo
 """
 
 import errno
+import math
 import select
 import struct
 import time
@@ -132,7 +133,13 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
                 sent = self._send_again(e, data, flags)
             flight.size = sent
             if confirm or self._wait_tx_done:
-                if self._timeout is None and not flags and self._poll_tx() == self._all_sent and not self._looking:
+                if (
+                    self._timeout is None
+                    and not flags
+                    and self._poll_tx() == self._all_sent
+                    and not flight.collect()
+                    and not self._looking
+                ):
                     flight.size = 0  # the short way of what follows
                 else:
                     self._raise_outcome(self._deadline(flags))
@@ -465,4 +472,4 @@ def _quiet(flags: int) -> int:
 def _checked_timeout(timeout: float | None) -> float | None:
     if timeout is not None and not timeout >= 0:
         raise ValueError(f"timeout={timeout!r}: allowed is None (no limit), 0 (do not wait) or seconds")
-    return timeout
+    return None if timeout == math.inf else timeout

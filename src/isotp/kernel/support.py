@@ -38,7 +38,10 @@ def open_native_socket() -> socket.socket:
     try:
         return socket.socket(socket.AF_CAN, socket.SOCK_DGRAM, socket.CAN_ISOTP)
     except OSError as e:
-        raise _explain(e) from e
+        explained = _explain(e)
+        if explained is None:
+            raise
+        raise explained from e
 
 
 def _unavailable(missing: str, what: str, remedy: str, number: int | None = None) -> UnavailableError:
@@ -47,8 +50,8 @@ def _unavailable(missing: str, what: str, remedy: str, number: int | None = None
     return error
 
 
-def _explain(e: OSError) -> OSError:
-    """The error for a native socket that could not be made; `e` itself where ISO-TP is not the reason."""
+def _explain(e: OSError) -> UnavailableError | None:
+    """The error for a native socket that could not be made; None where ISO-TP is not the reason."""
     release = os.uname().release
     if e.errno in (errno.EPERM, errno.EACCES):
         return _unavailable(
@@ -62,7 +65,7 @@ def _explain(e: OSError) -> OSError:
     if e.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT, errno.EPROTOTYPE):
         what = f"the kernel module {MODULE} is not loaded (kernel {release})"
         return _unavailable("module", what, remedy_for_module(MODULE), e.errno)
-    return e
+    return None
 
 
 def is_module_loaded(name: str) -> bool:

@@ -29,7 +29,8 @@ RECEPTION_ERRNOS: Final = frozenset({ETIMEDOUT, EILSEQ})
 INTERFACE_ERRNOS: Final = frozenset({ENETDOWN, errno.ENODEV})
 SLOT_ERRNOS: Final = TRANSMISSION_ERRNOS | RECEPTION_ERRNOS | INTERFACE_ERRNOS | {EBADMSG}
 
-_UP = "sudo ip link set {interface} up"
+_HIGHEST_MAX_PDU_SIZE: Final = 1_049_600
+_UP: Final = "sudo ip link set {interface} up"
 
 
 def transmission_failed(number: int, size: int, segmented: bool, interface: str, link: str) -> IsoTpError:
@@ -116,12 +117,13 @@ def _wrong_size(size: int, single_frame_max: int | None, link: str) -> MessageSi
             link=link,
             remedy="send it to each receiver by its physical address",
         )
-    limit = support.max_pdu_size()
+    limit = f"{support.max_pdu_size()} bytes"
     remedy = "send less at a time"
-    if support.has_max_pdu_size_parameter():
-        remedy = f"sudo rmmod can-isotp && sudo modprobe can-isotp max_pdu_size={min(max(size, 4095), 1049600)}"
-    what = f"a message of {size} bytes is longer than this kernel sends ({limit} bytes)"
-    return MessageSizeError(what, link=link, remedy=remedy)
+    if not support.has_max_pdu_size_parameter():
+        limit = "66000 bytes, before Linux 5.18 less"
+    elif size <= _HIGHEST_MAX_PDU_SIZE:
+        remedy = f"sudo rmmod can-isotp && sudo modprobe can-isotp max_pdu_size={size}"
+    return MessageSizeError(f"{size} bytes are more than this kernel sends ({limit})", link=link, remedy=remedy)
 
 
 def unusable(e: OSError, interface: str | None, link: str) -> OSError:

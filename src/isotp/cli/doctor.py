@@ -1,0 +1,41 @@
+"""isotp doctor: does ISO-TP work on this machine, and what to do where it does not."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from . import terminal
+
+if TYPE_CHECKING:
+    from .main import Commands
+
+_COLOURS = {"ok": terminal.GREEN, "not ok": terminal.RED, "note": terminal.YELLOW}
+
+
+def add_parser(commands: "Commands") -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "doctor",
+        help="say whether ISO-TP works on this machine, and what to do where it does not",
+        description="Say whether ISO-TP works on this machine, and what to do where it does not.\n"
+        "A message is sent and received on a vcan in a private network namespace, away from every real bus.",
+        epilog="example:\n  python -m isotp doctor\n  python -m isotp doctor --json\n\n"
+        "exit status: 0 when ISO-TP works here, 1 when it does not",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help='print {"works": ..., "findings": [...]}')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report; 0 when ISO-TP works here."""
+    from ..kernel.doctor import doctor
+
+    report = doctor()
+    if arguments.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        for line in report.table(terminal.width()).splitlines():
+            status = line[:8].strip()
+            print(terminal.paint(line[:8], _COLOURS[status]) + line[8:] if status in _COLOURS else line)
+    return 0 if report.works else 1

@@ -1,0 +1,34 @@
+"""The terminal: how wide it is, and whether it wants colours."""
+
+import os
+import shutil
+import sys
+import textwrap
+
+RED, GREEN, YELLOW, CYAN = 31, 32, 33, 36
+
+
+def width() -> int:
+    """Columns of the terminal, or COLUMNS, or 80."""
+    return shutil.get_terminal_size().columns
+
+
+def paint(text: str, colour: int) -> str:
+    """`text` in `colour`, on a terminal that can and where NO_COLOR (no-color.org) is not set."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if not is_terminal or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"
+
+
+def say(text: str, colour: int | None = None, indent: str = "") -> None:
+    """Print a paragraph, wrapped to the terminal; `indent` goes before all lines but the first."""
+    lines = textwrap.wrap(
+        text,
+        max(width(), 40),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        print(line if colour is None else paint(line, colour))

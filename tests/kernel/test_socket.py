@@ -1,0 +1,514 @@
+"""isotp.socket's own promises: confirmed sends, whole messages, waiting, closing."""
+
+import errno
+import functools
+import os
+import random
+import select
+import selectors
+import signal
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import isotp
+from isotp.kernel.flight import Flight
+
+from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, Pair, Sockets, Task, payload, until
+
+MakePair = Callable[..., Pair]
+LONG = payload(100)
+
+
+def lonely(new_socket: Sockets, vcan: Link, timeout: float | None = 10.0) -> isotp.socket:
+    """A bound socket whose receiver is the test's raw socket, or nobody."""
+    s = new_socket(timeout)
+    s.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
+    return s
+
+
+# --- the example of the README
+
+
+def test_the_example_of_the_readme_works_to_the_letter() -> None:
+    s, s2 = isotp.socket(), isotp.socket()
+    s.set_fc_opts(stmin=5, bs=10)
+    s.bind("vcan0", rxid=0x123, txid=0x456)
+    s2.bind("vcan0", rxid=0x456, txid=0x123)
+    s2.send(b"Hello, this is a long payload sent in small chunks of 8 bytes.")
+    assert s.recv() == b"Hello, this is a long payload sent in small chunks of 8 bytes."
+    assert s._socket.getsockname() == ("vcan0", 0x123, 0x456)
+    s.close()
+    s2.close()
+
+
+def test_native_sockets_take_the_options(vcan: Link, new_socket: Sockets) -> None:
+    native = new_socket.native()
+    isotp.opts.flowcontrol.write(native, stmin=5)
+    padding = isotp.opts.flags.CAN_ISOTP_TX_PADDING | isotp.opts.flags.CAN_ISOTP_RX_PADDING
+    isotp.opts.general.write(native, optflags=padding)
+    native.bind((vcan, B_TO_A, A_TO_B))
+    assert isotp.opts.general.read(native).optflags == padding
+    assert isotp.opts.flowcontrol.read(native).stmin == 5
+
+
+# --- sending
+
+
+def test_send_returns_when_the_message_is_on_the_bus(pair: MakePair, bus: Bus) -> None:
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=20))
+    start = time.monotonic()
+    assert a.send(LONG) == 100
+    took = time.monotonic() - start
+    frames = bus.take(16)  # FF, FC, 14 CF: all there already
+    assert bus.is_silent()
+    assert took >= (frames[-1].timestamp_ns - frames[0].timestamp_ns) / 1e9 >= 13 * 0.020
+    assert b.recv() == LONG
+
+
+def test_send_without_confirmation_returns_at_once(pair: MakePair) -> None:
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=20))
+    start = time.monotonic()
+    assert a.send(LONG, confirm=False) == 100
+    assert time.monotonic() - start < 0.2
+    a.confirm()
+    assert time.monotonic() - start >= 13 * 0.020
+    assert b.recv() == LONG
+
+
+def test_failure_without_confirmation_waits_for_confirm(vcan: Link, new_socket: Sockets) -> None:
+    a = lonely(new_socket, vcan)
+    a.send(LONG, confirm=False)
+    a.send(b"single")  # waits for the first one, and is not blamed for it
+    a.send(LONG, confirm=False)
+    with pytest.raises(isotp.FlowControlTimeoutError) as caught:
+        a.confirm()
+    assert caught.value.__notes__ == ["1 more message(s) sent without confirmation failed after it"]
+    a.confirm()  # told once
+
+
+def test_failure_nobody_asked_about_is_told_at_close(vcan: Link, new_socket: Sockets) -> None:
+    a = lonely(new_socket, vcan)
+    a.send(LONG, confirm=False)
+    with pytest.warns(isotp.UnconfirmedSendWarning, match="no flow control"):
+        a.close()
+
+
+def test_timeout_ends_the_wait_and_not_the_message(pair: MakePair) -> None:
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=50))
+    a.settimeout(0.2)
+    start = time.monotonic()
+    with pytest.raises(TimeoutError, match="100 bytes are still being sent") as caught:
+        a.send(LONG)
+    assert not isinstance(caught.value, isotp.IsoTpError)
+    assert 0.2 <= time.monotonic() - start < 0.6
+    a.settimeout(10)
+    a.confirm()
+    assert b.recv() == LONG
+
+
+def test_failure_after_a_timeout_is_for_confirm(vcan: Link, new_socket: Sockets) -> None:
+    a = lonely(new_socket, vcan, timeout=0.2)
+    with pytest.raises(TimeoutError):
+        a.send(LONG)
+    with pytest.raises(TimeoutError, match="earlier message"):
+        a.send(b"next")
+    a.settimeout(None)
+    a.send(b"next")
+    with pytest.raises(isotp.FlowControlTimeoutError):
+        a.confirm()
+
+
+def test_not_blocking(pair: MakePair) -> None:
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=20))
+    a.setblocking(False)
+    b.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        b.recv()
+    assert a.send(LONG) == 100  # taken; confirm() tells
+    with pytest.raises(BlockingIOError, match="still being sent"):
+        a.send(b"next")
+    with pytest.raises(BlockingIOError):
+        a.confirm()
+    poll = select.poll()
+    poll.register(a, select.POLLOUT)
+    assert poll.poll(5000) == [(a.fileno(), select.POLLOUT)]
+    a.confirm()
+    assert b.recv() == LONG
+    assert b.gettimeout() == 0
+    assert not b.getblocking()
+
+
+def test_dontwait_flag_is_for_one_call(pair: MakePair) -> None:
+    a, b = pair()
+    with pytest.raises(BlockingIOError):
+        b.recv(flags=socket.MSG_DONTWAIT)
+    a.send(b"abc", socket.MSG_DONTWAIT)
+    assert b.recv() == b"abc"
+
+
+def test_wait_tx_done_is_taken_over(vcan: Link, new_socket: Sockets) -> None:
+    a = new_socket(0.2)
+    a.set_general_opts(isotp.opts.flags.WAIT_TX_DONE)
+    a.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
+    assert a.get_general_opts().optflags == isotp.opts.flags.WAIT_TX_DONE
+    start = time.monotonic()
+    with pytest.raises(TimeoutError):  # the kernel's own would be deaf to the timeout
+        a.send(LONG, confirm=False)
+    assert time.monotonic() - start < 0.6
+    a.settimeout(None)
+    with pytest.raises(isotp.FlowControlTimeoutError):
+        a.confirm()
+
+
+@pytest.mark.parametrize("truthful", [None, False])
+def test_a_poll_that_lies_about_writability(
+    monkeypatch: pytest.MonkeyPatch, vcan: Link, new_socket: Sockets, truthful: bool | None
+) -> None:
+    """Kernels before 6.3 show POLLOUT all the time: the outcome is awaited all the same, without spinning."""
+    monkeypatch.setattr(Flight, "poll_is_truthful", truthful)
+    a = lonely(new_socket, vcan)
+    if truthful is False:
+        honest = a._tx.wait
+        monkeypatch.setattr(a._tx, "wait", lambda _, interrupted: honest(0.0, interrupted) | select.POLLOUT)
+    start, busy = time.monotonic(), time.process_time()
+    a.send(b"single")
+    with pytest.raises(isotp.FlowControlTimeoutError):
+        a.send(LONG)
+    assert time.monotonic() - start >= 0.9
+    assert time.process_time() - busy < 0.5
+    if truthful is None:
+        assert Flight.poll_is_truthful  # learned from seeing no POLLOUT while it was sending
+
+
+def test_the_message_can_be_any_buffer(pair: MakePair) -> None:
+    a, b = pair()
+    for data in (bytearray(LONG), memoryview(LONG), memoryview(LONG).cast("B", (10, 10))):
+        assert a.send(data) == 100
+        assert b.recv() == LONG
+    for wrong in ("text", 5, None):
+        with pytest.raises(TypeError):
+            a.send(wrong)
+    assert a.send(b"still works") == 11
+    assert b.recv() == b"still works"
+
+
+def test_a_broken_reception_does_not_fail_a_send(vcan: Link, new_socket: Sockets, bus: Bus) -> None:
+    a = lonely(new_socket, vcan)
+    bus.send(B_TO_A, b"\x10\x14abcdef")
+    assert bus.recv().can_id == A_TO_B  # its flow control
+    bus.send(B_TO_A, b"\x25ghijklm")
+    until(lambda: select.select([a], [], [], 0)[0])
+    assert a.send(b"single") == 6
+    with pytest.raises(isotp.WrongSequenceNumberError):
+        a.recv()
+
+
+def test_sends_of_several_threads_each_have_their_outcome(pair: MakePair, background: Background) -> None:
+    a, b = pair()
+    messages = [payload(50 + i, seed=i) for i in range(12)]
+    tasks = [background(functools.partial(a.send, m)) for m in messages]
+    received = [b.recv() for _ in messages]
+    assert sorted(received) == sorted(messages)
+    assert [t.result() for t in tasks] == [len(m) for m in messages]
+
+
+def test_sender_and_receiver_share_the_error_slot_fairly(
+    vcan: Link, new_socket: Sockets, background: Background
+) -> None:
+    """A thread blocked in recv must neither raise nor swallow the failure of a send."""
+    a = lonely(new_socket, vcan, timeout=3)
+    receiver = background(a.recv)
+    receiver.wait_until_polling()
+    for _ in range(2):
+        with pytest.raises(isotp.FlowControlTimeoutError):
+            a.send(LONG)
+    with pytest.raises(TimeoutError, match="no message"):
+        receiver.result()
+
+
+def test_receiver_learns_what_the_sender_caught(
+    vcan: Link, new_socket: Sockets, bus: Bus, background: Background
+) -> None:
+    """Both are blocked when a reception breaks off: whoever looks first, recv raises and send goes on."""
+    a = lonely(new_socket, vcan)
+    receiver = background(a.recv)
+    receiver.wait_until_polling()
+    sender = background(lambda: a.send(LONG))
+    assert bus.recv().data[:1] == b"\x10"
+    bus.send(B_TO_A, b"\x10\x14abcdef")
+    assert bus.recv().data[:1] == b"\x30"
+    bus.send(B_TO_A, b"\x25ghijklm")
+    with pytest.raises(isotp.WrongSequenceNumberError):
+        receiver.result()
+    assert not sender.is_done
+    bus.send(B_TO_A, b"\x30\x00\x00")
+    assert sender.result() == 100
+
+
+# --- receiving
+
+
+def test_recv_takes_any_length(pair: MakePair) -> None:
+    a, b = pair()
+    data = payload(8300)
+    a.send(data)
+    assert b.recv() == data
+
+
+def test_too_small_a_buffer_keeps_the_message(pair: MakePair) -> None:
+    a, b = pair()
+    a.send(LONG)
+    with pytest.raises(isotp.ReceiveBufferTooSmallError, match="100 bytes and the buffer 99") as caught:
+        b.recv(99)
+    assert (caught.value.needed, caught.value.given) == (100, 99)
+    buffer = bytearray(200)
+    with pytest.raises(isotp.ReceiveBufferTooSmallError):
+        b.recv_into(buffer, 10)
+    assert b.recv(100, socket.MSG_PEEK) == LONG
+    assert b.recv_into(buffer) == 100
+    assert buffer[:100] == LONG
+    with pytest.raises(BlockingIOError):
+        b.recv(100, socket.MSG_DONTWAIT)
+
+
+def test_timeout_of_recv_is_the_builtin(pair: MakePair) -> None:
+    _, b = pair()
+    b.settimeout(0.1)
+    for receive in (b.recv, b.recv_message, lambda: b.recv(10), lambda: b.recv_into(bytearray(9))):
+        start = time.monotonic()
+        with pytest.raises(TimeoutError) as caught:
+            receive()
+        assert not isinstance(caught.value, isotp.IsoTpError)
+        assert 0.1 <= time.monotonic() - start < 1
+
+
+def test_receive_timestamp_is_that_of_the_last_frame(pair: MakePair, bus: Bus) -> None:
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=10))
+    a.send(LONG)
+    last = bus.take(16)[-1]
+    message = b.recv_message()
+    assert message.data == LONG
+    assert message.timestamp_ns == last.timestamp_ns
+    assert abs(message.timestamp_ns - time.time_ns()) < 5_000_000_000
+    assert message.dropped == 0
+
+
+def test_dropped_messages_are_counted_and_told(pair: MakePair) -> None:
+    a, b = pair()
+    for i in range(60):
+        a.send(payload(4095, seed=i), confirm=True)
+    lost = b.dropped
+    assert lost > 0
+    kept = [b.recv_message() for _ in range(60 - lost)]
+    assert [m.data for m in kept] == [payload(4095, seed=i) for i in range(60 - lost)]
+    b.setblocking(False)
+    with pytest.warns(isotp.MessagesDroppedWarning, match=f"dropped {lost} message"), pytest.raises(BlockingIOError):
+        b.recv()
+    a.send(b"next")
+    assert b.recv_message().dropped == lost
+    b.close()  # told already: warns no more
+    assert b.dropped == lost
+
+
+def test_drops_not_told_before_are_told_at_close(pair: MakePair) -> None:
+    a, b = pair(configure_b=lambda s: s._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096))
+    for i in range(20):
+        a.send(payload(500, seed=i))
+    assert b.dropped > 0
+    with pytest.warns(isotp.MessagesDroppedWarning):
+        b.close()
+
+
+def test_rcvbuf_keeps_more(vcan: Link, new_socket: Sockets) -> None:
+    a, b = new_socket(), new_socket(rcvbuf=4_000_000)
+    a.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
+    b.bind(vcan, rxid=A_TO_B, txid=B_TO_A)
+    for i in range(60):
+        a.send(payload(4095, seed=i))
+    assert b.dropped == 0
+    assert [b.recv() for _ in range(60)] == [payload(4095, seed=i) for i in range(60)]
+
+
+def test_several_receivers_lose_nothing(pair: MakePair, background: Background) -> None:
+    a, b = pair()
+    receivers = [background(b.recv) for _ in range(5)]
+    messages = [payload(30, seed=i) for i in range(5)]
+    for message in messages:
+        a.send(message)
+    assert sorted(r.result() for r in receivers) == sorted(messages)
+
+
+def test_select_and_selectors(pair: MakePair) -> None:
+    a, b = pair()
+    with selectors.DefaultSelector() as selector:
+        selector.register(b, selectors.EVENT_READ)
+        assert not selector.select(0)
+        a.send(b"abc")
+        assert [key.fileobj for key, _ in selector.select(5)] == [b]
+    assert b.recv() == b"abc"
+
+
+# --- closing
+
+
+@pytest.mark.parametrize("timeout", [None, 30.0])
+def test_close_ends_a_blocked_recv(pair: MakePair, background: Background, timeout: float | None) -> None:
+    _, b = pair()
+    b.settimeout(timeout)
+    receivers: list[Task[Any]] = [background(b.recv), background(b.recv_message)]
+    receivers[0].wait_until_polling()
+    start = time.monotonic()
+    b.close()
+    for receiver in receivers:
+        with pytest.raises(isotp.SocketClosedError):
+            receiver.result()
+    assert time.monotonic() - start < 2
+    assert b.fileno() == -1
+
+
+@pytest.mark.parametrize("timeout", [None, 30.0])
+def test_close_ends_a_blocked_send(
+    vcan: Link, new_socket: Sockets, background: Background, timeout: float | None
+) -> None:
+    a = lonely(new_socket, vcan, timeout)
+    senders = [background(lambda: a.send(LONG)), background(lambda: a.send(b"queued"))]
+    until(lambda: a._flight.size)
+    a.close()
+    for sender in senders:
+        with pytest.raises(isotp.SocketClosedError):
+            sender.result()
+
+
+def test_close_from_a_signal_handler(pair: MakePair) -> None:
+    """It runs on top of the blocked call it ends."""
+    _, b = pair()
+    before = signal.signal(signal.SIGALRM, lambda *_: b.close())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        start = time.monotonic()
+        with pytest.raises(isotp.SocketClosedError):
+            b.recv()
+        assert time.monotonic() - start < 0.9
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_exception_from_a_signal_handler_leaves_the_socket_usable(pair: MakePair) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=30))
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for call in (b.recv, lambda: a.send(LONG)):
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(KeyboardInterrupt):
+                call()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert a.send(b"after") == 5
+    assert [b.recv(), b.recv()] == [LONG, b"after"]
+    a.confirm()
+
+
+def test_closed_is_closed(pair: MakePair) -> None:
+    _, b = pair()
+    with b:
+        pass
+    b.close()
+    b.close()
+    assert b.closed
+    assert b.fileno() == -1
+    assert "closed" in repr(b)
+    for call in (b.recv, b.confirm, lambda: b.send(b"x"), b.get_fc_opts, lambda: b.set_fc_opts(bs=1), b.recv_message):
+        with pytest.raises(isotp.SocketClosedError) as caught:
+            call()
+        assert caught.value.errno == errno.EBADF
+    with pytest.raises(isotp.SocketClosedError):
+        b.bind("vcan0", rxid=1, txid=2)
+
+
+def test_close_while_many_threads_use_it(pair: MakePair, background: Background) -> None:
+    """No call of another thread may touch a descriptor that is gone, whatever it is doing."""
+    for _ in range(10):
+        a, b = pair()
+
+        def use(s: isotp.socket) -> str:
+            try:
+                while True:
+                    s.send(b"x" * 20)
+                    s.recv()
+            except (isotp.SocketClosedError, isotp.FlowControlTimeoutError) as e:
+                return type(e).__name__
+
+        a.settimeout(None)
+        b.settimeout(None)
+        users = [background(functools.partial(use, s)) for s in (a, b)]
+        time.sleep(0.01 * random.random())
+        a.close()
+        b.close()
+        assert "SocketClosedError" in {u.result() for u in users}
+
+
+def test_a_socket_that_was_never_bound() -> None:
+    with isotp.socket(1.0) as s:
+        assert not s.bound
+        assert s.interface is None
+        assert s.address is None
+        assert "unbound" in repr(s)
+        for call in (s.recv, lambda: s.send(b"x"), s.recv_message, lambda: s.recv(5)):
+            with pytest.raises(isotp.NotBoundError, match="not bound"):
+                call()
+        s.confirm()
+
+
+def test_what_a_socket_tells_of_itself(pair: MakePair, vcan: Link) -> None:
+    a, _ = pair()
+    assert a.bound
+    assert a.interface == vcan
+    assert a.address == isotp.Address.normal(rxid=B_TO_A, txid=A_TO_B)
+    assert repr(a) == f"<isotp.socket {vcan} rxid=0x7E8 txid=0x7E0>"
+    assert a.real_socket() is a._socket
+    assert a._socket.getsockname() == (vcan, B_TO_A, A_TO_B)
+    assert a.fileno() == a._socket.fileno()
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_bad_timeouts(timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        isotp.socket(timeout)
+    with isotp.socket() as s, pytest.raises(ValueError, match="timeout"):
+        s.settimeout(timeout)
+
+
+def test_warnings_made_errors_lose_nothing(pair: MakePair) -> None:
+    a, b = pair(configure_b=lambda s: s._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096))
+    for i in range(20):
+        a.send(payload(500, seed=i))
+    kept = 20 - b.dropped
+    assert [b.recv() for _ in range(kept)] == [payload(500, seed=i) for i in range(kept)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        b.settimeout(0.1)
+        with pytest.raises(isotp.MessagesDroppedWarning):
+            b.recv()
+        a.send(b"next")
+        assert b.recv() == b"next"
+
+
+def test_no_descriptor_is_left_by_a_socket_forgotten(vcan: Link) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    s = isotp.socket(0.01)
+    s.bind(vcan, rxid=1, txid=2)
+    with pytest.raises(TimeoutError):
+        s.recv()
+    with pytest.warns(ResourceWarning):
+        del s
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert threading.active_count() == 1

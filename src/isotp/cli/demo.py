@@ -84,7 +84,7 @@ def _choose_vcan(wanted: str | None) -> str:
 def _show_transfer(name: str, size: int) -> bool:
     import isotp
 
-    message = bytes(i & 0xFF for i in range(size))
+    message = (bytes(range(256)) * (size // 256 + 1))[:size]
     with isotp.socket() as tester, isotp.socket(timeout=5.0) as ecu:
         ecu.set_fc_opts(bs=_BS, stmin=_STMIN)
         ecu.bind(name, rxid=_TESTER, txid=_ECU)

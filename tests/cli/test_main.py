@@ -1,0 +1,134 @@
+"""What all commands share: help, exit status, and no traceback whatever happens to the terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import isotp
+from isotp.cli.main import main
+from isotp.kernel import doctor as doctor_module
+
+ISOTP = [sys.executable, "-m", "isotp"]
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"isotp {isotp.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["doctor"], ["demo"]])
+def test_help_has_an_example_to_paste(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    example = next(line.strip() for line in shown.splitlines() if line.startswith("  python -m isotp "))
+    assert main([*example.split()[3:], "--help"]) == 0, "the example is not a command"
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("wrong", [[], ["nonsense"], ["doctor", "--colour"], ["demo", "--size", "0"]])
+def test_wrong_usage_is_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(wrong) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_the_console_script_names_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/isotp"])
+    main(["--help"])
+    assert capsys.readouterr().out.startswith("usage: isotp ")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_who_goes_away_is_no_error(unbuffered: str) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open(write_end, "wb") as out:
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run([*ISOTP, "doctor"], stdout=out, stderr=subprocess.PIPE, env=environment)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_one_sentence() -> None:
+    with open("/dev/full", "wb") as out:
+        done = subprocess.run([*ISOTP, "--version"], stdout=out, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "No space left on device\n")
+
+
+def test_no_stdout_at_all() -> None:
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *ISOTP, "doctor"], stderr=subprocess.PIPE)
+    assert done.returncode in (0, 1)
+    assert done.stderr == b""
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (BrokenPipeError(), 141, ""),
+        (
+            isotp.InterfaceDownError("can0 is down", remedy="set it up"),
+            1,
+            "can0 is down (ENETDOWN)\n  to do: set it up\n",
+        ),
+        (FileNotFoundError(2, "No such file", "x.log"), 1, "No such file: x.log\n"),
+    ],
+)
+def test_errors_become_a_sentence_and_a_status(
+    error: BaseException,
+    status: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(doctor_module, "doctor", lambda: _raise(error))
+    assert main(["doctor"]) == status
+    assert capsys.readouterr().err == told
+
+
+def test_warnings_are_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def doctor() -> doctor_module.Report:
+        isotp.errors.warn("look here", isotp.DuplicateBindingWarning)
+        return doctor_module.Report((doctor_module.Finding("all", True, "well"),), works=True)
+
+    monkeypatch.setattr(doctor_module, "doctor", doctor)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.filters", [("default", None, Warning, None, 0)])
+        assert main(["doctor"]) == 0
+    assert capsys.readouterr().err == "warning: look here\n"
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colours_only_where_they_are_wanted(variables: dict[str, str], coloured: bool) -> None:
+    inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        child = subprocess.Popen([*ISOTP, "doctor"], stdout=theirs, env=inherited | {"TERM": "xterm"} | variables)
+        os.close(theirs)
+        shown = b""
+        try:
+            while block := terminal.read(4096):
+                shown += block
+        except OSError:  # how a terminal ends
+            pass
+        child.wait()
+    assert b"python" in shown
+    assert (b"\x1b[" in shown) is coloured
+
+
+def test_no_colours_in_a_pipe() -> None:
+    done = subprocess.run([*ISOTP, "doctor"], stdout=subprocess.PIPE, env=os.environ | {"TERM": "xterm"})
+    assert b"\x1b" not in done.stdout
+
+
+def test_help_does_not_load_the_sockets() -> None:
+    program = "import sys; from isotp.cli.main import main; main(['--version']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    assert not {"isotp.kernel.sock", "ctypes", "asyncio"} & set(done.stdout.split())

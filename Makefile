@@ -1,0 +1,35 @@
+# make demo    two ISO-TP sockets on a virtual CAN bus, every frame explained (needs Python 3.11, nothing else)
+# make test    all tests, those against a real kernel included
+# make lint    ruff and mypy
+# make bench   how fast it is, as ratios against the plain socket
+# make clean   remove what the others made
+PYTHON ?= python3
+VENV := .venv
+KERNEL_RUN := tools/kernel-run
+
+.PHONY: demo test lint bench clean
+.DEFAULT_GOAL := demo
+
+demo:
+	@$(KERNEL_RUN) -- env PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 $$(command -v $(PYTHON)) -m isotp demo
+
+$(VENV)/ready: pyproject.toml constraints.txt tools/venv
+	@tools/venv $(PYTHON) $(VENV)
+
+test: $(VENV)/ready
+	@$(VENV)/bin/python tools/test
+
+lint: $(VENV)/ready
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --scripts-are-modules tools/test
+	$(VENV)/bin/mypy --scripts-are-modules tools/kernel-run
+
+bench: $(VENV)/ready
+	@$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/kernel_socket.py
+	@$(VENV)/bin/python benchmarks/kernel_socket.py imports
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	find . -name __pycache__ -not -path './.git/*' -exec rm -rf {} +

@@ -373,17 +373,20 @@ def _live_transfer() -> _Live:
     program = "import sys; sys.path.insert(0, sys.argv[1]); from isotp.kernel import doctor; doctor._live_child()"
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", program, str(_PACKAGE.parent)],
+            [sys.executable, "-IB", "-c", program, str(_PACKAGE.parent)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_LIVE_SECONDS,
         )
-        told = json.loads(done.stdout)
-        return _Live(Finding(name, told["ok"], told["what"], told["remedy"]), told["honoured"])
     except subprocess.TimeoutExpired:
         return _Live(Finding(name, False, f"no end within {_LIVE_SECONDS:g} s on a private vcan"), {})
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        why = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] if "done" in locals() else str(e)
+    except OSError as e:
+        return _Live(Finding(name, None, f"could not be told: {sys.executable} cannot be started: {e.strerror}"), {})
+    try:
+        told = json.loads(done.stdout)
+        return _Live(Finding(name, told["ok"], told["what"], told["remedy"]), told["honoured"])
+    except (ValueError, KeyError, TypeError):
+        why = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"exit status {done.returncode}"
         return _Live(Finding(name, None, f"could not be told: the process that tries it failed: {why}"), {})
 
 

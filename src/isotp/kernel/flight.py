@@ -36,13 +36,10 @@ class Flight:
         self._first_failure: IsoTpError | None = None
         self._overwritten = False
 
-    def collect(self) -> int:
-        """Fetch the errno from the socket's slot, sort it, and return it; 0 if the slot was empty."""
-        number = self._native.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
-            self._slot.put(number, self.size)
-            self._overwritten = not self._slot.transmission
-        return number
+    def catch(self, number: int) -> None:
+        """Sort an errno that was fetched from the socket's slot after POLLOUT or POLLERR."""
+        self._slot.put(number, self.size)
+        self._overwritten = not self._slot.transmission
 
     def look(self, events: int) -> bool:
         """Whether the transmission has ended, going by poll events of the socket; takes the error if there is one.
@@ -50,8 +47,11 @@ class Flight:
         The kernel's poll looks for errors first and at its state only then: POLLOUT alone says nothing of success.
         """
         ended = bool(events & select.POLLOUT) and (bool(self.poll_is_truthful) or not self._is_still_sending())
-        if (ended or events & select.POLLERR) and self.collect() and not ended:
-            self._overwritten = False  # still sending: there was nothing of this message to overwrite
+        if ended or events & select.POLLERR:
+            if number := self._native.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self.catch(number)
+            if not ended:
+                self._overwritten = False  # still sending: there was nothing of this message to overwrite
         # An interface that failed leaves the kernel sending for two more seconds; there is nothing to wait for.
         return ended or self._slot.transmission in translate.INTERFACE_ERRNOS
 

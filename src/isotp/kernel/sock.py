@@ -14,7 +14,7 @@ import struct
 import time
 from collections.abc import Callable
 from queue import Empty
-from socket import MSG_PEEK, SOL_SOCKET
+from socket import MSG_PEEK, SO_ERROR, SOL_SOCKET
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -70,6 +70,7 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
         native = self._socket
         self._native_send: Callable[[Any, int], int] = native.send
         self._native_recv: Callable[[int, int], bytes] = native.recv
+        self._getsockopt: Callable[[int, int], int] = native.getsockopt
         self._looking = self._slot.looking
         self._tx = Lane(native.fileno(), select.POLLOUT)
         self._rx = Lane(native.fileno(), select.POLLIN)
@@ -131,18 +132,19 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
                 sent = self._native_send(data, flags | MSG_DONTWAIT)
             except OSError as e:
                 sent = self._send_again(e, data, flags)
+            except Exception:
+                flight.size = 0  # not bytes: the kernel never saw it
+                raise
             flight.size = sent
             if confirm or self._wait_tx_done:
-                if (
-                    self._timeout is None
-                    and not flags
-                    and self._poll_tx() == self._all_sent
-                    and not flight.collect()
-                    and not self._looking
-                ):
-                    flight.size = 0  # the short way of what follows
-                else:
-                    self._raise_outcome(self._deadline(flags))
+                # The short way of _raise_outcome first: without a limit, and all is well.
+                if self._timeout is None and not flags and self._poll_tx() == self._all_sent:
+                    if number := self._getsockopt(SOL_SOCKET, SO_ERROR):
+                        flight.catch(number)
+                    elif not self._looking:
+                        flight.size = 0
+                        return sent
+                self._raise_outcome(self._deadline(flags))
             return sent
         finally:
             self._leave_turn(None)
@@ -235,6 +237,7 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
         size = memoryview(data).nbytes
         fetched = 0
         while True:
+            self._flight.size = 0
             if isinstance(e, IsoTpError):
                 raise e
             if isinstance(e, BlockingIOError):
@@ -251,6 +254,7 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
                     limit = self._binding.single_frame_max
                 raise translate.send_refused(e, size, limit, self.interface, self._link) from None
             self._slot.take_transmission()
+            self._flight.size = UNKNOWN_SIZE
             try:
                 return self._native_send(data, flags | MSG_DONTWAIT)
             except OSError as again:

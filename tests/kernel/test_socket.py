@@ -362,7 +362,7 @@ def test_close_ends_a_blocked_recv(pair: MakePair, background: Background, timeo
     _, b = pair()
     b.settimeout(timeout)
     receivers: list[Task[Any]] = [background(b.recv), background(b.recv_message)]
-    receivers[0].wait_until_polling()
+    until(lambda: b._rx._waiting)
     start = time.monotonic()
     b.close()
     for receiver in receivers:

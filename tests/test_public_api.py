@@ -1,0 +1,111 @@
+"""The names of `isotp` itself."""
+
+import ast
+import importlib
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import isotp
+from isotp import opts
+
+INIT = Path(isotp.__file__)
+
+
+def typed_names() -> dict[str, str]:
+    """The public names as type checkers see them, and the module each comes from."""
+    tree = ast.parse(INIT.read_text(encoding="utf-8"))
+    blocks = [n for n in tree.body if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]
+    assert len(blocks) == 1
+    return {
+        alias.asname or alias.name: node.module or ""
+        for node in blocks[0].body
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for alias in node.names
+    }
+
+
+def test_all_has_no_name_twice_and_nothing_private() -> None:
+    assert len(isotp.__all__) == len(set(isotp.__all__))
+    assert all(not name.startswith("_") for name in isotp.__all__)
+
+
+def test_type_checkers_see_the_same_names_from_the_same_places() -> None:
+    assert set(typed_names()) == set(isotp.__all__)
+    homes = {name: isotp._HOME.get(name, "" if name in isotp._MODULES else "errors") for name in isotp.__all__}
+    assert typed_names() == homes
+    assert set(isotp._HOME) <= set(isotp.__all__)
+    assert set(isotp._MODULES) <= set(isotp.__all__)
+
+
+@pytest.mark.parametrize("name", isotp.__all__)
+def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
+    value = getattr(isotp, name)
+    home = typed_names()[name]
+    if isinstance(value, ModuleType):
+        assert value is importlib.import_module(f"isotp.{name}")
+    else:
+        assert value is getattr(importlib.import_module(f"isotp.{home}"), name)
+        assert vars(isotp)[name] is value  # so that the second use is as quick as any other
+    if not isinstance(value, int):
+        own = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
+        assert own
+        assert own.splitlines()[0].rstrip().endswith(".")
+
+
+def public_parts(owner: type) -> list[str]:
+    return [n for n, v in vars(owner).items() if not n.startswith("_") and (callable(v) or isinstance(v, property))]
+
+
+@pytest.mark.parametrize("name", [n for n in isotp.__all__ if isinstance(getattr(isotp, n), type)])
+def test_every_public_method_says_what_it_does(name: str) -> None:
+    cls = getattr(isotp, name)
+    for base in cls.__mro__:
+        if base.__module__.startswith("isotp"):
+            silent = [n for n in public_parts(base) if not getattr(base, n).__doc__]
+            assert silent == []
+
+
+def test_all_of_opts() -> None:
+    for name in opts.__all__:
+        assert getattr(opts, name) is not None
+    assert opts.general is opts.GeneralOptions
+    assert opts.flowcontrol is opts.FlowControlOptions
+    assert opts.linklayer is opts.LinkLayerOptions
+
+
+def test_star_import_brings_all() -> None:
+    namespace: dict[str, object] = {}
+    exec("from isotp import *", namespace)
+    assert set(isotp.__all__) <= set(namespace)
+
+
+def test_dir_shows_all_before_first_use() -> None:
+    names = dir(isotp)
+    assert names == sorted(names)
+    assert {*isotp.__all__, "__version__", "__all__"} <= set(names)
+
+
+@pytest.mark.parametrize("name", ["sockets", "Sock", "_Address", "__path_of_it__", "ECOMM"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"^module 'isotp' has no attribute '{name}'$"):
+        getattr(isotp, name)
+    assert not hasattr(isotp, name)
+
+
+def test_unknown_imports() -> None:
+    with pytest.raises(ImportError, match="cannot import name 'sockets' from 'isotp'"):
+        exec("from isotp import sockets")
+
+
+def test_version_is_that_of_the_package() -> None:
+    pyproject = Path(__file__).parents[1] / "pyproject.toml"
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    assert project["version"] == isotp.__version__
+    assert project["dependencies"] == []
+
+
+def test_typed() -> None:
+    assert INIT.with_name("py.typed").exists()

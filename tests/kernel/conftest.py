@@ -79,12 +79,17 @@ def no_leaks() -> Iterator[None]:
 
 _RTM_NEWLINK: Final = 16
 _RTM_DELLINK: Final = 17
+_RTM_NEWQDISC: Final = 36
 _NLM_F_REQUEST_ACK: Final = 0x1 | 0x4
 _NLM_F_CREATE_EXCL: Final = 0x400 | 0x200
+_NLM_F_CREATE_REPLACE: Final = 0x400 | 0x100
 _IFLA_IFNAME: Final = 3
 _IFLA_MTU: Final = 4
 _IFLA_LINKINFO: Final = 18
 _IFLA_INFO_KIND: Final = 1
+_TCA_KIND: Final = 1
+_TCA_OPTIONS: Final = 2
+_TC_H_ROOT: Final = 0xFFFFFFFF
 _IFF_UP: Final = 1
 _SIOCSIFFLAGS: Final = 0x8914
 
@@ -99,11 +104,9 @@ def _attribute(kind: int, value: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def _rtnetlink(message: int, up: bool, attributes: bytes) -> None:
-    """One request to the kernel about links; OSError if it refuses."""
-    body = struct.pack("=BxHiII", 0, 0, 0, _IFF_UP * up, _IFF_UP * up) + attributes
-    how = _NLM_F_REQUEST_ACK | (_NLM_F_CREATE_EXCL if message == _RTM_NEWLINK else 0)
-    header = struct.pack("=IHHII", 16 + len(body), message, how, 1, 0)
+def _rtnetlink(message: int, how: int, body: bytes) -> None:
+    """One request to the kernel; OSError if it refuses."""
+    header = struct.pack("=IHHII", 16 + len(body), message, _NLM_F_REQUEST_ACK | how, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
         netlink.sendto(header + body, (0, 0))
         (error,) = struct.unpack_from("=i", netlink.recv(65536), 16)
@@ -116,11 +119,11 @@ def _add_link(name: str, mtu: int | None) -> None:
     if mtu is not None:
         attributes += _attribute(_IFLA_MTU, struct.pack("=I", mtu))
     attributes += _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"vcan\0"))
-    _rtnetlink(_RTM_NEWLINK, True, attributes)
+    _rtnetlink(_RTM_NEWLINK, _NLM_F_CREATE_EXCL, struct.pack("=BxHiII", 0, 0, 0, _IFF_UP, _IFF_UP) + attributes)
 
 
 def _delete_link(name: str) -> None:
-    _rtnetlink(_RTM_DELLINK, False, _attribute(_IFLA_IFNAME, name.encode() + b"\0"))
+    _rtnetlink(_RTM_DELLINK, 0, bytes(16) + _attribute(_IFLA_IFNAME, name.encode() + b"\0"))
 
 
 class Link(str):
@@ -139,6 +142,25 @@ class Link(str):
     def delete(self) -> None:
         """Remove it."""
         _delete_link(self)
+
+    def queue(self, kind: str, options: bytes = b"") -> None:
+        """Put a queue between the kernel and it; OSError (ENOENT) if this kernel has no queue of that kind."""
+        body = struct.pack("=BxxxiIII", 0, socket.if_nametoindex(self), 0, _TC_H_ROOT, 0)
+        body += _attribute(_TCA_KIND, kind.encode() + b"\0") + _attribute(_TCA_OPTIONS, options)
+        _rtnetlink(_RTM_NEWQDISC, _NLM_F_CREATE_REPLACE, body)
+
+    def take_no_frame(self) -> None:
+        """From now on refuse every frame: ENOBUFS."""
+        self.queue("bfifo", struct.pack("=I", 1))  # one byte
+
+    def lose_every_frame(self) -> None:
+        """From now on take every frame and drop it without a word."""
+        limit_of_fq_codel = 2
+        self.queue("fq_codel", _attribute(limit_of_fq_codel, struct.pack("=I", 0)))
+
+    def take_frames_again(self) -> None:
+        """Undo any of these."""
+        self.queue("pfifo", struct.pack("=I", 1000))
 
     def _set_flags(self, value: int) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
@@ -285,6 +307,15 @@ def segment(data: bytes, tx_dl: int = 8, prefix: bytes = b"", txpad: int | None 
         frames.append(frame(bytes([0x20 | number & 0xF]), data[done : done + room - 1]))
         done += room - 1
     return frames
+
+
+def gaps_ns(frames: list[Frame]) -> list[int]:
+    """The pauses between consecutive frames within a block; after a flow control there need be none."""
+    return [
+        after.timestamp_ns - before.timestamp_ns
+        for before, after in itertools.pairwise(frames)
+        if before.can_id == after.can_id and before.data[0] >> 4 == 2
+    ]
 
 
 def payload(size: int, seed: int = 0) -> bytes:

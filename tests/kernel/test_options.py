@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ import isotp
 from isotp import opts
 from isotp.opts import flags
 
-from .conftest import A_TO_B, B_TO_A, Background, Bus, Frame, Link, Pair, Sockets, payload, segment
+from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, Pair, Sockets, gaps_ns, payload, segment
 
 MakePair = Callable[..., Pair]
 
@@ -412,17 +411,6 @@ def test_half_duplex_takes_no_flow_control_while_receiving(new_socket: Sockets, 
 # --- the effect on the bus: block size and times
 
 
-def run_of(bus: Bus, count: int) -> tuple[list[Frame], list[Frame]]:
-    """The next `count` frames: those of a, those of b."""
-    got = bus.take(count)
-    return [f for f in got if f.can_id == A_TO_B], [f for f in got if f.can_id == B_TO_A]
-
-
-def gaps_ns(frames: list[Frame]) -> list[int]:
-    """Times between consecutive frames, the first frame of the message left out."""
-    return [after.timestamp_ns - before.timestamp_ns for before, after in pairwise(frames[1:])]
-
-
 @pytest.mark.parametrize("bs", [1, 2, 5])
 def test_bs_asks_for_flow_control_after_each_block(pair: MakePair, bus: Bus, bs: int) -> None:
     a, b = pair(configure_b=lambda sock: sock.set_fc_opts(bs=bs, stmin=0))
@@ -444,18 +432,18 @@ def test_frames_never_come_sooner_than_stmin(pair: MakePair, bus: Bus, stmin: in
     )
     a.send(payload(200))
     assert b.recv() == payload(200)
-    sent, (flow_control,) = run_of(bus, len(segment(payload(200))) + 1)
-    assert flow_control.data == bytes([0x30, 0, stmin])
-    assert min(gaps_ns(sent)) >= isotp.STmin(stmin).ns
+    got = bus.take(len(segment(payload(200))) + 1)
+    assert got[1].data == bytes([0x30, 0, stmin])
+    assert min(gaps_ns(got)) >= isotp.STmin(stmin).ns
 
 
 def test_a_reserved_stmin_goes_out_as_it_is_and_means_127_ms(pair: MakePair, bus: Bus) -> None:
     a, b = pair(configure_b=lambda sock: sock.set_fc_opts(stmin=isotp.STmin(0x80)))
     a.send(payload(6 + 14))
     assert b.recv() == payload(6 + 14)
-    sent, (flow_control,) = run_of(bus, 4)
-    assert flow_control.data == bytes([0x30, 0, 0x80])
-    assert min(gaps_ns(sent)) >= 127_000_000
+    got = bus.take(4)
+    assert got[1].data == bytes([0x30, 0, 0x80])
+    assert min(gaps_ns(got)) >= 127_000_000
 
 
 def test_frame_txtime_adds_to_stmin(pair: MakePair, bus: Bus) -> None:
@@ -465,8 +453,8 @@ def test_frame_txtime_adds_to_stmin(pair: MakePair, bus: Bus) -> None:
     )
     a.send(payload(48))
     assert b.recv() == payload(48)
-    sent, _ = run_of(bus, 8)
-    assert min(gaps_ns(sent)) >= 20_000_000
+    got = bus.take(8)
+    assert min(gaps_ns(got)) >= 20_000_000
 
 
 def test_frame_txtime_zero_sends_without_a_pause(pair: MakePair, bus: Bus) -> None:
@@ -477,17 +465,17 @@ def test_frame_txtime_zero_sends_without_a_pause(pair: MakePair, bus: Bus) -> No
     a, b = pair(configure_a=configure)
     a.send(payload(76))
     assert b.recv() == payload(76)
-    sent, _ = run_of(bus, 12)
-    assert sum(gaps_ns(sent)) < 1_000_000_000 < 9 * 200_000_000
+    got = bus.take(12)
+    assert sum(gaps_ns(got)) < 1_000_000_000 < 9 * 200_000_000
 
 
 def test_tx_stmin_sends_slower_than_asked(pair: MakePair, bus: Bus) -> None:
     a, b = pair(configure_a=lambda sock: sock.set_general_opts(tx_stmin=20_000_000))
     a.send(payload(48))
     assert b.recv() == payload(48)
-    sent, (flow_control,) = run_of(bus, 8)
-    assert flow_control.data == CTS
-    assert min(gaps_ns(sent)) >= 20_000_000
+    got = bus.take(8)
+    assert got[1].data == CTS
+    assert min(gaps_ns(got)) >= 20_000_000
 
 
 def test_tx_stmin_zero_sends_faster_than_asked(pair: MakePair, bus: Bus) -> None:
@@ -497,9 +485,9 @@ def test_tx_stmin_zero_sends_faster_than_asked(pair: MakePair, bus: Bus) -> None
     )
     a.send(payload(76))
     assert b.recv() == payload(76)
-    sent, (flow_control,) = run_of(bus, 12)
-    assert flow_control.data == bytes([0x30, 0, 0x7F])
-    assert sum(gaps_ns(sent)) < 1_000_000_000 < 9 * 127_000_000
+    got = bus.take(12)
+    assert got[1].data == bytes([0x30, 0, 0x7F])
+    assert sum(gaps_ns(got)) < 1_000_000_000 < 9 * 127_000_000
 
 
 def test_rx_stmin_ignores_what_comes_too_soon(new_socket: Sockets, vcan: Link, bus: Bus) -> None:

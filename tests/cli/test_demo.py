@@ -7,9 +7,9 @@ import pytest
 
 import isotp
 from isotp.cli.main import main
-from isotp.kernel import doctor, interface, support
-from isotp.kernel.doctor import Link
+from isotp.kernel import interface, rtnetlink, support
 from isotp.kernel.interface import CanInterface
+from isotp.kernel.rtnetlink import Link
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
@@ -42,7 +42,7 @@ def test_a_real_bus_is_never_used(
 ) -> None:
     monkeypatch.setattr(support, "open_native_socket", Anything)
     monkeypatch.setattr(interface, "can_interfaces", lambda: [CanInterface("can0", True, True, 16)])
-    monkeypatch.setattr(doctor, "query_link", lambda name: Link("can", True, "ERROR-ACTIVE"))
+    monkeypatch.setattr(rtnetlink, "query_link", lambda name: Link("can", True, "ERROR-ACTIVE"))
     assert main(["demo", *arguments]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -55,6 +55,6 @@ def test_a_vcan_that_is_down_needs_only_be_set_up(
 ) -> None:
     monkeypatch.setattr(support, "open_native_socket", Anything)
     monkeypatch.setattr(interface, "can_interfaces", lambda: [CanInterface("vcan5", True, False, 72)])
-    monkeypatch.setattr(doctor, "query_link", lambda name: Link("vcan", False, None))
+    monkeypatch.setattr(rtnetlink, "query_link", lambda name: Link("vcan", False, None))
     assert main(["demo"]) == 1
     assert "to do: sudo ip link set vcan5 up" in capsys.readouterr().err

@@ -14,9 +14,10 @@ import pytest
 
 import isotp
 from isotp.kernel import doctor as module
-from isotp.kernel import support
-from isotp.kernel.doctor import Finding, Report, query_link
+from isotp.kernel import rtnetlink, support
+from isotp.kernel.doctor import Finding, Report
 from isotp.kernel.interface import CanInterface
+from isotp.kernel.rtnetlink import query_link
 
 DOCTOR = [sys.executable, "-m", "isotp", "doctor"]
 SOURCE = str(Path(isotp.__file__).parents[1])
@@ -156,7 +157,7 @@ def link_reply(kind: bytes, state: int | None, up_and_running: int = 0x41) -> by
 def test_the_state_of_an_interface(
     reply: bytes, is_up: bool, ok: bool | None, what: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_rtnetlink", lambda *_: reply)
+    monkeypatch.setattr(rtnetlink, "_rtnetlink", lambda *_: reply)
     monkeypatch.setattr(socket, "if_nametoindex", lambda name: 3)
     monkeypatch.setattr("isotp.kernel.interface.can_interfaces", lambda: [CanInterface("can0", True, is_up, 16)])
     (found,) = module._interfaces()

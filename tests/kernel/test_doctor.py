@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 import isotp
-from isotp.kernel import doctor as module
-from isotp.kernel.doctor import Finding, Report, query_link
+from isotp.kernel import live
+from isotp.kernel.doctor import Finding, Report
+from isotp.kernel.rtnetlink import query_link
 from isotp.opts import flags, kernel_honours
 
 from .conftest import Link, Links, Sockets
@@ -60,7 +61,7 @@ def test_text_and_exit_status() -> None:
 
 
 def test_flags_are_observed_at_work() -> None:
-    observed = module._live_transfer().honoured
+    observed = live.live_transfer().honoured
     assert set(observed) == {"SF_BROADCAST", "CF_BROADCAST", "DYN_FC_PARMS"}
     assert observed == {name: kernel_honours(flags[name]) for name in observed}
 
@@ -91,7 +92,7 @@ def test_sockets_in_use_are_listed(vcan: Link, new_socket: Sockets) -> None:
 
 
 def test_a_live_transfer_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LIVE_SECONDS", 0.01)
+    monkeypatch.setattr(live, "_LIVE_SECONDS", 0.01)
     report = isotp.doctor()
     assert finding(report, "live transfer").ok is False
     assert not report.works
@@ -99,10 +100,10 @@ def test_a_live_transfer_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_child_that_breaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whoever cannot even try has not failed."""
-    monkeypatch.setattr(module, "_PACKAGE", tmp_path / "isotp")
+    monkeypatch.setattr(live, "_PACKAGE", tmp_path / "isotp")
     (tmp_path / "isotp").mkdir()
     (tmp_path / "isotp" / "__init__.py").write_text("raise ImportError('broken')")
-    found = module._live_transfer().finding
+    found = live.live_transfer()
     assert found.ok is None
     assert "ImportError: broken" in found.what
 
@@ -110,9 +111,9 @@ def test_a_child_that_breaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def _private_link_failure(number: int) -> Finding:
     """What the child tells if the kernel refuses the vcan with `number`."""
     program = (
-        "import os, sys; from isotp.kernel import doctor\n"
+        "import os, sys; from isotp.kernel import live, rtnetlink\n"
         "def refuse(*_): raise OSError(int(sys.argv[1]), os.strerror(int(sys.argv[1])))\n"
-        "doctor._rtnetlink = refuse; doctor._live_child()"
+        "rtnetlink._rtnetlink = refuse; live.child()"
     )
     done = subprocess.run([sys.executable, "-c", program, str(number)], capture_output=True, check=True)
     told = json.loads(done.stdout)

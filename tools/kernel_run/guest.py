@@ -135,7 +135,8 @@ def job_script(job: Job) -> str:
     variables = shlex.join(f"{name}={value}" for name, value in job.env.items())
     return (
         f"cd {shlex.quote(job.cwd)} || exit 126\n"
-        f"exec /usr/bin/setsid /usr/bin/env -i {variables} {shlex.join(job.command)}\n"
+        # A job in the background has SIGINT and SIGQUIT ignored; the command must not inherit that.
+        f"exec /usr/bin/setsid /usr/bin/env --default-signal -i {variables} {shlex.join(job.command)}\n"
     )
 
 

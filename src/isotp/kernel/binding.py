@@ -1,6 +1,7 @@
 """What `bind` makes sure of before the kernel binds: interface, address, and the options the address needs."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,7 +19,6 @@ from ..errors import (
 from ..optflags import flags
 from .interface import CanInterface, can_interfaces, names, query
 
-_RECEIVE_LISTS: Final = ("sff", "eff", "fil")
 _BROADCAST: Final = flags.SF_BROADCAST | flags.CF_BROADCAST
 
 
@@ -165,19 +165,22 @@ def _warn_of_others(interface: str, rx_id: int) -> None:
 
     Sockets with an address byte share identifiers by design and are not looked at.
     """
-    others = sum(
-        fields[0] == interface and int(fields[1], 16) == rx_id and fields[-1] == "isotp"
-        for name in _RECEIVE_LISTS
-        for fields in _receive_list(Path("/proc/net/can", f"rcvlist_{name}"))
-    )
+    others = sum(listener == (interface, rx_id) for listener in listeners())
     if others:
-        kind = CanAddress(rx_id)
         warn(
-            f"{others} other ISO-TP socket(s) already listen to {kind} on {interface}: all of them answer with flow "
-            "control, and transfers will break; close the other one (python -m isotp doctor lists them), "
+            f"{others} other ISO-TP socket(s) already listen to {CanAddress(rx_id)} on {interface}: all of them answer "
+            "with flow control, and transfers will break; close the other one (python -m isotp doctor lists them), "
             "or set LISTEN_MODE here to listen only",
             DuplicateBindingWarning,
         )
+
+
+def listeners() -> Iterator[tuple[str, int]]:
+    """Interface and CAN identifier of every ISO-TP socket of this network namespace that receives."""
+    for kind in ("sff", "eff", "fil"):
+        for fields in _receive_list(Path("/proc/net/can", f"rcvlist_{kind}")):
+            if fields[-1] == "isotp":  # "isotpe" are those that listen to their own echo
+                yield fields[0], int(fields[1], 16)
 
 
 def _receive_list(path: Path) -> list[list[str]]:

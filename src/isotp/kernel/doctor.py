@@ -1,37 +1,24 @@
-"""isotp.doctor: what this machine can do for ISO-TP, found out by trying, and the remedy for what it can't.
+"""isotp.doctor: what this machine can do for ISO-TP, found out by trying, and the remedy for what it can't."""
 
-Whether ISO-TP works shows in a transfer, and a transfer must never reach a real bus. So it happens in a child
-process that enters a network namespace of its own, where a vcan is the only CAN interface there is; both vanish
-with the child. Nothing but the standard library is needed: the vcan is asked for by rtnetlink.
-"""
-
-import errno
 import importlib.metadata
-import json
-import os
 import platform
 import socket
-import struct
-import subprocess
 import sys
 import textwrap
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from .. import __version__
 from ..address import CanAddress
 from ..errors import IsoTpError
 from ..optflags import flags, kernel_honours, kernel_release
 from . import support
+from .live import Live, live_transfer
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
-_LIVE_SECONDS: Final = 30.0
-_LIVE_SIZE: Final = 100
-_VCAN: Final = "vcan0"  # in the child's own namespace
 _CAP_NET_ADMIN: Final = 12
 _NO_SOCKET: Final = "not known before a socket can be opened"
 
@@ -99,10 +86,10 @@ def doctor() -> Report:
     """
     findings = [*_tried("python", _python), *_tried("package", _package), *_tried("system", _system)]
     (sock,) = _tried("socket", _socket)
-    live = _Live(Finding("live transfer", None, "not tried: no ISO-TP socket can be opened"), {})
+    live = Live(None, "not tried: no ISO-TP socket can be opened", None, {})
     if sys.platform == "linux":
         if sock.ok:
-            live = _live_transfer()
+            live = live_transfer()
         findings += _tried("modules", _modules, bool(sock.ok))
     findings.append(sock)
     if sys.platform == "linux":
@@ -111,8 +98,8 @@ def doctor() -> Report:
         findings += _tried("rights", _rights)
         findings += _tried("interfaces", _interfaces)
         findings += _tried("in use", _sockets_in_use)
-    findings.append(live.finding)
-    return Report(tuple(findings), works=sock.ok is True and live.finding.ok is not False)
+    findings.append(Finding("live transfer", live.ok, live.what, live.remedy))
+    return Report(tuple(findings), works=sock.ok is True and live.ok is not False)
 
 
 def _tried(name: str, check: Callable[..., Iterator[Finding]], *args: object) -> list[Finding]:
@@ -239,6 +226,7 @@ def _rights() -> Iterator[Finding]:
 
 def _interfaces() -> Iterator[Finding]:
     from .interface import CanInterface, can_interfaces
+    from .rtnetlink import query_link
 
     def describe(interface: CanInterface) -> Finding:
         name = interface.name
@@ -263,240 +251,20 @@ def _interfaces() -> Iterator[Finding]:
     for interface in found:
         yield describe(interface)
     if not found:
-        remedy = f"a virtual one for tests: sudo ip link add {_VCAN} type vcan && sudo ip link set {_VCAN} up"
+        remedy = "a virtual one for tests: sudo ip link add vcan0 type vcan && sudo ip link set vcan0 up"
         yield Finding("interfaces", None, "no CAN interface here", remedy)
 
 
 def _sockets_in_use() -> Iterator[Finding]:
     """Who answers with flow control already: all ISO-TP sockets of this network namespace that receive."""
-    from .binding import _RECEIVE_LISTS, _receive_list
+    from .binding import listeners
 
     users: dict[str, Counter[int]] = {}
-    for kind in _RECEIVE_LISTS:
-        for interface, can_id, *_, who in _receive_list(Path("/proc/net/can", f"rcvlist_{kind}")):
-            if who == "isotp":
-                users.setdefault(interface, Counter())[int(can_id, 16)] += 1
+    for interface, can_id in listeners():
+        users.setdefault(interface, Counter())[can_id] += 1
     for interface, ids in users.items():
         listed = ", ".join(str(CanAddress(i)) + (f" ({n} sockets)" if n > 1 else "") for i, n in sorted(ids.items()))
         what = f"{ids.total()} ISO-TP socket(s) listen on {interface}: {listed}"
         doubled = max(ids.values()) > 1
         remedy = "without address bytes, two sockets on one identifier both answer: close one" if doubled else None
         yield Finding("in use", None, what, remedy)
-
-
-# --- rtnetlink: just enough to make a vcan and to know one
-
-_RTM_NEWLINK: Final = 16
-_RTM_GETLINK: Final = 18
-_NLM_F_REQUEST: Final = 0x1
-_NLM_F_ACK_EXCL_CREATE: Final = 0x4 | 0x200 | 0x400
-_NLMSG_ERROR: Final = 2
-_NLMSGHDR: Final = struct.Struct("=IHHII")
-_IFINFOMSG: Final = struct.Struct("=BxHiII")
-_IFF_UP: Final = 0x1
-_IFF_RUNNING: Final = 0x40
-_IFLA_IFNAME, _IFLA_LINKINFO = 3, 18
-_IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
-_IFLA_CAN_STATE: Final = 4
-_CAN_STATES: Final = ("ERROR-ACTIVE", "ERROR-WARNING", "ERROR-PASSIVE", "BUS-OFF", "STOPPED", "SLEEPING")
-
-
-class Link(NamedTuple):
-    """What rtnetlink tells about an interface."""
-
-    kind: str | None
-    """The driver's name for its kind: "vcan", "vxcan", "can" for a real bus; None if it has none."""
-    has_carrier: bool
-    can_state: str | None
-    """Error state of the controller of a real bus, such as "ERROR-ACTIVE"."""
-
-
-def query_link(name: str) -> Link:
-    """Ask the kernel about interface `name`; OSError if there is none."""
-    reply = _rtnetlink(_RTM_GETLINK, 0, socket.if_nametoindex(name), 0, b"")
-    _, _, _, state, _ = _IFINFOMSG.unpack_from(reply, _NLMSGHDR.size)
-    info = _attributes(_attributes(reply[_NLMSGHDR.size + _IFINFOMSG.size :]).get(_IFLA_LINKINFO, b""))
-    kind = info.get(_IFLA_INFO_KIND, b"").rstrip(b"\0").decode() or None
-    can_state = None
-    if kind == "can" and (raw := _attributes(info.get(_IFLA_INFO_DATA, b"")).get(_IFLA_CAN_STATE)):
-        can_state = dict(enumerate(_CAN_STATES)).get(int.from_bytes(raw, sys.byteorder))
-    return Link(kind, bool(state & _IFF_RUNNING), can_state)
-
-
-def _add_vcan(name: str) -> None:
-    kind = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"vcan\0"))
-    name_and_kind = _attribute(_IFLA_IFNAME, name.encode() + b"\0") + kind
-    _rtnetlink(_RTM_NEWLINK, _NLM_F_ACK_EXCL_CREATE, 0, _IFF_UP, name_and_kind)
-
-
-def _rtnetlink(kind: int, how: int, index: int, state: int, attributes: bytes) -> bytes:
-    info = _IFINFOMSG.pack(socket.AF_UNSPEC, 0, index, state, state)
-    size = _NLMSGHDR.size + len(info) + len(attributes)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
-        kernel.settimeout(5.0)
-        kernel.send(_NLMSGHDR.pack(size, kind, how | _NLM_F_REQUEST, 1, 0) + info + attributes)
-        reply = kernel.recv(65536)
-    if _NLMSGHDR.unpack_from(reply)[1] == _NLMSG_ERROR:
-        (number,) = struct.unpack_from("=i", reply, _NLMSGHDR.size)
-        if number:
-            raise OSError(-number, f"rtnetlink: {os.strerror(-number)}")
-    return reply
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def _attributes(raw: bytes) -> dict[int, bytes]:
-    found = {}
-    while len(raw) >= 4:
-        size, kind = struct.unpack_from("=HH", raw)
-        found[kind & 0x3FFF] = raw[4:size]
-        raw = raw[max(size + 3 & ~3, 4) :]
-    return found
-
-
-# --- the live transfer
-
-
-class _Live(NamedTuple):
-    finding: Finding
-    honoured: dict[str, bool]
-    """Flags whose effect was looked for, by name."""
-
-
-def _live_transfer() -> _Live:
-    """Run `_live_child` in a process of its own; a namespace cannot be entered where threads may run."""
-    name = "live transfer"
-    if getattr(sys, "frozen", False) or not sys.executable:
-        return _Live(Finding(name, None, "not tried: there is no Python to start (sys.executable)"), {})
-    program = "import sys; sys.path.insert(0, sys.argv[1]); from isotp.kernel import doctor; doctor._live_child()"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-IB", "-c", program, str(_PACKAGE.parent)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_LIVE_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return _Live(Finding(name, False, f"no end within {_LIVE_SECONDS:g} s on a private vcan"), {})
-    except OSError as e:
-        return _Live(Finding(name, None, f"could not be told: {sys.executable} cannot be started: {e.strerror}"), {})
-    try:
-        told = json.loads(done.stdout)
-        return _Live(Finding(name, told["ok"], told["what"], told["remedy"]), told["honoured"])
-    except (ValueError, KeyError, TypeError):
-        why = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"exit status {done.returncode}"
-        return _Live(Finding(name, None, f"could not be told: the process that tries it failed: {why}"), {})
-
-
-def _live_child() -> None:
-    """In the child: make the network, transfer, look for the effect of flags, and print the outcome as JSON."""
-    honoured: dict[str, bool] = {}
-    ok, remedy = None, None
-    try:
-        where = _enter_private_network()
-        _add_vcan(_VCAN)
-    except (OSError, ImportError) as e:
-        what = f"not tried: no private vcan can be made ({getattr(e, 'strerror', None) or e})"
-        remedy = _remedy_for_network(e)
-    else:
-        try:
-            seconds = _transfer()
-            ok, what = True, f"{_LIVE_SIZE} bytes sent and received both ways in {seconds * 1000:.1f} ms on {where}"
-            honoured = _observe_flags()
-        except OSError as e:
-            ok, what = False, f"a message on {where} failed: {type(e).__name__}: {getattr(e, 'what', e)}"
-    print(json.dumps({"ok": ok, "what": what, "remedy": remedy, "honoured": honoured}))
-
-
-def _enter_private_network() -> str:
-    """Leave the network of this machine, as root or else as root of a user namespace; returns where we are."""
-    import ctypes  # os.unshare came with Python 3.12
-
-    new_user, new_net = 0x10000000, 0x40000000
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(new_net) == 0:
-        return "a private vcan"
-    if libc.unshare(new_user | new_net) == 0:
-        return "a private vcan (made without root)"
-    number = ctypes.get_errno()
-    raise OSError(number, f"unshare: {os.strerror(number)}")
-
-
-def _remedy_for_network(e: Exception) -> str | None:
-    number = getattr(e, "errno", None)
-    if number == errno.EOPNOTSUPP:
-        return support.remedy_for_module("vcan")
-    if number == errno.ENOSPC:
-        return "sudo python -m isotp doctor, or sudo sysctl user.max_user_namespaces=10000"
-    if number in (errno.EPERM, errno.EACCES):
-        if os.geteuid():
-            return "sudo python -m isotp doctor; without sudo it needs user namespaces, which are not allowed here"
-        return "on the host, or in a container with CAP_SYS_ADMIN, it can be tried"
-    return None
-
-
-def _transfer() -> float:
-    """Segmented messages between two sockets, one each way; returns seconds."""
-    from .sock import socket as isotp_socket
-
-    message = bytes(range(_LIVE_SIZE))
-    with isotp_socket(timeout=5.0) as one, isotp_socket(timeout=5.0) as other:
-        one.bind(_VCAN, rxid=0x7E8, txid=0x7E0)
-        other.bind(_VCAN, rxid=0x7E0, txid=0x7E8)
-        begin = time.perf_counter()
-        for sender, receiver in ((one, other), (other, one)):
-            sender.send(message)
-            if receiver.recv() != message:
-                raise OSError("what was received is not what was sent")
-        return time.perf_counter() - begin
-
-
-def _observe_flags() -> dict[str, bool]:
-    """What the flags that not every kernel knows really do; those that cannot be told are left out."""
-    observed = {}
-    for flag in (flags.SF_BROADCAST, flags.CF_BROADCAST, flags.DYN_FC_PARMS):
-        try:
-            observed[str(flag.name)] = _is_honoured(flag)
-        except OSError:
-            continue
-    return observed
-
-
-def _is_honoured(flag: flags) -> bool:
-    """Send 34 bytes (a FirstFrame and four ConsecutiveFrames) with `flag`; OSError if it cannot be told."""
-    from .. import opts
-
-    with socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW) as peer, support.open_native_socket() as sender:
-        peer.bind((_VCAN,))
-        peer.settimeout(0.5)
-        sender.setsockopt(opts.SOL_CAN_ISOTP, opts.CAN_ISOTP_OPTS, struct.pack("=II4B", flag, 0, 0, 0xCC, 0xCC, 0))
-        sender.bind((_VCAN, 0x7E8, 0x7E0))
-
-        def flow_control(status: int, block_size: int) -> None:
-            peer.send(struct.pack("=IB3x8B", 0x7E8, 3, 0x30 | status, block_size, 0, 0, 0, 0, 0, 0))
-
-        try:
-            sender.send(bytes(34))
-        except OSError:
-            if flag is flags.SF_BROADCAST:
-                return True  # a single frame cannot take it
-            raise
-        try:
-            peer.recv(16)
-            if flag is flags.DYN_FC_PARMS:  # blocks of one frame, and then no more blocks
-                flow_control(0, 1)
-                peer.recv(16)
-                flow_control(0, 0)
-                peer.recv(16)
-            return flag is not flags.SF_BROADCAST and _comes_another(peer)
-        finally:
-            flow_control(2, 0)  # no room: ends what may still be under way
-
-
-def _comes_another(peer: socket.socket) -> bool:
-    try:
-        return bool(peer.recv(16))
-    except TimeoutError:
-        return False

@@ -43,9 +43,15 @@ class Endpoint:
         _check_rcvbuf(rcvbuf)
         self._socket = native = support.open_native_socket()
         self._closed = False
-        native.settimeout(None)  # its own timeout would make each of its calls poll first
-        native.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        native.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+        try:
+            native.settimeout(None)  # its own timeout would make each of its calls poll first
+            native.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            native.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+            if rcvbuf is not None:
+                self._set_rcvbuf(rcvbuf)
+        except BaseException:
+            native.close()
+            raise
         self._binding: binding.Binding | None = None
         self._max_pdu_size = 1  # until bound; Python does not even ask the kernel for 0 bytes
         self._wait_tx_done = False
@@ -53,8 +59,6 @@ class Endpoint:
         self._flight = Flight(native, self._slot)
         self._dropped = 0
         self._dropped_told = 0
-        if rcvbuf is not None:
-            self._set_rcvbuf(rcvbuf)
 
     def _set_rcvbuf(self, size: int) -> None:
         native = self._socket

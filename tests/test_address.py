@@ -310,12 +310,14 @@ def test_normal_address_of_two_widths(short: int, long: int, swap: bool) -> None
     assert both is None or {both.rx, both.tx} == {(short | EFF, None), (long | EFF, None)}
 
 
-def test_normal_address_of_one_identifier_or_none() -> None:
-    assert normal_address(None, 0x7E0) == Address.normal(txid=0x7E0)
-    assert normal_address(0x7E8, None) == Address.normal(rxid=0x7E8)
-    with refused("no address given") as caught:
-        normal_address(None, None)
-    assert caught.value.remedy == 'name the identifiers: bind("vcan0", rxid=0x123, txid=0x456)'
+@pytest.mark.parametrize(
+    ("rxid", "txid", "missing"), [(None, 0x7E0, "rxid"), (0x7E8, None, "txid"), (None, None, "rxid and txid")]
+)
+def test_normal_address_needs_both(rxid: int | None, txid: int | None, missing: str) -> None:
+    """One identifier would make a one-way socket, and most often it is the other one that was forgotten."""
+    with refused(f"{missing} missing") as caught:
+        normal_address(rxid, txid)
+    assert 'bind("vcan0", rxid=0x123, txid=0x456)' in str(caught.value.remedy)
 
 
 @modest
@@ -327,7 +329,7 @@ def test_every_integer_is_an_identifier_of_one_width_or_refused(value: int) -> N
         assert is_29bit_id("rxid", value)
     else:
         with refused(f"rxid={value:#x} is not a CAN identifier: allowed is 0 to 0x7FF (11 bits), above it up to"):
-            normal_address(value, None)
+            normal_address(value, 0x123)
 
 
 @pytest.mark.parametrize("value", [-1, 0x20000000, 0x7FFFFFFF, 0xA0000000, 0x100000000])

@@ -362,11 +362,16 @@ def normal_address(rxid: int | None, txid: int | None) -> Address | AsymmetricAd
     """Normal addressing from bare identifiers, each of its own width.
 
     Raises:
-        AddressError: an identifier is out of range, or both are missing or equal.
+        AddressError: an identifier is out of range or missing, or both are equal.
     """
-    if rxid is None and txid is None:
-        raise AddressError("no address given", remedy='name the identifiers: bind("vcan0", rxid=0x123, txid=0x456)')
-    if rxid is not None and txid is not None and is_29bit_id("rxid", rxid) != is_29bit_id("txid", txid):
+    if rxid is None or txid is None:
+        missing = [name for name, value in (("rxid", rxid), ("txid", txid)) if value is None]
+        raise AddressError(
+            f"{' and '.join(missing)} missing",
+            remedy='name both: bind("vcan0", rxid=0x123, txid=0x456); a one-way socket is bound to a half, '
+            "such as Address.normal(txid=0x7DF, functional=True)",
+        )
+    if is_29bit_id("rxid", rxid) != is_29bit_id("txid", txid):
         return AsymmetricAddress(Address.normal(txid=txid), Address.normal(rxid=rxid))
     return Address.normal(rxid=rxid, txid=txid)
 

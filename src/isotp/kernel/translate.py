@@ -38,28 +38,29 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
 
     `segmented`: it needed flow control from the receiver.
     """
+    message = f"{size} bytes" if size > 0 else "a message"  # interrupted before its size was noted
     if number == ECOMM and not segmented:
         return TransmitTimeoutError(
-            f"the message of {size} bytes was not on the bus within 2 s",
+            f"{message} did not get onto the bus within 2 s",
             link=link,
             remedy="check that another node is on the bus, the bit rate, and that the interface is not bus-off",
         )
     texts = {
         ECOMM: (
-            f"no flow control within 1 s while sending {size} bytes: nobody answers",
+            f"no flow control within 1 s while sending {message}: nobody answers",
             "check that the receiver is awake, and that its rxid is our txid and its txid our rxid",
         ),
         EMSGSIZE: (
-            f"the receiver has no room for a message of {size} bytes",
+            f"the receiver has no room for {message}",
             "send less at a time, or give the receiver a larger buffer (Linux: max_pdu_size)",
         ),
         EBADMSG: (
-            f"malformed flow control while sending {size} bytes: unknown flow status, too short, or wrong padding",
+            f"malformed flow control while sending {message}: unknown flow status, too short, or wrong padding",
             "look at the receiver's frames (candump); if it does not pad, leave RX_PADDING and CHK_PAD_* out",
         ),
-        ENETDOWN: (f"{interface} went down while sending {size} bytes", _UP.format(interface=interface)),
+        ENETDOWN: (f"{interface} went down while sending {message}", _UP.format(interface=interface)),
         errno.ENODEV: (
-            f"{interface} was removed while sending {size} bytes",
+            f"{interface} was removed while sending {message}",
             "close this socket, bind a new one",
         ),
     }

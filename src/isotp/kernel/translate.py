@@ -51,7 +51,7 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
             "check that the receiver is awake, and that its rxid is our txid and its txid our rxid",
         ),
         EMSGSIZE: (
-            f"the receiver has no room for {message}",
+            f"the receiver has no room for a message{f' of {message}' if size > 0 else ''}",
             "send less at a time, or give the receiver a larger buffer (Linux: max_pdu_size)",
         ),
         EBADMSG: (

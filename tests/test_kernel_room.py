@@ -1,0 +1,1122 @@
+"""What kernel/ knows without a kernel: options and binding, waiting, sorting errors, and saying them."""
+
+import errno
+import math
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+import isotp
+from isotp import Address, AsymmetricAddress, TransferError, opts
+from isotp.kernel import binding, interface, support, translate
+from isotp.kernel.binding import Binding
+from isotp.kernel.endpoint import Endpoint
+from isotp.kernel.error_slot import ErrorSlot, is_transmitting
+from isotp.kernel.flight import UNKNOWN_SIZE, Flight
+from isotp.kernel.interface import CanInterface
+from isotp.kernel.lane import Lane
+from isotp.opts import LinkLayerProtocol, flags
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's numbers are Linux's")
+
+FOREVER = 10.0  # seconds: a wait that lasts so long has failed
+
+
+class Native:
+    """A native socket as far as it is looked at: options as the kernel keeps them, one error slot."""
+
+    family, proto = 29, 6
+
+    def __init__(self) -> None:
+        self.options = {
+            1: struct.pack("=IIBBBB", 0, 50_000, 0, 0xCC, 0xCC, 0),
+            2: bytes(3),
+            3: bytes(4),
+            4: bytes(4),
+            5: bytes((16, 8, 0)),
+        }
+        self.name: tuple[str, int, int] = ("", 0, 0)
+        self.slot = 0
+        self.sending = False
+        self.drops = 0
+        self.closed = False
+        self.refuses: int = 0
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
+        if level != 106:
+            return
+        if self.refuses:
+            raise OSError(self.refuses, os.strerror(self.refuses))
+        assert len(value) == len(self.options[option])
+        if option == 1:  # as isotp_setsockopt: without RX_EXT_ADDR one byte serves both directions
+            bits, txtime, ext, txpad, rxpad, rx_ext = struct.unpack("=IIBBBB", value)
+            value = struct.pack("=IIBBBB", bits, txtime, ext, txpad, rxpad, rx_ext if bits & 0x200 else ext)
+        self.options[option] = value
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        if level == 106:
+            return self.options[option][:size]
+        if option == socket.SO_ERROR:
+            number, self.slot = self.slot, 0
+            return number
+        if option == 55:  # SO_MEMINFO
+            return struct.pack("=9I", *range(8), self.drops)[:size]
+        return 212_992
+
+    def send(self, data: bytes, flags: int) -> int:
+        assert (data, flags) == (b"", socket.MSG_DONTWAIT)
+        raise OSError(errno.EAGAIN if self.sending else errno.EINVAL, "no")
+
+    def bind(self, name: tuple[str, int, int]) -> None:
+        if self.refuses:
+            raise OSError(self.refuses, os.strerror(self.refuses))
+        self.name = name
+
+    def getsockname(self) -> tuple[str, int, int]:
+        return self.name
+
+    def settimeout(self, timeout: float | None) -> None:
+        assert timeout is None
+
+    def fileno(self) -> int:
+        return -1 if self.closed else 1000
+
+    @property
+    def general(self) -> tuple[int, int, int]:
+        """Flags, ext_address, rx_ext_address."""
+        bits, _, ext, _, _, rx_ext = struct.unpack("=IIBBBB", self.options[1])
+        return bits, ext, rx_ext
+
+
+@pytest.fixture
+def native() -> Native:
+    return Native()
+
+
+# --- options
+
+CHANGES: list[tuple[Any, dict[str, int], dict[int, bytes]]] = [
+    # what is written, and what the kernel is then told
+    (opts.general, {"txpad": 0x55}, {1: struct.pack("=IIBBBB", 0x04, 50_000, 0, 0x55, 0xCC, 0)}),
+    (opts.general, {"rxpad": 0x55}, {1: struct.pack("=IIBBBB", 0x08, 50_000, 0, 0xCC, 0x55, 0)}),
+    (opts.general, {"ext_address": 7}, {1: struct.pack("=IIBBBB", 0x02, 50_000, 7, 0xCC, 0xCC, 7)}),
+    (
+        opts.general,
+        {"ext_address": 7, "rx_ext_address": 8},
+        {1: struct.pack("=IIBBBB", 0x202, 50_000, 7, 0xCC, 0xCC, 8)},
+    ),
+    (opts.general, {"frame_txtime": 0}, {1: struct.pack("=IIBBBB", 0, 0xFFFFFFFF, 0, 0xCC, 0xCC, 0)}),
+    (
+        opts.general,
+        {"tx_stmin": 300_000},
+        {1: struct.pack("=IIBBBB", 0x80, 50_000, 0, 0xCC, 0xCC, 0), 3: struct.pack("=I", 300_000)},
+    ),
+    (
+        opts.general,
+        {"rx_stmin": 1},
+        {1: struct.pack("=IIBBBB", 0x100, 50_000, 0, 0xCC, 0xCC, 0), 4: struct.pack("=I", 1)},
+    ),
+    (opts.flowcontrol, {"bs": 8, "stmin": 0xF3}, {2: bytes((8, 0xF3, 0))}),
+    (opts.flowcontrol, {"stmin": isotp.STmin(0x80)}, {2: bytes((0, 0x80, 0))}),
+    (opts.linklayer, {"mtu": 72, "tx_dl": 64, "tx_flags": 1}, {5: bytes((72, 64, 1))}),
+]
+
+
+@pytest.mark.parametrize(("group", "values", "told"), CHANGES)
+def test_options_written(native: Native, group: Any, values: dict[str, int], told: dict[int, bytes]) -> None:
+    expected = native.options | told
+    result = group.write(native, **values)
+    assert native.options == expected
+    assert group.read(native) == result
+    assert {name: getattr(result, name) for name in values} == values
+    assert group.write(native) == result  # what is left out keeps its value
+
+
+def test_flags_left_out_are_cleared(native: Native) -> None:
+    opts.general.write(native, txpad=0x55)
+    options = opts.general.write(native, optflags=flags.LISTEN_MODE)
+    assert (options.optflags, options.optflag, options.txpad) == (flags.LISTEN_MODE, flags.LISTEN_MODE, 0x55)
+
+
+REFUSED: list[tuple[Any, dict[str, Any], str]] = [
+    (opts.general, {"txpad": 256}, r"txpad=256 \(0x100\): allowed is 0 to 255"),
+    (opts.general, {"rxpad": -1}, "rxpad=-1 .*: allowed is 0 to 255"),
+    (opts.general, {"ext_address": "7"}, "ext_address must be an integer, not '7'"),
+    (opts.general, {"tx_stmin": True}, "tx_stmin must be an integer, not True"),
+    (opts.general, {"frame_txtime": 0xFFFFFFFF}, "frame_txtime=.*: allowed is 0 to 4294967294"),
+    (opts.general, {"optflags": 1 << 32}, "optflags=.*: allowed is 0 to"),
+    (opts.general, {"optflags": 0x4000}, "no such flag: 0x4000"),
+    (opts.general, {"optflags": flags.FORCE_TXSTMIN}, "FORCE_TXSTMIN needs a time: tx_stmin"),
+    (opts.general, {"optflags": flags.FORCE_RXSTMIN}, "FORCE_RXSTMIN needs a time: rx_stmin"),
+    (opts.general, {"rx_ext_address": 1}, "does nothing without EXTEND_ADDR"),
+    (opts.flowcontrol, {"bs": 256}, "bs=256 .*: allowed is 0 to 255"),
+    (opts.flowcontrol, {"stmin": 0x80}, "stmin=0x80 is reserved: allowed is 0 to 0x7F"),
+    (opts.flowcontrol, {"stmin": 300}, "stmin=300 .*: allowed is 0 to 255"),
+    (opts.linklayer, {"mtu": 64}, r"mtu=64: allowed is LinkLayerProtocol.CAN \(16\) or CAN_FD \(72\)"),
+    (opts.linklayer, {"mtu": 72, "tx_dl": 9}, "tx_dl=9: allowed is 8, 12, 16, 20, 24, 32, 48, 64"),
+    (opts.linklayer, {"tx_dl": 64}, r"Classical CAN \(mtu=16\) has 8 bytes and no flags"),
+    (opts.linklayer, {"tx_flags": 1}, "Classical CAN"),
+    (opts.linklayer, {"mtu": 72, "tx_flags": 4}, "tx_flags=4 .*: allowed is 0 to 3"),
+]
+
+
+@pytest.mark.parametrize(("group", "values", "reason"), REFUSED)
+def test_options_refused(native: Native, group: Any, values: dict[str, Any], reason: str) -> None:
+    before = dict(native.options)
+    with pytest.raises(isotp.OptionError, match=reason):
+        group.write(native, **values)
+    assert native.options == before
+
+
+def test_what_the_kernel_says_of_options(native: Native) -> None:
+    native.refuses = errno.EINVAL
+    with pytest.raises(isotp.OptionError, match="the kernel refused option 2 = 080000: Invalid argument") as refused:
+        opts.flowcontrol.write(native, bs=8)
+    assert refused.value.errno == errno.EINVAL
+    native.refuses = errno.EISCONN
+    with pytest.raises(isotp.AlreadyBoundError, match="once the socket is bound"):
+        opts.flowcontrol.write(native, bs=8)
+    native.name = ("vcan0", 1, 2)
+    native.refuses = 0  # as out-of-tree modules, that took it and ignored it
+    for group in (opts.general, opts.flowcontrol, opts.linklayer):
+        with pytest.raises(isotp.AlreadyBoundError, match="options cannot change"):
+            group.write(native)
+
+
+def test_wftmax_is_told_to_be_useless(native: Native) -> None:
+    with pytest.warns(isotp.OptionIgnoredWarning, match="wftmax=3: the kernel stores it and never uses it") as caught:
+        assert opts.flowcontrol.write(native, wftmax=3).wftmax == 3
+    assert caught[0].filename == __file__
+
+
+def test_options_of_something_else(native: Native) -> None:
+    native.proto = 1
+    with pytest.raises(TypeError, match="not an ISO-TP socket"):
+        opts.general.read(native)
+    native.proto, native.closed = 6, True
+    with pytest.raises(isotp.SocketClosedError):
+        opts.general.read(native)
+
+
+# --- interfaces
+
+
+def ioctl_of(interfaces: dict[str, tuple[int, int, int]]) -> Callable[..., bytes]:
+    """The kernel's answers about interfaces: hardware type, flags, MTU; each an ifreq of 40 bytes."""
+
+    def ioctl(_: object, request: int, ifreq: bytes) -> bytes:
+        assert len(ifreq) == 40
+        name = ifreq[:16].rstrip(b"\0").decode()
+        if name not in interfaces:
+            raise OSError(errno.ENODEV, "No such device")
+        kind, up, mtu = interfaces[name]
+        packed = {0x8927: struct.pack("=H", kind), 0x8913: struct.pack("=H", up), 0x8921: struct.pack("=i", mtu)}
+        return (ifreq[:16] + packed[request]).ljust(40, b"\xee")
+
+    return ioctl
+
+
+def test_interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {
+        "lo": (772, 0x49, 65536),
+        "can0": (280, 0xC0, 16),
+        "vcan0": (280, 0xC1, 72),
+        "a-name-of-15-bytes"[:15]: (280, 0xC1, 2060),
+    }
+    monkeypatch.setattr("fcntl.ioctl", ioctl_of(known))
+    monkeypatch.setattr(socket, "if_nameindex", lambda: list(enumerate([*known, "gone"], 1)))
+    assert interface.names() == [*known, "gone"]
+    found = interface.can_interfaces()
+    assert found == [
+        CanInterface("can0", is_can=True, is_up=False, mtu=16),
+        CanInterface("vcan0", is_can=True, is_up=True, mtu=72),
+        CanInterface("a-name-of-15-by", is_can=True, is_up=True, mtu=2060),
+    ]
+    assert [i.has_can_fd for i in found] == [False, True, True]
+
+
+def test_the_real_loopback() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+        lo = interface.query(any_socket, "lo")
+        with pytest.raises(OSError, match="No such device"):
+            interface.query(any_socket, "no-such-if")
+    assert (lo.name, lo.is_can) == ("lo", False)
+    assert lo.mtu > 72
+    assert "lo" in interface.names()
+
+
+# --- binding
+
+HERE = {
+    "vcan0": CanInterface("vcan0", is_can=True, is_up=True, mtu=72),
+    "can0": CanInterface("can0", is_can=True, is_up=True, mtu=16),
+    "can1": CanInterface("can1", is_can=True, is_up=False, mtu=16),
+    "eth0": CanInterface("eth0", is_can=False, is_up=True, mtu=1500),
+}
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with some interfaces; the folder is its /proc."""
+    monkeypatch.setattr(binding, "names", lambda: [*HERE])
+    monkeypatch.setattr(binding, "query", lambda _, name: HERE[name])
+    monkeypatch.setattr(binding, "can_interfaces", lambda _: [i for i in HERE.values() if i.is_can])
+    monkeypatch.setattr(binding, "Path", lambda *parts: tmp_path.joinpath(*(p.lstrip("/") for p in parts)))
+    monkeypatch.setattr("isotp.optflags.kernel_release", lambda: (6, 12))
+    return tmp_path
+
+
+def bind(native: Native, address: Address | AsymmetricAddress, name: str = "vcan0") -> Binding:
+    return binding.bind(cast(socket.socket, native), name, address)
+
+
+EFF = 0x80000000
+LISTEN, EXTEND, RX_EXT, BROADCAST = 0x1, 0x2, 0x200, 0x800
+EXTENDED = Address.extended(rxid=0x641, txid=0x640, target_address=0x10, source_address=0xF1)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("address", "ids", "general"),
+    [
+        (Address.normal(rxid=0x7E8, txid=0x7E0), (0x7E8, 0x7E0), (0, 0, 0)),
+        (Address.normal(rxid=0x18DAF110, txid=0x18DA10F1), (0x98DAF110, 0x98DA10F1), (0, 0, 0)),
+        (Address.normal(txid=0x7DF, functional=True), (0, 0x7DF), (BROADCAST, 0, 0)),
+        (Address.normal(txid=0x7DF), (0, 0x7DF), (BROADCAST, 0, 0)),
+        (Address.normal(rxid=0x7E8), (0x7E8, 0), (LISTEN, 0, 0)),
+        (Address.normal(rxid=0), (0, 1), (LISTEN, 0, 0)),
+        (EXTENDED, (0x641, 0x640), (EXTEND | RX_EXT, 0x10, 0xF1)),
+        (Address.mixed_11bits(rxid=1, txid=2, address_extension=9), (1, 2), (EXTEND, 9, 9)),
+        (Address.extended(rxid=0x641, source_address=0xF1), (0x641, 0), (LISTEN | EXTEND, 0xF1, 0xF1)),
+        (Address.extended(txid=0x640, target_address=0x10), (0, 0x640), (BROADCAST | EXTEND, 0x10, 0x10)),
+        (
+            AsymmetricAddress(Address.normal(txid=0x7E0), Address.normal(rxid=0x18DAF110)),
+            (0x98DAF110, 0x7E0),
+            (0, 0, 0),
+        ),
+    ],
+    ids=str,
+)
+def test_what_bind_tells_the_kernel(
+    native: Native, address: Address | AsymmetricAddress, ids: tuple[int, int], general: tuple[int, int, int]
+) -> None:
+    bound = bind(native, address)
+    assert native.name == ("vcan0", *ids)
+    assert native.general == general
+    broadcast = bool(general[0] & BROADCAST)
+    assert bound.receives == bound.segmentation == bound.needs_flow_control == (not broadcast)
+    assert bound.sends == (address.tx is not None)
+    assert str(bound) == f"vcan0 {address}"
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("tx_dl", "address", "largest"),
+    [
+        (8, Address.normal(rxid=1, txid=2), 7),
+        (8, EXTENDED, 6),
+        (64, Address.normal(rxid=1, txid=2), 62),
+        (64, EXTENDED, 61),
+        (12, EXTENDED, 9),
+    ],
+)
+def test_single_frame_max(native: Native, tx_dl: int, address: Address, largest: int) -> None:
+    """ISO 15765-2:2016, 9.6.2."""
+    opts.linklayer.write(native, mtu=LinkLayerProtocol.CAN_FD, tx_dl=tx_dl)
+    assert bind(native, address).single_frame_max == largest
+
+
+@pytest.mark.usefixtures("here")
+def test_segmented_broadcast(native: Native) -> None:
+    opts.general.write(native, optflags=flags.CF_BROADCAST)
+    bound = bind(native, Address.normal(txid=0x7DF, functional=True))
+    assert native.general[0] == flags.CF_BROADCAST
+    assert (bound.segmentation, bound.needs_flow_control, bound.receives) == (True, False, False)
+
+
+@pytest.mark.usefixtures("here")
+def test_options_stay_and_wait_tx_done_goes(native: Native) -> None:
+    """Under WAIT_TX_DONE the kernel's send() is deaf to timeouts and to close()."""
+    opts.general.write(native, optflags=flags.WAIT_TX_DONE, txpad=0x55)
+    bind(native, EXTENDED)
+    assert native.general == (flags.TX_PADDING | EXTEND | RX_EXT, 0x10, 0xF1)
+    assert opts.general.read(native).txpad == 0x55
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("options", "address", "reason"),
+    [
+        ({"ext_address": 0x11}, EXTENDED, "ext_address=0x11 was set as an option and the address says 0x10"),
+        (
+            {"ext_address": 0x10, "rx_ext_address": 0x55},
+            EXTENDED,
+            "rx_ext_address=0x55 was set as an option and the address says 0xf1",
+        ),
+        (
+            {"ext_address": 0x33, "rx_ext_address": 0x55},
+            Address.extended(rxid=0x641, source_address=0x33),
+            "rx_ext_address=0x55 was set as an option and the address says 0x33",
+        ),
+        (
+            {"ext_address": 9, "rx_ext_address": 8},
+            Address.mixed_11bits(rxid=1, txid=2, address_extension=9),
+            "rx_ext_address=0x08 was set as an option",
+        ),
+        ({"optflags": flags.LISTEN_MODE}, Address.normal(txid=1), "LISTEN_MODE only receives"),
+        ({"optflags": flags.SF_BROADCAST}, Address.normal(rxid=1), "LISTEN_MODE only receives"),
+        ({}, Address.extended(rxid=1, txid=1, target_address=1, source_address=2), "needs different CAN identifiers"),
+        (
+            {},
+            AsymmetricAddress(Address.normal(txid=1), Address.extended(rxid=2, source_address=3)),
+            "address byte into the frames of both directions or of neither",
+        ),
+    ],
+)
+def test_options_that_contradict_the_address(
+    native: Native, options: dict[str, int], address: Address | AsymmetricAddress, reason: str
+) -> None:
+    opts.general.write(native, **options)
+    before = dict(native.options)
+    with pytest.raises(ValueError, match=reason):
+        bind(native, address)
+    assert native.options == before
+    assert native.name == ("", 0, 0)
+
+
+@pytest.mark.usefixtures("here")
+def test_options_that_agree_with_the_address(native: Native) -> None:
+    opts.general.write(native, ext_address=0x10, rx_ext_address=0xF1)
+    bind(native, EXTENDED)
+    assert native.general == (EXTEND | RX_EXT, 0x10, 0xF1)
+
+
+@pytest.mark.usefixtures("here")
+def test_nothing_is_changed_if_the_kernel_refuses(native: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = dict(native.options)
+
+    def refuse(_: object) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(native, "bind", refuse)
+    with pytest.raises(OSError, match="No such device"):
+        bind(native, EXTENDED)
+    assert native.options == before
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("can7", isotp.InterfaceNotFoundError, "no interface 'can7'; CAN interfaces here: vcan0, can0, can1"),
+        ("", isotp.InterfaceNotFoundError, "no interface ''; .*\n  to do: .*add vcan0 type vcan"),
+        ("eth0", isotp.NotACanInterfaceError, "eth0 is not a CAN interface; CAN interfaces here: vcan0, can0, can1"),
+        ("can1", isotp.InterfaceDownError, "can1 is down .*\n  to do: sudo ip link set can1 up"),
+        (0, TypeError, "interface must be the name of a CAN interface, not 0"),
+        (None, TypeError, "interface must be the name of a CAN interface, not None"),
+    ],
+)
+def test_interfaces_that_will_not_do(native: Native, name: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        bind(native, EXTENDED, name)
+
+
+@pytest.mark.usefixtures("here")
+def test_can_fd_on_a_classical_interface(native: Native) -> None:
+    opts.linklayer.write(native, mtu=LinkLayerProtocol.CAN_FD)
+    with pytest.raises(isotp.OptionError, match=r"set to CAN FD \(mtu=72\) and can0 is Classical CAN \(mtu=16\)"):
+        bind(native, EXTENDED, "can0")
+    assert bind(native, EXTENDED, "vcan0").interface == "vcan0"
+
+
+RECEIVE_LIST = """
+receive list 'rx_{kind}':
+  (any: no entry)
+  device   can_id   can_mask      function          userdata       matches  ident
+   vcan0  {id}  {mask}  00000000e1f2a3b4  000000005c6d7e8f         2  {who}
+   vcan1  {id}  {mask}  00000000e1f2a3b4  00000000aabbccdd         0  isotp
+  (can0: no entry)
+
+"""
+
+
+def listed(proc: Path, kind: str, can_id: str, who: str = "isotp") -> Path:
+    folder = proc / "proc/net/can"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"rcvlist_{kind}"
+    path.write_text(RECEIVE_LIST.format(kind=kind, id=can_id, mask="c00007ff", who=who))
+    return path
+
+
+def test_receive_list(tmp_path: Path) -> None:
+    rows = binding._receive_list(listed(tmp_path, "sff", "   7e8  "))
+    assert [(r[0], r[1], r[-1]) for r in rows] == [("vcan0", "7e8", "isotp"), ("vcan1", "7e8", "isotp")]
+    assert binding._receive_list(tmp_path / "missing") == []
+
+
+def one_listens(native: Native, address: Address) -> bool:
+    """Whether bind tells of another socket; made an error, it keeps bind from binding."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        bind(native, address)
+    assert native.name[0] == "vcan0"
+    for warning in told:
+        assert warning.category is isotp.DuplicateBindingWarning
+        assert str(warning.message).startswith("1 other ISO-TP socket(s) already listen to ")
+        assert warning.filename == __file__
+    return bool(told)
+
+
+@pytest.mark.parametrize(
+    ("kind", "can_id", "who", "rxid", "expected"),
+    [
+        ("sff", "   7e8  ", "isotp", 0x7E8, True),
+        ("sff", "   7e8  ", "isotp", 0x7E9, False),
+        ("sff", "   7e8  ", "raw", 0x7E8, False),
+        ("sff", "   7e8  ", "isotpe", 0x7E8, False),
+        ("eff", "98daf110", "isotp", 0x18DAF110, True),
+        ("eff", "800007e8", "isotp", 0x7E8, False),
+        ("eff", "800007e8", "isotp", EFF | 0x7E8, True),
+        ("fil", "98daf110", "isotp", 0x18DAF110, True),
+    ],
+)
+def test_another_socket_on_the_same_identifier(
+    here: Path, native: Native, kind: str, can_id: str, who: str, rxid: int, expected: bool
+) -> None:
+    listed(here, kind, can_id, who)
+    assert one_listens(native, Address.normal(rxid=rxid, txid=rxid + 8)) is expected
+
+
+def test_the_warning_made_an_error_keeps_from_binding(here: Path, native: Native) -> None:
+    listed(here, "sff", "   7e8  ")
+    opts.general.write(native, txpad=0x55)
+    before = dict(native.options)
+    with pytest.raises(isotp.DuplicateBindingWarning):
+        bind(native, Address.normal(rxid=0x7E8, txid=0x7E0))
+    assert native.options == before
+    assert native.name == ("", 0, 0)
+
+
+def test_who_shares_an_identifier_by_design(here: Path) -> None:
+    listed(here, "sff", "   641  ")
+    assert not one_listens(Native(), EXTENDED)
+    assert not one_listens(Native(), Address.normal(rxid=0x641))  # it listens only
+    assert one_listens(Native(), Address.normal(rxid=0x641, txid=1))
+
+
+# --- endpoint
+
+
+@pytest.fixture
+def endpoint(native: Native, here: Path, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    assert here.exists()
+    monkeypatch.setattr(support, "open_native_socket", lambda: native)
+    return Endpoint()
+
+
+def test_endpoint_tells_of_itself(endpoint: Endpoint, native: Native) -> None:
+    assert (endpoint.bound, endpoint.interface, endpoint.address, endpoint.closed) == (False, None, None, False)
+    assert repr(endpoint) == "<isotp.Endpoint unbound>"
+    endpoint.bind("vcan0", rxid=0x7E8, txid=0x7E0)
+    assert (endpoint.bound, endpoint.interface) == (True, "vcan0")
+    assert endpoint.address == Address.normal(rxid=0x7E8, txid=0x7E0)
+    assert repr(endpoint) == "<isotp.Endpoint vcan0 rxid=0x7E8 txid=0x7E0>"
+    assert endpoint.fileno() == native.fileno()
+    assert endpoint.real_socket() is cast(socket.socket, native)
+    native.drops = 3
+    assert endpoint.dropped == 3
+    with pytest.warns(isotp.MessagesDroppedWarning, match=r"dropped 3 message\(s\) on vcan0 rxid=0x7E8"):
+        endpoint._tell_dropped()
+    endpoint._tell_dropped()  # once
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({}, isotp.AddressError, "rxid and txid missing"),
+        ({"address": EXTENDED, "rxid": 1}, isotp.AddressError, "an address and rxid/txid were both given"),
+        ({"address": 0x7E8}, TypeError, "address must be an isotp.Address, not 2024; identifiers go as rxid="),
+    ],
+)
+def test_endpoint_bind_refuses(endpoint: Endpoint, arguments: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        endpoint.bind("vcan0", **arguments)
+    assert not endpoint.bound
+
+
+def test_endpoint_binds_once(endpoint: Endpoint) -> None:
+    endpoint.bind("vcan0", EXTENDED)
+    with pytest.raises(isotp.AlreadyBoundError, match="bound already"):
+        endpoint.bind("vcan0", EXTENDED)
+
+
+def test_endpoint_options(endpoint: Endpoint) -> None:
+    assert endpoint.set_general_opts(txpad=0x55) == endpoint.get_general_opts() == endpoint.get_opts()
+    assert endpoint.set_opts(flags.WAIT_TX_DONE, rxpad=0xAA).optflags == flags.WAIT_TX_DONE | flags.RX_PADDING
+    assert endpoint.set_fc_opts(8, 5) == endpoint.get_fc_opts() == opts.FlowControlOptions(8, isotp.STmin(5))
+    assert endpoint.set_ll_opts(72, 64) == endpoint.get_ll_opts()
+    endpoint.bind("vcan0", EXTENDED)
+    assert endpoint.get_general_opts().optflags & flags.WAIT_TX_DONE  # kept by us, not by the kernel
+
+
+@pytest.mark.parametrize("rcvbuf", ["much", 2**40, -1, 0, 1.5, True])
+def test_a_wrong_rcvbuf_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch, rcvbuf: Any) -> None:
+    opened: list[None] = []
+    monkeypatch.setattr(support, "open_native_socket", lambda: opened.append(None))
+    with pytest.raises(isotp.OptionError, match=r"rcvbuf=.*: allowed is a number of bytes"):
+        isotp.socket(rcvbuf=rcvbuf)
+    assert not opened
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.1, math.nan])
+def test_a_wrong_timeout(monkeypatch: pytest.MonkeyPatch, timeout: float) -> None:
+    opened: list[None] = []
+    monkeypatch.setattr(support, "open_native_socket", lambda: opened.append(None))
+    with pytest.raises(ValueError, match="allowed is None"):
+        isotp.socket(timeout)
+    assert not opened
+
+
+def test_less_rcvbuf_than_asked_for_is_told(endpoint: Endpoint) -> None:
+    with pytest.warns(isotp.OptionIgnoredWarning, match="rcvbuf=1000000: the kernel granted 106496 bytes") as caught:
+        Endpoint(1_000_000)
+    assert caught[0].filename == __file__
+    Endpoint(100_000)
+
+
+# --- the error slot
+
+S = isotp.errors
+TRANSMISSION, RECEPTION, BOTH = "transmission", "reception", "both"
+
+
+@pytest.mark.parametrize(
+    ("number", "in_flight", "sending", "side"),
+    [
+        (S.ECOMM, 20, False, TRANSMISSION),
+        (S.ECOMM, 0, False, TRANSMISSION),
+        (S.EMSGSIZE, 20, False, TRANSMISSION),
+        (S.ETIMEDOUT, 20, True, RECEPTION),
+        (S.ETIMEDOUT, 0, False, RECEPTION),
+        (S.EILSEQ, 20, False, RECEPTION),
+        (S.EBADMSG, 0, False, RECEPTION),  # nothing was being sent: it cannot be flow control
+        (S.EBADMSG, 20, False, TRANSMISSION),  # the transmission has ended with it
+        (S.EBADMSG, 20, True, RECEPTION),  # the transmission goes on: padding of a received frame
+        (S.EBADMSG, UNKNOWN_SIZE, False, TRANSMISSION),
+        (S.ENETDOWN, 0, False, RECEPTION),
+        (S.ENETDOWN, 20, True, BOTH),
+        (errno.ENODEV, 20, False, BOTH),
+    ],
+)
+def test_sorting(native: Native, number: int, in_flight: int, sending: bool, side: str) -> None:
+    native.sending = sending
+    slot = ErrorSlot(cast(socket.socket, native))
+    assert slot.put(number, in_flight)
+    assert slot.transmission == (number if side in (TRANSMISSION, BOTH) else 0)
+    assert slot.reception == (number if side in (RECEPTION, BOTH) else 0)
+    assert (slot.take_transmission(), slot.take_reception()) == (
+        number if side != RECEPTION else 0,
+        number if side != TRANSMISSION else 0,
+    )
+    assert (slot.take_transmission(), slot.take_reception()) == (0, 0)  # each is told once
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EBADF, S.EADDRNOTAVAIL, errno.EINTR, errno.EINVAL])
+def test_not_from_the_slot(native: Native, number: int) -> None:
+    slot = ErrorSlot(cast(socket.socket, native))
+    assert not slot.put(number, 20)
+    assert (slot.transmission, slot.reception) == (0, 0)
+    assert number not in translate.SLOT_ERRNOS
+
+
+def test_who_is_still_looking(native: Native) -> None:
+    slot = ErrorSlot(cast(socket.socket, native))
+    assert slot.is_sorted()
+    slot.looking.append(None)  # a receiver that may have caught our error
+    assert not slot.is_sorted()
+    slot.put(S.ECOMM, 20)
+    slot.put(S.EMSGSIZE, 20)
+    assert not slot.is_sorted()
+    slot.looking.pop()
+    assert slot.is_sorted()
+    assert slot.looking  # what was caught and not yet taken keeps a sender from calling it a success
+    assert slot.take_transmission() == S.EMSGSIZE
+    assert not slot.looking
+
+
+def test_is_transmitting(native: Native) -> None:
+    for native.sending in (True, False):
+        assert is_transmitting(cast(socket.socket, native)) is native.sending
+
+
+# --- the message in flight
+
+BOUND = Binding("vcan0", EXTENDED, True, True, True, True, 6)
+OUT, ERR = select.POLLOUT, select.POLLERR
+
+
+@pytest.fixture
+def flight(native: Native, monkeypatch: pytest.MonkeyPatch) -> Flight:
+    monkeypatch.setattr(Flight, "poll_is_truthful", True)
+    flight = Flight(cast(socket.socket, native), ErrorSlot(cast(socket.socket, native)))
+    flight.size = 20
+    return flight
+
+
+def test_all_is_well(flight: Flight) -> None:
+    assert not flight.look(0)
+    assert flight.look(OUT)
+    assert flight.take_outcome(BOUND) is None
+    assert flight.size == 0
+
+
+@pytest.mark.parametrize("number", [S.ECOMM, S.EMSGSIZE, S.EBADMSG])
+@pytest.mark.parametrize("events", [OUT, OUT | ERR])
+def test_the_failure_of_the_message(flight: Flight, native: Native, number: int, events: int) -> None:
+    """POLLOUT alone says nothing of success: the kernel looks for errors first and at its state only then."""
+    native.slot = number
+    assert flight.look(events)
+    failure = flight.take_outcome(BOUND)
+    assert isinstance(failure, TransferError)
+    assert failure.errno == number
+    assert failure.link == str(BOUND)
+    assert "20 bytes" in failure.what
+    assert flight.size == 0
+    assert native.slot == 0
+
+
+def test_a_reception_that_broke_off_meanwhile(flight: Flight, native: Native) -> None:
+    native.slot, native.sending = S.ETIMEDOUT, True
+    assert not flight.look(ERR)
+    assert flight._slot.reception == S.ETIMEDOUT
+    native.sending = False
+    assert flight.look(OUT)
+    assert flight.take_outcome(BOUND) is None
+    assert flight._slot.take_reception() == S.ETIMEDOUT  # left to the receiver
+
+
+def test_a_reception_that_broke_off_at_the_end(flight: Flight, native: Native) -> None:
+    """One number for both directions: an error of ours may have been under it."""
+    native.slot = S.ETIMEDOUT
+    assert flight.look(OUT | ERR)
+    failure = flight.take_outcome(BOUND)
+    assert type(failure) is isotp.UnknownOutcomeError
+    assert "20 bytes" in failure.what
+    assert failure.remedy == "ask the receiver"
+    flight.size = 20
+    assert flight.look(OUT)
+    assert flight.take_outcome(BOUND) is None  # of the next message nothing is overwritten
+
+
+@pytest.mark.parametrize(
+    "bound", [BOUND._replace(single_frame_max=20), BOUND._replace(needs_flow_control=False)], ids=["one", "broadcast"]
+)
+def test_without_flow_control_nothing_can_be_overwritten(flight: Flight, native: Native, bound: Binding) -> None:
+    native.slot = S.EILSEQ
+    assert flight.look(OUT)
+    assert flight.take_outcome(bound) is None
+    flight.size, native.slot = 20, S.ECOMM
+    assert flight.look(OUT)
+    assert type(flight.take_outcome(bound)) is isotp.TransmitTimeoutError
+
+
+def test_an_interface_that_went_down_is_told_at_once_and_once(flight: Flight, native: Native) -> None:
+    native.slot, native.sending = S.ENETDOWN, True
+    assert flight.look(ERR)  # nothing to wait for
+    assert type(flight.take_outcome(BOUND)) is isotp.InterfaceDownError
+    assert (flight.size, flight.told) == (20, True)  # the kernel is still at it
+    assert not flight.look(0)
+    native.slot, native.sending = S.ECOMM, False
+    assert flight.look(OUT)
+    assert flight.take_outcome(BOUND) is None
+    assert (flight.size, flight.told) == (0, False)
+
+
+def test_a_message_of_unknown_size(flight: Flight, native: Native) -> None:
+    """An interrupt between the kernel's call and ours: the message is under way and we were not told its length."""
+    flight.size, native.slot = UNKNOWN_SIZE, S.ECOMM
+    assert flight.look(OUT)
+    failure = flight.take_outcome(BOUND)
+    assert isinstance(failure, TransferError)
+    assert "-1" not in failure.what
+
+
+def test_failures_nobody_asked_about(flight: Flight) -> None:
+    first, others = isotp.FlowControlTimeoutError("first"), [isotp.BufferOverflowError("other") for _ in range(2)]
+    flight.keep_failure(None)
+    assert flight.failures == 0
+    assert flight.take_failure() is None
+    for failure in (first, *others):
+        flight.keep_failure(failure)
+    assert flight.failures == 3
+    assert flight.take_failure() is first
+    assert first.__notes__ == ["2 more message(s) sent without confirmation failed after it"]
+    assert (flight.take_failure(), flight.failures) == (None, 0)
+    flight.keep_failure(others[0])
+    assert flight.take_failure() is others[0]
+    assert not hasattr(others[0], "__notes__")
+
+
+@pytest.mark.parametrize("known", [None, False])
+def test_a_poll_that_shows_out_too_early(
+    flight: Flight, native: Native, monkeypatch: pytest.MonkeyPatch, known: bool | None
+) -> None:
+    monkeypatch.setattr(Flight, "poll_is_truthful", known)
+    native.sending = True
+    assert not flight.look(OUT)
+    flight.learn_poll(shows_out=True)
+    assert flight.poll_is_truthful is known
+    native.sending = False
+    assert flight.look(OUT)
+
+
+def test_a_poll_learned_to_be_truthful(flight: Flight, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Flight, "poll_is_truthful", None)
+    flight.learn_poll(shows_out=False)
+    assert Flight.poll_is_truthful is True
+
+
+# --- translation
+
+
+def parts(error: OSError) -> tuple[type[OSError], str, str, str]:
+    assert isinstance(error, isotp.IsoTpError)
+    return type(error), error.what, error.link or "", error.remedy or ""
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "what", "remedy"),
+    [
+        (S.ECOMM, isotp.FlowControlTimeoutError, "no flow control within 1 s while sending 20", "receiver is awake"),
+        (S.EMSGSIZE, isotp.BufferOverflowError, "no room for a message of 20 bytes", "send less at a time"),
+        (S.EBADMSG, isotp.InvalidCanDataError, "malformed flow control while sending 20 bytes", "candump"),
+        (S.ENETDOWN, isotp.InterfaceDownError, "can3 went down while sending 20", "sudo ip link set can3 up"),
+        (errno.ENODEV, isotp.InterfaceNotFoundError, "can3 was removed while sending 20", "close this socket"),
+    ],
+)
+def test_transmission_failed(number: int, error: type[OSError], what: str, remedy: str) -> None:
+    told = parts(translate.transmission_failed(number, 20, True, "can3", "can3 txid=0x001"))
+    assert told[0] is error
+    assert what in told[1]
+    assert told[2] == "can3 txid=0x001"
+    assert remedy in told[3]
+
+
+def test_a_single_frame_needs_no_flow_control() -> None:
+    error = translate.transmission_failed(S.ECOMM, 4, False, "can3", "link")
+    assert type(error) is isotp.TransmitTimeoutError
+    assert "flow control" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "what", "remedy"),
+    [
+        (S.ETIMEDOUT, isotp.ConsecutiveFrameTimeoutError, "began to arrive and broke off", "ask the sender again"),
+        (S.EILSEQ, isotp.WrongSequenceNumberError, "lost, doubled or out of order", "larger stmin or a smaller bs"),
+        (S.EBADMSG, isotp.InvalidCanDataError, "padding", "CHK_PAD"),
+        (S.ENETDOWN, isotp.InterfaceDownError, "can3 went down", "sudo ip link set can3 up"),
+        (errno.ENODEV, isotp.InterfaceNotFoundError, "can3 was removed", "bind a new one"),
+    ],
+)
+def test_reception_failed(number: int, error: type[OSError], what: str, remedy: str) -> None:
+    told = parts(translate.reception_failed(number, "can3", "can3 rxid=0x001"))
+    assert told[0] is error
+    assert what in told[1]
+    assert told[2] == "can3 rxid=0x001"
+    assert remedy in told[3]
+
+
+def test_all_of_the_slot_can_be_said() -> None:
+    for number in translate.SLOT_ERRNOS - translate.RECEPTION_ERRNOS:
+        assert translate.transmission_failed(number, 1, True, "can3", "link").errno == number
+    for number in translate.SLOT_ERRNOS - translate.TRANSMISSION_ERRNOS:
+        assert translate.reception_failed(number, "can3", "link").errno == number
+
+
+def send_refused(number: int, size: int = 20, single: int | None = None, interface: str | None = "can3") -> OSError:
+    e = OSError(number, os.strerror(number))
+    told = translate.send_refused(e, size, single, interface, "link")
+    return told if told is not e else OSError("itself")
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "what"),
+    [
+        (S.ENETDOWN, isotp.InterfaceDownError, "can3 is down, nothing was sent"),
+        (S.ENOBUFS, isotp.TransmitQueueFullError, "the transmit queue of can3 is full, nothing was sent"),
+        (errno.EBADF, isotp.SocketClosedError, "the socket is closed"),
+        (S.EADDRNOTAVAIL, isotp.InterfaceNotFoundError, "can3 was removed"),
+        (errno.ENXIO, isotp.InterfaceNotFoundError, "can3 was removed"),
+        (errno.ENODEV, isotp.InterfaceNotFoundError, "can3 was removed"),
+    ],
+)
+def test_send_refused(number: int, error: type[OSError], what: str) -> None:
+    told = parts(send_refused(number))
+    assert told[:3] == (error, what, "link")
+
+
+@pytest.mark.parametrize("number", [S.EADDRNOTAVAIL, errno.ENODEV, errno.ENXIO])
+def test_send_refused_unbound(number: int) -> None:
+    error = send_refused(number, interface=None)
+    assert parts(error)[:2] == (isotp.NotBoundError, "the socket is not bound")
+
+
+def test_what_has_no_other_words_is_left_as_it_is() -> None:
+    assert str(send_refused(errno.ENOMEM)) == "itself"
+    e = OSError(errno.EINTR, "no")
+    assert translate.unusable(e, "can3", "link") is e
+
+
+@pytest.mark.parametrize(
+    ("limit", "size", "single", "what", "remedy"),
+    [
+        (8300, 0, None, "an empty message cannot be sent", ""),
+        (8300, 20, 7, "20 bytes do not fit a single frame: to many receivers at once at most 7 go", "physical"),
+        (8300, 9000, None, "9000 bytes are more than this kernel sends (8300 bytes)", "max_pdu_size=9000"),
+        (8300, 2_000_000, None, "2000000 bytes are more than this kernel sends (8300", "send less at a time"),
+        (
+            None,
+            10_000,
+            None,
+            "10000 bytes are more than this kernel sends (66000 bytes, before Linux 5.18 less)",
+            "less",
+        ),
+    ],
+)
+def test_messages_of_a_wrong_size(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    limit: int | None,
+    size: int,
+    single: int | None,
+    what: str,
+    remedy: str,
+) -> None:
+    parameter = tmp_path / "max_pdu_size"
+    if limit:
+        parameter.write_text(f"{limit}\n")
+    monkeypatch.setattr(support, "_PARAMETER", parameter)
+    told = parts(send_refused(errno.EINVAL, size, single))
+    assert told[0] is isotp.MessageSizeError
+    assert what in told[1]
+    assert remedy in told[3]
+
+
+# --- the lane
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+def lane(pair: tuple[socket.socket, socket.socket]) -> Iterator[Lane]:
+    lane = Lane(pair[0].fileno(), select.POLLIN)
+    yield lane
+    lane.close(0)
+
+
+def never() -> bool:
+    return False
+
+
+def soon(seconds: float = FOREVER) -> float:
+    return time.monotonic() + seconds
+
+
+class Worker:
+    """A thread whose result is waited for, but not for ever."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._result: list[object] = []
+        self._thread = threading.Thread(target=lambda: self._result.append(call()), daemon=True)
+        self._thread.start()
+
+    def result(self) -> object:
+        self._thread.join(FOREVER)
+        assert self._result, "the thread is stuck or failed"
+        return self._result[0]
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = soon()
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.001)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_the_socket_is_ready(lane: Lane, pair: tuple[socket.socket, socket.socket]) -> None:
+    pair[1].send(b"x")
+    assert lane.wait(None, never) == select.POLLIN
+    assert lane.wait(0, never) == select.POLLIN
+
+
+def test_the_deadline_passes(lane: Lane) -> None:
+    started = time.monotonic()
+    assert lane.wait(started + 0.02, never) == 0
+    assert 0.019 <= time.monotonic() - started < FOREVER
+    assert lane.wait(started, never) == 0  # already over
+
+
+@pytest.mark.parametrize("seconds", [1e6, 1e9, math.inf])
+def test_a_deadline_far_away(lane: Lane, pair: tuple[socket.socket, socket.socket], seconds: float) -> None:
+    """Beyond what poll and locks can count to."""
+    assert lane.take_turn(soon(seconds))
+    pair[1].send(b"x")
+    assert lane.wait(soon(seconds), never) == select.POLLIN
+    waiter = Worker(lambda: lane.take_turn(soon(seconds)))
+    lane.turn.put(None)
+    assert waiter.result() is True
+    lane.turn.put(None)
+
+
+def test_turns(lane: Lane) -> None:
+    assert lane.take_turn(None)
+    assert not lane.take_turn(0)
+    assert not lane.take_turn(soon(0.01))
+    queued = Worker(lambda: lane.take_turn(soon()))
+    lane.turn.put(None)
+    assert queued.result() is True
+    assert not lane.take_turn(0)  # still one turn, and the other has it
+    lane.turn.put(None)
+
+
+@pytest.mark.parametrize("deadline", [None, soon(3600)])
+def test_a_ring_wakes_the_waiter(lane: Lane, deadline: float | None) -> None:
+    waiter = Worker(lambda: lane.wait(deadline, never))
+    until(lambda: lane._waiting)
+    lane.ring()
+    assert waiter.result() == 0
+    assert lane._waiting == 0
+
+
+def test_a_ring_is_heard_once(lane: Lane, pair: tuple[socket.socket, socket.socket]) -> None:
+    lane.open()
+    lane.ring()
+    lane.ring()
+    assert lane.wait(None, never) == 0
+    assert lane.wait(soon(0.01), never) == 0
+    pair[1].send(b"x")
+    assert lane.wait(None, never) == select.POLLIN  # the bell is quiet again
+
+
+def test_a_ring_and_the_socket_at_once(lane: Lane, pair: tuple[socket.socket, socket.socket]) -> None:
+    lane.open()
+    lane.ring()
+    pair[1].send(b"x")
+    assert lane.wait(None, never) == select.POLLIN
+
+
+@pytest.mark.parametrize("asked_before", [1, 2])
+def test_no_ring_is_missed(lane: Lane, asked_before: int) -> None:
+    """Whoever rings sets its reason first, and does it at any moment, also between our looks at the reason."""
+    asked = 0
+    reason = False
+
+    def interrupted() -> bool:
+        nonlocal asked, reason
+        asked += 1
+        seen = reason
+        if asked == asked_before:
+            reason = True
+            lane.ring()
+        return seen
+
+    assert Worker(lambda: lane.wait(None, interrupted)).result() == 0
+
+
+def test_a_reason_given_before_needs_no_bell(lane: Lane) -> None:
+    before = descriptors()
+    lane.ring()
+    assert lane.wait(None, lambda: True) == 0
+    assert descriptors() == before
+
+
+def test_close_frees_the_bell(pair: tuple[socket.socket, socket.socket]) -> None:
+    before = descriptors()
+    lane = Lane(pair[0].fileno(), select.POLLIN)
+    assert descriptors() == before
+    lane.open()
+    lane.open()
+    assert descriptors() == before + 1
+    assert lane.close(0)
+    assert descriptors() == before
+    assert lane.take_turn(0)  # who queued goes on, to find the socket closed
+    lane.ring()  # of no effect, and no error
+
+
+def test_a_lane_left_open_frees_the_bell(pair: tuple[socket.socket, socket.socket]) -> None:
+    before = descriptors()
+    lane = Lane(pair[0].fileno(), select.POLLIN)
+    lane.open()
+    del lane
+    assert descriptors() == before
+
+
+def test_close_waits_for_the_waiter(lane: Lane) -> None:
+    def call() -> int:
+        lane.take_turn(None)
+        try:
+            return lane.wait(None, never)
+        finally:
+            lane.turn.put(None)
+
+    waiter = Worker(call)
+    until(lambda: lane._waiting)
+    assert lane.close(FOREVER)
+    assert waiter.result() == 0
+
+
+def test_close_does_not_wait_for_ever(lane: Lane) -> None:
+    assert lane.take_turn(None)  # and never gives it back
+    assert not lane.close(0.01)
+    lane.turn.put(None)
+
+
+@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
+def test_close_in_a_signal_handler_on_top_of_the_wait(lane: Lane) -> None:
+    closed: list[bool] = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: closed.append(lane.close(FOREVER)))
+    try:
+        main = threading.get_ident()
+
+        def interrupt() -> None:
+            until(lambda: lane._waiting)
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+        killer = Worker(interrupt)
+        assert lane.take_turn(None)
+        assert lane.wait(soon(), never) == 0
+        killer.result()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        lane.turn.put(None)
+    assert closed == [False]  # the bell was left to the waiter
+
+
+def test_a_descriptor_that_is_gone_is_no_event() -> None:
+    reading, writing = os.pipe()
+    lane = Lane(reading, select.POLLIN)
+    lane.open()
+    os.close(reading)
+    os.close(writing)
+    assert lane.wait(soon(), never) == 0
+    assert lane.close(0)

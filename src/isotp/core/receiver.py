@@ -1,0 +1,371 @@
+"""Receiving: reassembly, flow control sent, N_Ar, N_Br, N_Cr. The states are told in states.py."""
+
+from collections import deque
+
+from ..address import CanAddress
+from ..errors import (
+    BufferOverflowError,
+    ConsecutiveFrameTimeoutError,
+    InvalidCanDataError,
+    MaximumWaitFrameReachedError,
+    ReceptionInterruptedError,
+    TransferError,
+    TransmitTimeoutError,
+    WrongSequenceNumberError,
+)
+from .can_frame import CanFrame, pad
+from .events import Direction, Event, FirstFrameReceived, MessageReceived, Progress, TransferFailed
+from .n_pdu import (
+    ConsecutiveFrame,
+    FirstFrame,
+    FlowControl,
+    FlowStatus,
+    Malformed,
+    NPciType,
+    SingleFrame,
+    single_frame_end,
+)
+from .params import Params
+from .states import RECEIVER, ReceiverInput, ReceiverState
+from .transfer import Transfer
+from .unconfirmed import Unconfirmed
+
+_RUN_MAX = 1024  # consecutive frames kept apart before they are joined
+_CF_PCI = NPciType.CF << 4
+_HELD = (ReceiverState.NOT_READY, ReceiverState.WAIT_DUE, ReceiverState.WAIT_OUT)
+
+
+class Receiver(Transfer[ReceiverState, ReceiverInput]):
+    """The receiving half of a link.
+
+    Most frames of a long message are full consecutive frames in the middle of a block. A run is how many of
+    them may come before anything has to be decided; `take_next` only checks and keeps them.
+
+    Args:
+        rx: how the frames received are addressed.
+        tx: how flow control is addressed; None to only listen.
+        single_only: whether `rx` is functional.
+        params: see `Transfer`, as the others.
+    """
+
+    direction = Direction.RECEIVING
+    _table = RECEIVER
+
+    def __init__(
+        self,
+        rx: CanAddress,
+        tx: CanAddress | None,
+        single_only: bool,
+        params: Params,
+        link: str,
+        events: deque[Event],
+        unconfirmed: Unconfirmed,
+    ) -> None:
+        super().__init__(params, link, events, unconfirmed)
+        self.state = ReceiverState.IDLE
+        self._address_size = 0 if rx.address_byte is None else 1
+        self._tx = None if params.listen_only else tx
+        self._single_only = single_only
+        self._n_br_ns = params.n_bs_ns // 4 if params.n_br_ns is None else params.n_br_ns
+        # Who only listens does not see the flow controls between two blocks, nor the WAITs.
+        self._n_cr_ns = params.n_cr_ns if self._tx else params.n_cr_ns + params.n_bs_ns
+        self._ready = True
+        self._flow_status: FlowStatus | None = None  # the flow control that is due
+        self._waits = 0
+        self._since_ns = 0  # since when N_Br or N_Cr runs
+        self._data = bytearray()
+        self._run_frames: list[bytes] = []
+        self._run = 0  # how many more frames `take_next` may take
+        self._next_pci = 0
+        self._block_left = 0
+        self._rx_dl = 0
+        self._cf_capacity = 0
+        self._reported = 0
+
+    @property
+    def done(self) -> int:
+        """How many bytes of the message have arrived."""
+        return len(self._data) + len(self._run_frames) * self._cf_capacity
+
+    def take_next(self, frame_data: bytes, now: int) -> bool:
+        """Take a frame that is simply the next one of a run; False leaves it to `receive`."""
+        if self._run and len(frame_data) == self._rx_dl and frame_data[self._address_size] == self._next_pci:
+            self._run_frames.append(frame_data)
+            self._run -= 1
+            self._next_pci = _CF_PCI | (self._next_pci + 1) & 0x0F
+            self._since_ns = now
+            return True
+        return False
+
+    def receive(
+        self, n_pdu: SingleFrame | FirstFrame | ConsecutiveFrame | Malformed, frame: CanFrame, now: int
+    ) -> None:
+        """Take a frame of the sender."""
+        if isinstance(n_pdu, ConsecutiveFrame):
+            self._consecutive(n_pdu, frame, now)
+        elif isinstance(n_pdu, SingleFrame):
+            self._single(n_pdu, frame)
+        elif isinstance(n_pdu, FirstFrame):
+            self._first(n_pdu, frame, now)
+        elif self.state is not ReceiverState.IDLE:
+            # 9.8.3: an invalid N_PDU is ignored; should the message fail, it may be why.
+            self._trace.append(frame)
+
+    def _single(self, n_pdu: SingleFrame, frame: CanFrame) -> None:
+        self._interrupt(frame)
+        end = single_frame_end(frame.data, self._address_size, len(n_pdu.data))
+        if fault := self._params.padding_fault(frame.data, end):
+            error = InvalidCanDataError(f"single frame {fault}", link=self._link)
+            self._refuse(error, len(n_pdu.data), frame)
+        else:
+            self._events.append(MessageReceived(n_pdu.data))
+
+    def _first(self, n_pdu: FirstFrame, frame: CanFrame, now: int) -> None:
+        # 8.2.2: functional addressing is for single frames only.
+        if self._single_only:
+            return
+        self._interrupt(frame)
+        if n_pdu.length > self._params.max_pdu_size:
+            # 9.6.3.2: longer than what we can store: flow control OVFLW, and nothing is received.
+            error = BufferOverflowError(
+                f"the sender announced {n_pdu.length} bytes, and max_pdu_size is {self._params.max_pdu_size}",
+                link=self._link,
+                remedy="raise max_pdu_size",
+            )
+            self._refuse(error, n_pdu.length, frame)
+            if self._tx:
+                self._flow_status = FlowStatus.OVFLW
+            return
+        self._begin(n_pdu.length)
+        self._first_frame = (frame,)
+        self._rx_dl = len(frame.data)
+        self._cf_capacity = self._rx_dl - self._address_size - 1
+        self._data = bytearray(n_pdu.data)
+        self._next_pci = _CF_PCI | 1
+        self._reported = 0
+        self._events.append(FirstFrameReceived(n_pdu.length))
+        self._next_block(now)
+
+    def _interrupt(self, frame: CanFrame) -> None:
+        # 9.8.3, table 23: a new message ends the one being received, with N_UNEXP_PDU, and is received
+        # itself.
+        if self.state is ReceiverState.IDLE:
+            return
+        self._join_run()
+        self._trace.append(frame)
+        error = ReceptionInterruptedError(
+            f"a new message began after {self.done} of {self._total} bytes",
+            link=self._link,
+            remedy="check whether two nodes send with the same identifier",
+        )
+        self._fail(ReceiverInput.INTERRUPTED, error)
+
+    def _refuse(self, error: TransferError, length: int, frame: CanFrame) -> None:
+        """A message fails that was never being received."""
+        self._events.append(TransferFailed(self.direction, self.state, 0, length, error, (frame,)))
+
+    def _consecutive(self, n_pdu: ConsecutiveFrame, frame: CanFrame, now: int) -> None:
+        if not self._takes(ReceiverInput.COMPLETE):
+            # 9.8.3, table 23: a consecutive frame that is not expected is ignored.
+            if self.state is not ReceiverState.IDLE:
+                self._trace.append(frame)
+            return
+        self._join_run()
+        self._trace.append(frame)
+        expected = min(self._cf_capacity, self._total - len(self._data))
+        if len(frame.data) > self._rx_dl or len(n_pdu.data) < expected:
+            # 9.5.3: all but the last are as long as the first frame, which no other is longer than; else
+            # ignored.
+            self._begin_run()
+            return
+        if n_pdu.sn != self._next_pci & 0x0F:
+            # 9.6.4.4: a wrong SN ends the reception with N_WRONG_SN.
+            self._fail(ReceiverInput.WRONG_SN, self._wrong_sn(n_pdu.sn))
+            return
+        self._next_pci = _CF_PCI | (self._next_pci + 1) & 0x0F
+        self._data += n_pdu.data[:expected]
+        self._since_ns = now
+        self._block_left -= 1
+        if len(self._data) == self._total:
+            self._complete(frame, expected)
+        else:
+            self._report_progress()
+            if self._block_left:
+                self._begin_run()
+            else:
+                self._next_block(now)
+
+    def _wrong_sn(self, sn: int) -> WrongSequenceNumberError:
+        return WrongSequenceNumberError(
+            f"SN {sn} instead of {self._next_pci & 0x0F} after {self.done} of {self._total} bytes",
+            link=self._link,
+            remedy="a larger stmin or a bs keeps a slow receiver from losing frames",
+        )
+
+    def _complete(self, last: CanFrame, size: int) -> None:
+        end = self._address_size + 1 + size
+        if fault := self._params.padding_fault(last.data, end):
+            error = InvalidCanDataError(f"last consecutive frame {fault}", link=self._link)
+            self._fail(ReceiverInput.BAD_PADDING, error)
+            return
+        message = MessageReceived(bytes(self._data))
+        self._finish(ReceiverInput.COMPLETE)
+        self._events.append(message)
+
+    def _fail(self, what: ReceiverInput, error: TransferError) -> None:
+        self._join_run()
+        super()._fail(what, error)
+
+    def _finish(self, what: ReceiverInput) -> None:
+        super()._finish(what)
+        self._flow_status = None
+        self._run = 0
+        self._data = bytearray()
+
+    def _begin_run(self) -> None:
+        """Let `take_next` have what comes before the message's or the block's last frame."""
+        before_last = (self._total - len(self._data) - 1) // self._cf_capacity
+        run = min(before_last, self._block_left - 1, _RUN_MAX)
+        if step := self._params.progress_step:
+            before_report = (self._reported + step - len(self._data) - 1) // self._cf_capacity
+            run = max(0, min(run, before_report))
+        self._run = run
+
+    def _join_run(self) -> None:
+        """Move the frames of the run into the message."""
+        frames, size = self._run_frames, self._address_size
+        self._run = 0
+        if not frames:
+            return
+        self._block_left -= len(frames)
+        joined = bytearray().join(frames)
+        for header in range(size + 1):
+            del joined[:: self._rx_dl - header]
+        self._data += joined
+        first = self._first_frame[0]
+        self._trace.extend(first._replace(data=data) for data in frames[-2:])
+        frames.clear()
+
+    def _report_progress(self) -> None:
+        step = self._params.progress_step
+        if step and len(self._data) - self._reported >= step:
+            self._reported = len(self._data)
+            self._events.append(Progress(self.direction, self._reported, self._total))
+
+    def _next_block(self, now: int) -> None:
+        self._waits = 0
+        self._since_ns = now
+        if self._tx is None:
+            self._block_left = self._total
+            self._enter(ReceiverInput.LISTEN)
+            self._begin_run()
+        elif self._ready:
+            self._grant()
+        else:
+            self._enter(ReceiverInput.HOLD)
+
+    def _grant(self) -> None:
+        self._enter(ReceiverInput.GRANT)
+        self._flow_status = FlowStatus.CTS
+
+    def set_ready(self, ready: bool) -> None:
+        """Whether the application has room for the next block; a held one is granted at once."""
+        self._ready = ready
+        if ready and self.state in _HELD:
+            self._grant()
+
+    def take(self, now: int) -> list[CanFrame]:
+        """The flow control that is due, if any."""
+        status, tx, params = self._flow_status, self._tx, self._params
+        if status is None or tx is None:
+            return []
+        self._flow_status = None
+        address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
+        data = pad(FlowControl(status, params.bs, params.stmin).encode(address), params.tx_padding)
+        frame = CanFrame(tx.can_id, data, params.can_fd, params.bitrate_switch)
+        if status is FlowStatus.OVFLW:
+            self._unconfirmed.add(None, 1)
+            return [frame]
+        self._frames_taken(1, now)
+        self._trace.append(frame)
+        self._enter(ReceiverInput.TAKEN)
+        if status is FlowStatus.CTS:
+            self._block_left = params.bs or self._total
+            self._begin_run()
+        return [frame]
+
+    def confirmed(self, count: int, now: int) -> None:
+        """Our `count` oldest flow controls are on the bus."""
+        self._out -= count
+        self._out_ns = now
+        if not self._out and self._takes(ReceiverInput.CONFIRMED):
+            # 9.8, table 16: N_Cr, or N_Br after a WAIT, begins with the confirmation of the flow control.
+            self._since_ns = now
+            self._enter(ReceiverInput.CONFIRMED)
+
+    def overhear(self, n_pdu: FlowControl, frame: CanFrame, now: int) -> None:
+        """Take note, when only listening, of another receiver's flow control."""
+        if self.state is not ReceiverState.WAIT_CF:
+            return
+        self._join_run()
+        self._trace.append(frame)
+        self._since_ns = now
+        if n_pdu.status == FlowStatus.OVFLW:
+            error = BufferOverflowError(f"the receiver has no room for {self._total} bytes", link=self._link)
+            self._fail(ReceiverInput.OVERFLOW, error)
+        else:
+            self._begin_run()
+
+    def get_timer(self) -> int | None:
+        """When time alone will bring something about."""
+        due = []
+        if self._out:
+            due.append(self._out_ns + self._params.n_ar_ns)
+        if self.state is ReceiverState.WAIT_CF:
+            due.append(self._since_ns + self._n_cr_ns)
+        elif self.state is ReceiverState.NOT_READY:
+            due.append(self._since_ns + self._n_br_ns)
+        return min(due, default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Give up if N_Ar or N_Cr is over; ask the sender to wait if N_Br is."""
+        if self._out and now >= self._out_ns + self._params.n_ar_ns:
+            # 9.8, table 17: N_Ar is over: N_TIMEOUT_A.
+            self._withdraw()
+            error = TransmitTimeoutError(
+                f"flow control was not on the bus after {self._params.n_ar_ns / 1e6:g} ms",
+                link=self._link,
+                remedy="check the CAN controller: bus-off, or a full transmit queue",
+            )
+            self._fail(ReceiverInput.TIMEOUT_AR, error)
+        elif self.state is ReceiverState.WAIT_CF and now >= self._since_ns + self._n_cr_ns:
+            # 9.8, table 17: N_Cr is over: N_TIMEOUT_Cr.
+            timeout = ConsecutiveFrameTimeoutError(
+                f"nothing for {self._n_cr_ns / 1e6:g} ms after {self.done} of {self._total} bytes",
+                link=self._link,
+                remedy="frames were lost, or the sender gave up",
+            )
+            self._fail(ReceiverInput.TIMEOUT_CR, timeout)
+        elif self.state is ReceiverState.NOT_READY and now >= self._since_ns + self._n_br_ns:
+            self._ask_to_wait()
+
+    def _ask_to_wait(self) -> None:
+        # 9.7: no more than N_WFTmax WAITs in a row, then the reception is over with N_WFT_OVRN.
+        limit = self._params.wftmax
+        if limit is not None and self._waits >= limit:
+            error = MaximumWaitFrameReachedError(
+                f"the application was not ready, and N_WFTmax is {limit}",
+                link=self._link,
+                remedy="raise wftmax, or read messages sooner",
+            )
+            self._fail(ReceiverInput.WFT_OVERRUN, error)
+            return
+        self._waits += 1
+        self._flow_status = FlowStatus.WAIT
+        self._enter(ReceiverInput.TIMEOUT_BR)
+
+    def abort(self, error: TransferError) -> None:
+        """Give up for a reason that is not the protocol's."""
+        self._flow_status = None
+        if self.state is not ReceiverState.IDLE:
+            self._fail(ReceiverInput.ABORT, error)

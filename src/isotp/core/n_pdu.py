@@ -5,6 +5,8 @@
 """
 
 from enum import IntEnum
+from itertools import cycle, islice
+from struct import iter_unpack
 from typing import Final, NamedTuple
 
 from .can_frame import CLASSICAL_MAX_LENGTH, TX_DLS
@@ -103,6 +105,27 @@ def single_frame_end(frame_data: bytes, address_size: int, length: int) -> int:
 def first_frame_capacity(dl: int, address_size: int, length: int) -> int:
     """How many bytes of a message of `length` go with its first frame."""
     return dl - address_size - (2 if length <= FF_DL_12BIT_MAX else 6)
+
+
+def encode_run(data: bytes, address: bytes, sn: int, size: int) -> list[bytes]:
+    """The full consecutive frames, `size` bytes of `data` in each, that begin with sequence number `sn`."""
+    width = len(address) + 1 + size
+    count = len(data) // size
+    if count < 3 * size:
+        heads = islice(cycle(_CF_HEADS), sn, None)
+        begins = range(0, count * size, size)
+        return [address + head + data[i : i + size] for head, i in zip(heads, begins, strict=False)]
+    # A long run column by column: the bytes of all frames at one position in one go.
+    run = bytearray(count * width)
+    columns = [*(bytes((byte,)) * count for byte in address), (_CF_PCIS * (count // 16 + 2))[sn : sn + count]]
+    columns += [data[i : count * size : size] for i in range(size)]
+    for i, column in enumerate(columns):
+        run[i::width] = column
+    return [frame for (frame,) in iter_unpack(f"{width}s", run)]
+
+
+_CF_PCIS: Final = bytes(range(0x20, 0x30))
+_CF_HEADS: Final = tuple(bytes((pci,)) for pci in _CF_PCIS)
 
 
 def decode(frame_data: bytes, address_size: int = 0) -> NPdu | Malformed:

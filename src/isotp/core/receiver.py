@@ -31,7 +31,8 @@ from .transfer import Transfer
 from .unconfirmed import Unconfirmed
 
 _RUN_MAX = 1024  # consecutive frames kept apart before they are joined
-_CF_PCI = NPciType.CF << 4
+_CF_PCIS = tuple(NPciType.CF << 4 | i & 0x0F for i in range(16 + _RUN_MAX))
+_NO_CF = -1
 _HELD = (ReceiverState.NOT_READY, ReceiverState.WAIT_DUE, ReceiverState.WAIT_OUT)
 
 
@@ -75,10 +76,10 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._since_ns = 0  # since when N_Br or N_Cr runs
         self._data = bytearray()
         self._run_frames: list[bytes] = []
-        self._run = 0  # how many more frames `take_next` may take
-        self._next_pci = 0
+        self._run_pcis: tuple[int, ...] = (_NO_CF,)  # what they must begin with, and an end mark
+        self._sn = 0  # of the first frame of the run
         self._block_left = 0
-        self._rx_dl = 0
+        self._rx_dl = -1  # length of the first frame; no frame has this one
         self._cf_capacity = 0
         self._reported = 0
 
@@ -89,10 +90,9 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
 
     def take_next(self, frame_data: bytes, now: int) -> bool:
         """Take a frame that is simply the next one of a run; False leaves it to `receive`."""
-        if self._run and len(frame_data) == self._rx_dl and frame_data[self._address_size] == self._next_pci:
-            self._run_frames.append(frame_data)
-            self._run -= 1
-            self._next_pci = _CF_PCI | (self._next_pci + 1) & 0x0F
+        frames = self._run_frames
+        if len(frame_data) == self._rx_dl and frame_data[self._address_size] == self._run_pcis[len(frames)]:
+            frames.append(frame_data)
             self._since_ns = now
             return True
         return False
@@ -141,7 +141,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._rx_dl = len(frame.data)
         self._cf_capacity = self._rx_dl - self._address_size - 1
         self._data = bytearray(n_pdu.data)
-        self._next_pci = _CF_PCI | 1
+        self._sn = 1
         self._reported = 0
         self._events.append(FirstFrameReceived(n_pdu.length))
         self._next_block(now)
@@ -178,11 +178,11 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             # ignored.
             self._begin_run()
             return
-        if n_pdu.sn != self._next_pci & 0x0F:
+        if n_pdu.sn != self._sn:
             # 9.6.4.4: a wrong SN ends the reception with N_WRONG_SN.
             self._fail(ReceiverInput.WRONG_SN, self._wrong_sn(n_pdu.sn))
             return
-        self._next_pci = _CF_PCI | (self._next_pci + 1) & 0x0F
+        self._sn = (self._sn + 1) & 0x0F
         self._data += n_pdu.data[:expected]
         self._since_ns = now
         self._block_left -= 1
@@ -197,7 +197,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
 
     def _wrong_sn(self, sn: int) -> WrongSequenceNumberError:
         return WrongSequenceNumberError(
-            f"SN {sn} instead of {self._next_pci & 0x0F} after {self.done} of {self._total} bytes",
+            f"SN {sn} instead of {self._sn} after {self.done} of {self._total} bytes",
             link=self._link,
             remedy="a larger stmin or a bs keeps a slow receiver from losing frames",
         )
@@ -219,7 +219,6 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def _finish(self, what: ReceiverInput) -> None:
         super()._finish(what)
         self._flow_status = None
-        self._run = 0
         self._data = bytearray()
 
     def _begin_run(self) -> None:
@@ -229,14 +228,15 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         if step := self._params.progress_step:
             before_report = (self._reported + step - len(self._data) - 1) // self._cf_capacity
             run = max(0, min(run, before_report))
-        self._run = run
+        self._run_pcis = (*_CF_PCIS[self._sn : self._sn + run], _NO_CF)
 
     def _join_run(self) -> None:
         """Move the frames of the run into the message."""
         frames, size = self._run_frames, self._address_size
-        self._run = 0
+        self._run_pcis = (_NO_CF,)
         if not frames:
             return
+        self._sn = (self._sn + len(frames)) & 0x0F
         self._block_left -= len(frames)
         joined = bytearray().join(frames)
         for header in range(size + 1):

@@ -1,7 +1,6 @@
 """Sending: segmentation, flow control obeyed, N_As, N_Bs, N_Cs. The states are told in states.py."""
 
 from collections import deque
-from itertools import cycle, islice, repeat
 
 from ..address import CanAddress
 from ..errors import (
@@ -13,7 +12,7 @@ from ..errors import (
     TransmitTimeoutError,
 )
 from ..stmin import STmin
-from .can_frame import CanFrame, make_frame, pad
+from .can_frame import CanFrame, can_frames, pad
 from .events import Direction, Event, MessageSent, Progress
 from .n_pdu import (
     FLOW_CONTROL_SIZE,
@@ -23,6 +22,7 @@ from .n_pdu import (
     FlowStatus,
     Malformed,
     SingleFrame,
+    encode_run,
     first_frame_capacity,
     single_frame_capacity,
 )
@@ -50,9 +50,8 @@ class Sender(Transfer[SenderState, SenderInput]):
         self.state = SenderState.IDLE
         self._can_id = tx.can_id
         self._address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
-        self._heads = tuple(ConsecutiveFrame(sn, b"").encode(self._address) for sn in range(16))
         self.single_capacity = single_frame_capacity(params.tx_dl, len(self._address))
-        self._cf_capacity = params.tx_dl - len(self._heads[0])
+        self._cf_capacity = params.tx_dl - len(self._address) - 1
         self._ff_capacity = 0
         self._data = b""
         self._position = 0  # bytes taken
@@ -117,14 +116,15 @@ class Sender(Transfer[SenderState, SenderInput]):
             if self._out or now < self._due_ns:
                 return []
             limit = 1
-        data, size, begin, params = self._data, self._cf_capacity, self._position, self._params
+        size, begin, params = self._cf_capacity, self._position, self._params
         left = -(-(self._total - begin) // size)
         count = min(limit, left, self._block_left)
         end = begin + count * size
-        heads = islice(cycle(self._heads), self._sn, None)
-        n_pdus = [head + data[i : i + size] for head, i in zip(heads, range(begin, end, size), strict=False)]
-        if count == left:
-            n_pdus[-1] = pad(n_pdus[-1], params.tx_padding)
+        n_pdus = encode_run(self._data[begin:end], self._address, self._sn, size)
+        if count > len(n_pdus):
+            sn = self._sn + len(n_pdus) & 0x0F
+            rest = ConsecutiveFrame(sn, self._data[begin + len(n_pdus) * size :])
+            n_pdus.append(pad(rest.encode(self._address), params.tx_padding))
         # 9.6.4.4: SN goes up by one for each consecutive frame, and from 15 to 0.
         self._sn = (self._sn + count) & 0x0F
         self._position = end
@@ -136,10 +136,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         else:
             self._enter(SenderInput.BLOCK_TAKEN)
         self._frames_taken(count, now)
-        fields = zip(
-            repeat(self._can_id), n_pdus, repeat(params.can_fd), repeat(params.bitrate_switch), strict=False
-        )
-        frames = list(map(make_frame, fields))
+        frames = can_frames(self._can_id, n_pdus, params.can_fd, params.bitrate_switch)
         self._trace.extend(frames[-2:])
         return frames
 

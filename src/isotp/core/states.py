@@ -23,7 +23,13 @@ from enum import Enum, auto
 from typing import Final
 
 
-class SenderState(Enum):
+class _Key(Enum):
+    """Key of a table."""
+
+    __hash__ = object.__hash__  # Enum's own is Python code, and every transition needs three
+
+
+class SenderState(_Key):
     """What a sender is doing."""
 
     IDLE = "idle"
@@ -36,7 +42,7 @@ class SenderState(Enum):
     LAST_OUT = "last frame is on its way to the bus"
 
 
-class SenderInput(Enum):
+class SenderInput(_Key):
     """What can happen to a sender."""
 
     SEND_SINGLE = auto()
@@ -56,7 +62,7 @@ class SenderInput(Enum):
     ABORT = auto()
 
 
-class ReceiverState(Enum):
+class ReceiverState(_Key):
     """What a receiver is doing."""
 
     IDLE = "idle"
@@ -68,7 +74,7 @@ class ReceiverState(Enum):
     WAIT_CF = "waiting for consecutive frames"
 
 
-class ReceiverInput(Enum):
+class ReceiverInput(_Key):
     """What can happen to a receiver."""
 
     GRANT = auto()

@@ -1,8 +1,8 @@
 """The engine's own cost: a message between two links in one process, no bus, both ends.
 
-Against a bare loop that only slices and joins and, if given a directory with the package `can-isotp`, against its
-`TransportLayerLogic`. That package has our import name, so each rival is a process of its own. All of them answer
-in turn, round after round; the figures are medians of the rounds.
+Against a bare loop that only slices and joins and, if given a directory with the package `can-isotp`, against
+its `TransportLayerLogic`. That package has our import name, so each rival is a process of its own. All of them
+answer in turn, round after round; the figures are medians of the rounds.
 
     pip install --target /tmp/rival can-isotp
     PYTHONPATH=src python benchmarks/core_engine.py --can-isotp /tmp/rival
@@ -51,7 +51,8 @@ def engine() -> Transfer:
         receive_frame = receiver.receive_frame
         for frame in frames:
             receive_frame(frame, 0)
-        sender.frame_sent(0, len(frames))
+        if frames:
+            sender.frame_sent(0, len(frames))
         return bool(frames)
 
     def transfer(data: bytes) -> bytes:

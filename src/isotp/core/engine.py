@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Final
 
-from ..address import Address, AsymmetricAddress
+from ..address import Address, AsymmetricAddress, CanAddress
 from ..errors import BusyError, MessageSizeError, OneWayError, TransferError
 from .can_frame import CanFrame
 from .events import Event
@@ -52,30 +52,34 @@ class Engine:
         tx, rx = address.tx, address.rx
         self.address = address
         self.params = params
+        self._link = link = str(address)
         self._events: deque[Event] = deque()
         self._unconfirmed = Unconfirmed()
-        self._link = link = str(address)
-        self._sender = Sender(tx, params, link, self._events, self._unconfirmed) if tx else None
-        functional_rx = (
-            address.rx_addr.is_functional if isinstance(address, AsymmetricAddress) else address.is_functional
-        )
-        self._receiver = (
-            Receiver(rx, tx, functional_rx, params, link, self._events, self._unconfirmed) if rx else None
-        )
-        self._can_fd = params.can_fd
+        # A half that the address does not have is there all the same and never gets to do anything.
+        self._sender = Sender(tx or CanAddress(0), params, link, self._events, self._unconfirmed)
+        self._sends_at_all = tx is not None
+        self._sends_single_only = rx is None or address.is_functional
         self._rx_id = rx.can_id if rx else None
         self._rx_byte = None if rx is None or rx.address_byte is None else bytes((rx.address_byte,))
         self._address_size = 0 if self._rx_byte is None else 1
+        functional_rx = (
+            address.rx_addr.is_functional if isinstance(address, AsymmetricAddress) else address.is_functional
+        )
+        self._receiver = Receiver(
+            self._address_size, tx, functional_rx, params, link, self._events, self._unconfirmed
+        )
+        self._run = self._receiver.run
+        self._can_fd = params.can_fd
 
     @property
     def is_sending(self) -> bool:
         """Whether a message is being sent."""
-        return self._sender is not None and self._sender.state is not SenderState.IDLE
+        return self._sender.state is not SenderState.IDLE
 
     @property
     def is_receiving(self) -> bool:
         """Whether a message of several frames is being received."""
-        return self._receiver is not None and self._receiver.state is not ReceiverState.IDLE
+        return self._receiver.state is not ReceiverState.IDLE
 
     def send(self, data: bytes, now: int) -> None:
         """Begin to send a message; `MessageSent` or `TransferFailed` will say how it ended.
@@ -86,8 +90,8 @@ class Engine:
                 kind of address allows no more.
             OneWayError: the address only receives.
         """
-        sender, link = self._sender, self._link
-        if sender is None:
+        link, capacity = self._link, self._sender.single_capacity
+        if not self._sends_at_all:
             raise OneWayError(
                 "this address only receives", link=link, remedy="give it a txid or a target_address"
             )
@@ -99,9 +103,9 @@ class Engine:
                 link=link,
                 remedy="raise max_pdu_size",
             )
-        if len(data) > sender.single_capacity and (self._receiver is None or self.address.is_functional):
+        if len(data) > capacity and self._sends_single_only:
             raise MessageSizeError(
-                f"{len(data)} bytes do not fit a single frame, which takes {sender.single_capacity}",
+                f"{len(data)} bytes do not fit a single frame, which takes {capacity}",
                 link=link,
                 remedy="functional addressing is for single frames only: use each receiver's own address"
                 if self.address.is_functional
@@ -113,34 +117,40 @@ class Engine:
                 link=link,
                 remedy="wait for its MessageSent, MessageReceived or TransferFailed",
             )
-        sender.send(bytes(data))
+        self._sender.send(bytes(data))
 
     def receive_frame(self, frame: CanFrame, now: int) -> None:
         """Take a frame from the bus; one that is not for this link is ignored. Never raises."""
-        receiver, data = self._receiver, frame.data
-        if receiver is None or frame.can_id != self._rx_id or frame.is_fd is not self._can_fd:
+        data = frame.data
+        if frame.can_id != self._rx_id or frame.is_fd is not self._can_fd:
             return
         if self._rx_byte is not None and data[:1] != self._rx_byte:
             return
-        if receiver.take_next(data, now):
-            return
-        n_pdu = decode(data, self._address_size)
+        run = self._run
+        kept = run.frames
+        if len(data) == run.length and data[run.pci_at] == run.pcis[len(kept)]:
+            kept.append(data)
+            run.heard_ns = now
+        else:
+            self._decode(frame, now)
+
+    def _decode(self, frame: CanFrame, now: int) -> None:
+        n_pdu = decode(frame.data, self._address_size)
         if isinstance(n_pdu, FlowControl) or (isinstance(n_pdu, Malformed) and n_pdu.pci_type is NPciType.FC):
-            if self._sender is not None:
-                self._sender.flow_control(n_pdu, frame, now)
+            self._sender.flow_control(n_pdu, frame, now)
         # 9.8.3, table 23: in half duplex, what would begin a reception is ignored while sending.
         elif not (self.params.half_duplex and self.is_sending):
-            receiver.receive(n_pdu, frame, now)
+            self._receiver.receive(n_pdu, frame, now)
 
     def frames_to_send(self, now: int, limit: int = RUN_MAX) -> list[CanFrame]:
         """The frames that are due, in order, at most `limit`; call again until there is none.
 
         From here on, N_As or N_Ar runs until `frame_sent`.
         """
-        frames: list[CanFrame] = []
-        if self._receiver is not None and limit > 0:
-            frames = self._receiver.take(now)
-        if self._sender is not None and limit > len(frames):
+        if limit <= 0:
+            return []
+        frames = self._receiver.take(now)
+        if limit > len(frames):
             frames += self._sender.take(now, limit - len(frames))
         return frames
 
@@ -153,27 +163,22 @@ class Engine:
 
         What fits a single frame cannot be refused and still arrives.
         """
-        if self._receiver is not None:
-            self._receiver.set_ready(ready)
+        self._receiver.set_ready(ready)
 
     def get_timer(self) -> int | None:
         """When to call `handle_timer`, and `frames_to_send` after it; None if time alone changes nothing."""
-        timers = [half.get_timer() for half in (self._sender, self._receiver) if half is not None]
+        timers = (self._sender.get_timer(), self._receiver.get_timer())
         return min((due for due in timers if due is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
         """Time has passed. Harmless at any time."""
-        if self._sender is not None:
-            self._sender.handle_timer(now)
-        if self._receiver is not None:
-            self._receiver.handle_timer(now)
+        self._sender.handle_timer(now)
+        self._receiver.handle_timer(now)
 
     def abort(self, error: TransferError) -> None:
         """Give up what is being sent and received: the bus is gone, or the link is being closed."""
-        if self._sender is not None:
-            self._sender.abort(error)
-        if self._receiver is not None:
-            self._receiver.abort(error)
+        self._sender.abort(error)
+        self._receiver.abort(error)
 
     def next_event(self) -> Event | None:
         """What happened, oldest first; None when there is no more."""

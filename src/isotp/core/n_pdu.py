@@ -4,6 +4,7 @@
 `Malformed`.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
 from itertools import cycle, islice
 from struct import iter_unpack
@@ -133,15 +134,13 @@ def decode(frame_data: bytes, address_size: int = 0) -> NPdu | Malformed:
     if len(frame_data) <= address_size:
         return Malformed(None, "empty frame")
     kind = frame_data[address_size] >> 4
-    if kind == NPciType.CF:
-        return ConsecutiveFrame(frame_data[address_size] & 0x0F, frame_data[address_size + 1 :])
-    if kind == NPciType.SF:
-        return _decode_single(frame_data, address_size)
-    if kind == NPciType.FC:
-        return _decode_flow_control(frame_data, address_size)
-    if kind == NPciType.FF:
-        return _decode_first(frame_data, address_size)
-    return Malformed(None, f"reserved N_PCI type {kind}")
+    if kind >= len(_DECODERS):
+        return Malformed(None, f"reserved N_PCI type {kind}")
+    return _DECODERS[kind](frame_data, address_size)
+
+
+def _decode_consecutive(frame_data: bytes, start: int) -> ConsecutiveFrame:
+    return ConsecutiveFrame(frame_data[start] & 0x0F, frame_data[start + 1 :])
 
 
 def _decode_single(frame_data: bytes, start: int) -> SingleFrame | Malformed:
@@ -182,3 +181,12 @@ def _decode_flow_control(frame_data: bytes, start: int) -> FlowControl | Malform
     if len(frame_data) < start + FLOW_CONTROL_SIZE:
         return Malformed(NPciType.FC, f"flow control of {len(frame_data) - start} bytes instead of 3")
     return FlowControl(frame_data[start] & 0x0F, frame_data[start + 1], frame_data[start + 2])
+
+
+# By NPciType.
+_DECODERS: Final[tuple[Callable[[bytes, int], NPdu | Malformed], ...]] = (
+    _decode_single,
+    _decode_first,
+    _decode_consecutive,
+    _decode_flow_control,
+)

@@ -1,6 +1,7 @@
 """Receiving: reassembly, flow control sent, N_Ar, N_Br, N_Cr. The states are told in states.py."""
 
 from collections import deque
+from typing import Final
 
 from ..address import CanAddress
 from ..errors import (
@@ -21,19 +22,18 @@ from .n_pdu import (
     FlowControl,
     FlowStatus,
     Malformed,
-    NPciType,
     SingleFrame,
     single_frame_end,
 )
 from .params import Params
+from .run import Run
 from .states import RECEIVER, ReceiverInput, ReceiverState
 from .transfer import Transfer
 from .unconfirmed import Unconfirmed
 
-_RUN_MAX = 1024  # consecutive frames kept apart before they are joined
-_CF_PCIS = tuple(NPciType.CF << 4 | i & 0x0F for i in range(16 + _RUN_MAX))
-_NO_CF = -1
 _HELD = (ReceiverState.NOT_READY, ReceiverState.WAIT_DUE, ReceiverState.WAIT_OUT)
+
+_IDLE: Final = ReceiverState.IDLE  # a look-up of an enum's member is slow in Python 3.11
 
 
 class Receiver(Transfer[ReceiverState, ReceiverInput]):
@@ -43,9 +43,9 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     them may come before anything has to be decided; `take_next` only checks and keeps them.
 
     Args:
-        rx: how the frames received are addressed.
+        address_size: how many bytes of the frames received come before the N_PCI.
         tx: how flow control is addressed; None to only listen.
-        single_only: whether `rx` is functional.
+        single_only: whether frames are received by functional addressing.
         params: see `Transfer`, as the others.
     """
 
@@ -54,7 +54,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
 
     def __init__(
         self,
-        rx: CanAddress,
+        address_size: int,
         tx: CanAddress | None,
         single_only: bool,
         params: Params,
@@ -63,8 +63,9 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         unconfirmed: Unconfirmed,
     ) -> None:
         super().__init__(params, link, events, unconfirmed)
-        self.state = ReceiverState.IDLE
-        self._address_size = 0 if rx.address_byte is None else 1
+        self.state = _IDLE
+        self.run = Run(address_size)
+        self._address_size = address_size
         self._tx = None if params.listen_only else tx
         self._single_only = single_only
         self._n_br_ns = params.n_bs_ns // 4 if params.n_br_ns is None else params.n_br_ns
@@ -73,29 +74,16 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._ready = True
         self._flow_status: FlowStatus | None = None  # the flow control that is due
         self._waits = 0
-        self._since_ns = 0  # since when N_Br or N_Cr runs
         self._data = bytearray()
-        self._run_frames: list[bytes] = []
-        self._run_pcis: tuple[int, ...] = (_NO_CF,)  # what they must begin with, and an end mark
-        self._sn = 0  # of the first frame of the run
+        self._sn = 0  # of the next consecutive frame, or of the run's first
         self._block_left = 0
-        self._rx_dl = -1  # length of the first frame; no frame has this one
         self._cf_capacity = 0
         self._reported = 0
 
     @property
     def done(self) -> int:
         """How many bytes of the message have arrived."""
-        return len(self._data) + len(self._run_frames) * self._cf_capacity
-
-    def take_next(self, frame_data: bytes, now: int) -> bool:
-        """Take a frame that is simply the next one of a run; False leaves it to `receive`."""
-        frames = self._run_frames
-        if len(frame_data) == self._rx_dl and frame_data[self._address_size] == self._run_pcis[len(frames)]:
-            frames.append(frame_data)
-            self._since_ns = now
-            return True
-        return False
+        return len(self._data) + len(self.run.frames) * self._cf_capacity
 
     def receive(
         self, n_pdu: SingleFrame | FirstFrame | ConsecutiveFrame | Malformed, frame: CanFrame, now: int
@@ -107,7 +95,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._single(n_pdu, frame)
         elif isinstance(n_pdu, FirstFrame):
             self._first(n_pdu, frame, now)
-        elif self.state is not ReceiverState.IDLE:
+        elif self.state is not _IDLE:
             # 9.8.3: an invalid N_PDU is ignored; should the message fail, it may be why.
             self._trace.append(frame)
 
@@ -138,8 +126,8 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             return
         self._begin(n_pdu.length)
         self._first_frame = (frame,)
-        self._rx_dl = len(frame.data)
-        self._cf_capacity = self._rx_dl - self._address_size - 1
+        self.run.length = len(frame.data)
+        self._cf_capacity = self.run.length - self._address_size - 1
         self._data = bytearray(n_pdu.data)
         self._sn = 1
         self._reported = 0
@@ -149,9 +137,9 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def _interrupt(self, frame: CanFrame) -> None:
         # 9.8.3, table 23: a new message ends the one being received, with N_UNEXP_PDU, and is received
         # itself.
-        if self.state is ReceiverState.IDLE:
+        if self.state is _IDLE:
             return
-        self._join_run()
+        self._close_run()
         self._trace.append(frame)
         error = ReceptionInterruptedError(
             f"a new message began after {self.done} of {self._total} bytes",
@@ -167,16 +155,16 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def _consecutive(self, n_pdu: ConsecutiveFrame, frame: CanFrame, now: int) -> None:
         if not self._takes(ReceiverInput.COMPLETE):
             # 9.8.3, table 23: a consecutive frame that is not expected is ignored.
-            if self.state is not ReceiverState.IDLE:
+            if self.state is not _IDLE:
                 self._trace.append(frame)
             return
-        self._join_run()
+        self._close_run()
         self._trace.append(frame)
         expected = min(self._cf_capacity, self._total - len(self._data))
-        if len(frame.data) > self._rx_dl or len(n_pdu.data) < expected:
+        if len(frame.data) > self.run.length or len(n_pdu.data) < expected:
             # 9.5.3: all but the last are as long as the first frame, which no other is longer than; else
             # ignored.
-            self._begin_run()
+            self._open_run()
             return
         if n_pdu.sn != self._sn:
             # 9.6.4.4: a wrong SN ends the reception with N_WRONG_SN.
@@ -184,14 +172,15 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             return
         self._sn = (self._sn + 1) & 0x0F
         self._data += n_pdu.data[:expected]
-        self._since_ns = now
+        self.run.heard_ns = now
         self._block_left -= 1
         if len(self._data) == self._total:
             self._complete(frame, expected)
         else:
-            self._report_progress()
+            if self._params.progress_step:
+                self._report_progress()
             if self._block_left:
-                self._begin_run()
+                self._open_run()
             else:
                 self._next_block(now)
 
@@ -213,7 +202,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._events.append(message)
 
     def _fail(self, what: ReceiverInput, error: TransferError) -> None:
-        self._join_run()
+        self._close_run()
         super()._fail(what, error)
 
     def _finish(self, what: ReceiverInput) -> None:
@@ -221,44 +210,36 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._flow_status = None
         self._data = bytearray()
 
-    def _begin_run(self) -> None:
-        """Let `take_next` have what comes before the message's or the block's last frame."""
+    def _open_run(self) -> None:
+        """Let come what comes before the last frame of the message or of the block."""
         before_last = (self._total - len(self._data) - 1) // self._cf_capacity
-        run = min(before_last, self._block_left - 1, _RUN_MAX)
+        count = min(before_last, self._block_left - 1)
         if step := self._params.progress_step:
             before_report = (self._reported + step - len(self._data) - 1) // self._cf_capacity
-            run = max(0, min(run, before_report))
-        self._run_pcis = (*_CF_PCIS[self._sn : self._sn + run], _NO_CF)
+            count = max(0, min(count, before_report))
+        self.run.open(self._sn, count)
 
-    def _join_run(self) -> None:
+    def _close_run(self) -> None:
         """Move the frames of the run into the message."""
-        frames, size = self._run_frames, self._address_size
-        self._run_pcis = (_NO_CF,)
-        if not frames:
-            return
-        self._sn = (self._sn + len(frames)) & 0x0F
-        self._block_left -= len(frames)
-        joined = bytearray().join(frames)
-        for header in range(size + 1):
-            del joined[:: self._rx_dl - header]
-        self._data += joined
-        first = self._first_frame[0]
-        self._trace.extend(first._replace(data=data) for data in frames[-2:])
-        frames.clear()
+        if frames := self.run.close():
+            self._sn = (self._sn + len(frames)) & 0x0F
+            self._block_left -= len(frames)
+            self._data += self.run.join(frames)
+            first = self._first_frame[0]
+            self._trace.extend(first._replace(data=data) for data in frames[-2:])
 
     def _report_progress(self) -> None:
-        step = self._params.progress_step
-        if step and len(self._data) - self._reported >= step:
+        if len(self._data) - self._reported >= self._params.progress_step:
             self._reported = len(self._data)
             self._events.append(Progress(self.direction, self._reported, self._total))
 
     def _next_block(self, now: int) -> None:
         self._waits = 0
-        self._since_ns = now
+        self.run.heard_ns = now
         if self._tx is None:
             self._block_left = self._total
             self._enter(ReceiverInput.LISTEN)
-            self._begin_run()
+            self._open_run()
         elif self._ready:
             self._grant()
         else:
@@ -291,7 +272,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._enter(ReceiverInput.TAKEN)
         if status is FlowStatus.CTS:
             self._block_left = params.bs or self._total
-            self._begin_run()
+            self._open_run()
         return [frame]
 
     def confirmed(self, count: int, now: int) -> None:
@@ -300,21 +281,21 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._out_ns = now
         if not self._out and self._takes(ReceiverInput.CONFIRMED):
             # 9.8, table 16: N_Cr, or N_Br after a WAIT, begins with the confirmation of the flow control.
-            self._since_ns = now
+            self.run.heard_ns = now
             self._enter(ReceiverInput.CONFIRMED)
 
     def overhear(self, n_pdu: FlowControl, frame: CanFrame, now: int) -> None:
         """Take note, when only listening, of another receiver's flow control."""
         if self.state is not ReceiverState.WAIT_CF:
             return
-        self._join_run()
+        self._close_run()
         self._trace.append(frame)
-        self._since_ns = now
+        self.run.heard_ns = now
         if n_pdu.status == FlowStatus.OVFLW:
             error = BufferOverflowError(f"the receiver has no room for {self._total} bytes", link=self._link)
             self._fail(ReceiverInput.OVERFLOW, error)
         else:
-            self._begin_run()
+            self._open_run()
 
     def get_timer(self) -> int | None:
         """When time alone will bring something about."""
@@ -322,9 +303,9 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         if self._out:
             due.append(self._out_ns + self._params.n_ar_ns)
         if self.state is ReceiverState.WAIT_CF:
-            due.append(self._since_ns + self._n_cr_ns)
+            due.append(self.run.heard_ns + self._n_cr_ns)
         elif self.state is ReceiverState.NOT_READY:
-            due.append(self._since_ns + self._n_br_ns)
+            due.append(self.run.heard_ns + self._n_br_ns)
         return min(due, default=None)
 
     def handle_timer(self, now: int) -> None:
@@ -338,7 +319,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
                 remedy="check the CAN controller: bus-off, or a full transmit queue",
             )
             self._fail(ReceiverInput.TIMEOUT_AR, error)
-        elif self.state is ReceiverState.WAIT_CF and now >= self._since_ns + self._n_cr_ns:
+        elif self.state is ReceiverState.WAIT_CF and now >= self.run.heard_ns + self._n_cr_ns:
             # 9.8, table 17: N_Cr is over: N_TIMEOUT_Cr.
             timeout = ConsecutiveFrameTimeoutError(
                 f"nothing for {self._n_cr_ns / 1e6:g} ms after {self.done} of {self._total} bytes",
@@ -346,7 +327,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
                 remedy="frames were lost, or the sender gave up",
             )
             self._fail(ReceiverInput.TIMEOUT_CR, timeout)
-        elif self.state is ReceiverState.NOT_READY and now >= self._since_ns + self._n_br_ns:
+        elif self.state is ReceiverState.NOT_READY and now >= self.run.heard_ns + self._n_br_ns:
             self._ask_to_wait()
 
     def _ask_to_wait(self) -> None:
@@ -367,5 +348,5 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def abort(self, error: TransferError) -> None:
         """Give up for a reason that is not the protocol's."""
         self._flow_status = None
-        if self.state is not ReceiverState.IDLE:
+        if self.state is not _IDLE:
             self._fail(ReceiverInput.ABORT, error)

@@ -1,6 +1,7 @@
 """Sending: segmentation, flow control obeyed, N_As, N_Bs, N_Cs. The states are told in states.py."""
 
 from collections import deque
+from typing import Final
 
 from ..address import CanAddress
 from ..errors import (
@@ -31,6 +32,17 @@ from .states import SENDER, SenderInput, SenderState
 from .transfer import Transfer
 from .unconfirmed import Unconfirmed
 
+# Python 3.11 takes longer to look up a member of an enum than most functions here take for all the rest.
+_IDLE: Final = SenderState.IDLE
+_SINGLE_DUE: Final = SenderState.SINGLE_DUE
+_FIRST_DUE: Final = SenderState.FIRST_DUE
+_WAIT_FC: Final = SenderState.WAIT_FC
+_BLOCK_DUE: Final = SenderState.BLOCK_DUE
+_SEND_SINGLE: Final = SenderInput.SEND_SINGLE
+_LAST_TAKEN: Final = SenderInput.LAST_TAKEN
+_CONFIRMED: Final = SenderInput.CONFIRMED
+_FC_CTS: Final = SenderInput.FC_CTS
+
 
 class Sender(Transfer[SenderState, SenderInput]):
     """The sending half of a link.
@@ -47,7 +59,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self, tx: CanAddress, params: Params, link: str, events: deque[Event], unconfirmed: Unconfirmed
     ) -> None:
         super().__init__(params, link, events, unconfirmed)
-        self.state = SenderState.IDLE
+        self.state = _IDLE
         self._can_id = tx.can_id
         self._address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
         self.single_capacity = single_frame_capacity(params.tx_dl, len(self._address))
@@ -81,7 +93,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._reported = 0
         if len(data) <= self.single_capacity:
             self._ff_capacity = len(data)
-            self._enter(SenderInput.SEND_SINGLE)
+            self._enter(_SEND_SINGLE)
             return
         self._ff_capacity = first_frame_capacity(self._params.tx_dl, len(self._address), len(data))
         self._has_parameters = False
@@ -91,12 +103,14 @@ class Sender(Transfer[SenderState, SenderInput]):
 
     def take(self, now: int, limit: int) -> list[CanFrame]:
         """The frames that are due, at most `limit`."""
-        if self.state is SenderState.BLOCK_DUE:
+        if self.state is _IDLE:
+            return []
+        if self.state is _BLOCK_DUE:
             return self._take_consecutive(now, limit)
-        if self.state is SenderState.SINGLE_DUE:
+        if self.state is _SINGLE_DUE:
             n_pdu = SingleFrame(self._data).encode(self._address)
-            self._enter(SenderInput.LAST_TAKEN)
-        elif self.state is SenderState.FIRST_DUE:
+            self._enter(_LAST_TAKEN)
+        elif self.state is _FIRST_DUE:
             first = self._data[: self._ff_capacity]
             n_pdu = FirstFrame(self._total, first).encode(self._address)
             self._position = self._ff_capacity
@@ -130,7 +144,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._position = end
         self._block_left -= count
         if count == left:
-            self._enter(SenderInput.LAST_TAKEN)
+            self._enter(_LAST_TAKEN)
         elif self._block_left:
             self._enter(SenderInput.TAKEN)
         else:
@@ -145,13 +159,14 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._out -= count
         self._out_ns = now
         self._frames_confirmed += count
-        self._report_progress()
+        if self._params.progress_step:
+            self._report_progress()
         if self._out:
             return
         self._due_ns = now + self._gap_ns
-        if self._takes(SenderInput.CONFIRMED):
-            self._enter(SenderInput.CONFIRMED)
-            if self.state is SenderState.IDLE:
+        if self._takes(_CONFIRMED):
+            self._enter(_CONFIRMED)
+            if self.state is _IDLE:
                 self._events.append(MessageSent(self._total))
             else:
                 # 9.8, table 16: N_Bs begins with the confirmation of the first frame or of a block's last
@@ -159,15 +174,14 @@ class Sender(Transfer[SenderState, SenderInput]):
                 self._wait_ns = now
 
     def _report_progress(self) -> None:
-        step = self._params.progress_step
-        if step and self.done - self._reported >= step:
+        if self.done - self._reported >= self._params.progress_step:
             self._reported = self.done
             self._events.append(Progress(self.direction, self.done, self._total))
 
     def flow_control(self, n_pdu: FlowControl | Malformed, frame: CanFrame, now: int) -> None:
         """A flow control came, or something that claims to be one."""
         # 9.8.3, table 23: a flow control that nobody waits for is ignored.
-        if not self._takes(SenderInput.FC_CTS):
+        if not self._takes(_FC_CTS):
             return
         self._trace.append(frame)
         end = len(self._address) + FLOW_CONTROL_SIZE
@@ -208,7 +222,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._block_left = self._bs or self._total
         self._waits = 0
         self._due_ns = now
-        self._enter(SenderInput.FC_CTS)
+        self._enter(_FC_CTS)
 
     def _wait(self, now: int) -> None:
         # 9.7: no more than N_WFTmax WAITs in a row; each begins N_Bs anew (9.6.5.1). Its BS and STmin mean
@@ -231,9 +245,9 @@ class Sender(Transfer[SenderState, SenderInput]):
         due = []
         if self._out:
             due.append(self._out_ns + self._params.n_as_ns)
-        elif self.state is SenderState.BLOCK_DUE and self._gap_ns:
+        elif self.state is _BLOCK_DUE and self._gap_ns:
             due.append(self._due_ns)
-        if self.state is SenderState.WAIT_FC:
+        if self.state is _WAIT_FC:
             due.append(self._wait_ns + self._params.n_bs_ns)
         return min(due, default=None)
 
@@ -249,7 +263,7 @@ class Sender(Transfer[SenderState, SenderInput]):
                 remedy="check wiring, bit rate, and that another node is on the bus",
             )
             self._fail(SenderInput.TIMEOUT_AS, error)
-        elif self.state is SenderState.WAIT_FC and now >= self._wait_ns + params.n_bs_ns:
+        elif self.state is _WAIT_FC and now >= self._wait_ns + params.n_bs_ns:
             # 9.8, table 17: N_Bs is over: N_TIMEOUT_Bs.
             timeout = FlowControlTimeoutError(
                 f"no flow control for {params.n_bs_ns / 1e6:g} ms, {self.done} of {self._total} bytes sent",
@@ -260,5 +274,5 @@ class Sender(Transfer[SenderState, SenderInput]):
 
     def abort(self, error: TransferError) -> None:
         """Give up for a reason that is not the protocol's."""
-        if self.state is not SenderState.IDLE:
+        if self.state is not _IDLE:
             self._fail(SenderInput.ABORT, error)

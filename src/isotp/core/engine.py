@@ -81,7 +81,7 @@ class Engine:
         """Whether a message of several frames is being received."""
         return self._receiver.state is not ReceiverState.IDLE
 
-    def send(self, data: bytes, now: int) -> None:
+    def send(self, data: bytes | bytearray | memoryview, now: int) -> None:
         """Begin to send a message; `MessageSent` or `TransferFailed` will say how it ended.
 
         Raises:
@@ -91,6 +91,8 @@ class Engine:
             OneWayError: the address only receives.
         """
         link, capacity = self._link, self._sender.single_capacity
+        if not isinstance(data, bytes):
+            data = bytes(memoryview(data))
         if not self._sends_at_all:
             raise OneWayError(
                 "this address only receives", link=link, remedy="give it a txid or a target_address"
@@ -117,7 +119,7 @@ class Engine:
                 link=link,
                 remedy="wait for its MessageSent, MessageReceived or TransferFailed",
             )
-        self._sender.send(bytes(data))
+        self._sender.send(data)
 
     def receive_frame(self, frame: CanFrame, now: int) -> None:
         """Take a frame from the bus; one that is not for this link is ignored. Never raises."""

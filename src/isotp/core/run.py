@@ -26,7 +26,7 @@ class Run:
         self.pci_at = pci_at
         self.frames: list[bytes] = []
         self.pcis: tuple[int, ...] = (_END,)
-        """The N_PCI byte of each frame of the run, also of those that came; then an end that no byte equals."""
+        """The N_PCI bytes of the whole run, also of what came; then an end that no byte equals."""
         self.length = -1
         """Bytes in each frame; no frame has -1."""
         self.heard_ns = 0

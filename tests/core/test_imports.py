@@ -6,7 +6,7 @@ import pytest
 import isotp
 
 CORE = sorted((Path(isotp.__file__).parent / "core").glob("*.py"))
-ALLOWED = {"collections", "collections.abc", "dataclasses", "enum", "itertools", "struct", "typing"}
+ALLOWED = {"abc", "collections", "collections.abc", "dataclasses", "enum", "itertools", "struct", "typing"}
 
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)

@@ -100,6 +100,14 @@ def test_progress() -> None:
     ]
 
 
+def test_progress_is_not_reported_before_its_time() -> None:
+    link = begin(Params(progress_step=30, bs=2))
+    for n in range(1, 15):
+        take(link)
+        link.receive_frame(cf(n), 0)
+    assert events_of(link)[:-1] == [Progress(Direction.RECEIVING, count, 100) for count in (34, 69)]
+
+
 def test_wrong_sequence_number() -> None:
     link = begin()
     take(link)

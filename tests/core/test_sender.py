@@ -38,8 +38,8 @@ def test_single_frame() -> None:
     assert link.get_timer() == SECOND
     link.frame_sent(5)
     assert events_of(link) == [MessageSent(2)]
-    assert not link.is_sending
     assert link.get_timer() is None
+    assert not link.is_sending
 
 
 def test_a_block_without_limits_goes_out_at_once() -> None:

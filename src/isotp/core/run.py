@@ -36,6 +36,15 @@ class Run:
         """Let `count` frames come, the first with sequence number `sn`."""
         self.pcis = (*_PCIS[sn : sn + min(count, RUN_MAX)], _END)
 
+    def keep(self, frame_data: bytes, now: int) -> bool:
+        """Take a frame if it is the next one of the run."""
+        # Engine.receive_frame does the same without the call.
+        if len(frame_data) == self.length and frame_data[self.pci_at] == self.pcis[len(self.frames)]:
+            self.frames.append(frame_data)
+            self.heard_ns = now
+            return True
+        return False
+
     def close(self) -> list[bytes]:
         """Let no more frames come; returns those that came."""
         frames = self.frames

@@ -1,5 +1,6 @@
 """What sending and receiving have in common: a state, frames on their way to the bus, and how to fail."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from enum import Enum
 from typing import ClassVar, Generic, TypeVar
@@ -17,7 +18,7 @@ I = TypeVar("I", bound=Enum)  # noqa: E741 - S and I as in the tables
 _TRACE_LENGTH = 8
 
 
-class Transfer(Generic[S, I]):
+class Transfer(ABC, Generic[S, I]):
     """One half of a link; at most one message at a time.
 
     Args:
@@ -43,9 +44,14 @@ class Transfer(Generic[S, I]):
         self._trace: deque[CanFrame] = deque(maxlen=_TRACE_LENGTH)
 
     @property
+    @abstractmethod
     def done(self) -> int:
         """How many bytes of the message are through."""
-        raise NotImplementedError
+
+    @property
+    def total(self) -> int:
+        """The length of the message."""
+        return self._total
 
     def _takes(self, what: I) -> bool:
         return what in self._table[self.state]
@@ -64,9 +70,9 @@ class Transfer(Generic[S, I]):
         self._out += count
         self._unconfirmed.add(self, count)
 
+    @abstractmethod
     def confirmed(self, count: int, now: int) -> None:
         """Our `count` oldest frames are on the bus."""
-        raise NotImplementedError
 
     def _finish(self, what: I) -> None:
         """The message is over, well or badly; answers may have come before all confirmations."""

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import count
 
 from isotp.address import Address
@@ -72,7 +73,8 @@ class Link:
         self.engines = (one, two)
         self.events: dict[Engine, list[tuple[int, Event]]] = {one: [], two: []}
         self.frames: list[tuple[int, CanFrame]] = []
-        self._fate, self._frame_ns, self._echo, self._room = fate, frame_ns, echo, room
+        self.activity: list[int] = [0]  # when a frame was confirmed or arrived
+        self.fate, self._frame_ns, self._echo, self._room = fate, frame_ns, echo, room
         self._held = {one: 0, two: 0}
         self._bus_free = 0
         self._order = count()
@@ -84,6 +86,7 @@ class Link:
                 for frame in frames:
                     self._put(engine, frame)
                 if not self._echo:
+                    self.activity.append(self.now)
                     engine.frame_sent(self.now, len(frames))
             self.events[engine] += ((self.now, event) for event in events_of(engine))
 
@@ -93,15 +96,20 @@ class Link:
         self.frames.append((sent, frame))
         if self._echo:
             self._held[engine] += 1
-            self._at(sent, lambda: self._confirm(engine))
-        for later, copy in self._fate(frame):
-            self._at(sent + later, lambda copy=copy: peer.receive_frame(copy, self.now))  # type: ignore[misc]
+            self.at(sent, partial(self._confirm, engine))
+        for later, copy in self.fate(frame):
+            self.at(sent + later, partial(self._arrive, peer, copy))
+
+    def _arrive(self, engine: Engine, frame: CanFrame) -> None:
+        self.activity.append(self.now)
+        engine.receive_frame(frame, self.now)
 
     def _confirm(self, engine: Engine) -> None:
+        self.activity.append(self.now)
         self._held[engine] -= 1
         engine.frame_sent(self.now)
 
-    def _at(self, when: int, action: Callable[[], None]) -> None:
+    def at(self, when: int, action: Callable[[], None]) -> None:
         heapq.heappush(self._due, (when, next(self._order), action))
 
     def run(self, until: int | None = None) -> None:

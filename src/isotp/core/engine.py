@@ -10,11 +10,13 @@ from .events import Event
 from .n_pdu import FlowControl, Malformed, NPciType, decode
 from .params import Params
 from .receiver import Receiver
+from .run import RUN_MAX
 from .sender import Sender
 from .states import ReceiverState, SenderState
 from .unconfirmed import Unconfirmed
 
-RUN_MAX: Final = 1024  # frames handed out at once, unless the driver wants fewer
+_SENDER_IDLE: Final = SenderState.IDLE  # a look-up of an enum's member is slow in Python 3.11
+_RECEIVER_IDLE: Final = ReceiverState.IDLE
 
 
 class Engine:
@@ -74,12 +76,12 @@ class Engine:
     @property
     def is_sending(self) -> bool:
         """Whether a message is being sent."""
-        return self._sender.state is not SenderState.IDLE
+        return self._sender.state is not _SENDER_IDLE
 
     @property
     def is_receiving(self) -> bool:
         """Whether a message of several frames is being received."""
-        return self._receiver.state is not ReceiverState.IDLE
+        return self._receiver.state is not _RECEIVER_IDLE
 
     def send(self, data: bytes | bytearray | memoryview, now: int) -> None:
         """Begin to send a message; `MessageSent` or `TransferFailed` will say how it ended.

@@ -42,8 +42,8 @@ class SingleFrame(NamedTuple):
     def encode(self, address: bytes = b"") -> bytes:
         """The frame's bytes, with the SF_DL escape (9.6.2.1) if they don't fit 8 bytes without it."""
         if len(self.data) < CLASSICAL_MAX_LENGTH - len(address):
-            return b"%b%c%b" % (address, len(self.data), self.data)
-        return b"%b\0%c%b" % (address, len(self.data), self.data)
+            return address + _BYTES[len(self.data)] + self.data
+        return address + b"\0" + _BYTES[len(self.data)] + self.data
 
 
 class FirstFrame(NamedTuple):
@@ -67,7 +67,7 @@ class ConsecutiveFrame(NamedTuple):
 
     def encode(self, address: bytes = b"") -> bytes:
         """The frame's bytes."""
-        return b"%b%c%b" % (address, 0x20 | self.sn, self.data)
+        return address + _BYTES[0x20 | self.sn] + self.data
 
 
 class FlowControl(NamedTuple):
@@ -79,7 +79,7 @@ class FlowControl(NamedTuple):
 
     def encode(self, address: bytes = b"") -> bytes:
         """The frame's bytes."""
-        return b"%b%c%c%c" % (address, 0x30 | self.status, self.bs, self.stmin)
+        return address + bytes((0x30 | self.status, self.bs, self.stmin))
 
 
 class Malformed(NamedTuple):
@@ -113,7 +113,7 @@ def encode_run(data: bytes, address: bytes, sn: int, size: int) -> list[bytes]:
     width = len(address) + 1 + size
     count = len(data) // size
     if count < 3 * size:
-        heads = islice(cycle(_CF_HEADS), sn, None)
+        heads = islice(cycle(_BYTES[0x20:0x30]), sn, None)
         begins = range(0, count * size, size)
         return [address + head + data[i : i + size] for head, i in zip(heads, begins, strict=False)]
     # A long run column by column: the bytes of all frames at one position in one go.
@@ -125,8 +125,8 @@ def encode_run(data: bytes, address: bytes, sn: int, size: int) -> list[bytes]:
     return [frame for (frame,) in iter_unpack(f"{width}s", run)]
 
 
+_BYTES: Final = tuple(bytes((i,)) for i in range(256))
 _CF_PCIS: Final = bytes(range(0x20, 0x30))
-_CF_HEADS: Final = tuple(bytes((pci,)) for pci in _CF_PCIS)
 
 
 def decode(frame_data: bytes, address_size: int = 0) -> NPdu | Malformed:

@@ -71,6 +71,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._n_br_ns = params.n_bs_ns // 4 if params.n_br_ns is None else params.n_br_ns
         # Who only listens does not see the flow controls between two blocks, nor the WAITs.
         self._n_cr_ns = params.n_cr_ns if self._tx else params.n_cr_ns + params.n_bs_ns
+        self._checks_padding = params.check_padding_length or params.check_padding_content
         self._ready = True
         self._flow_status: FlowStatus | None = None  # the flow control that is due
         self._waits = 0
@@ -100,19 +101,22 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._trace.append(frame)
 
     def _single(self, n_pdu: SingleFrame, frame: CanFrame) -> None:
-        self._interrupt(frame)
-        end = single_frame_end(frame.data, self._address_size, len(n_pdu.data))
-        if fault := self._params.padding_fault(frame.data, end):
-            error = InvalidCanDataError(f"single frame {fault}", link=self._link)
-            self._refuse(error, len(n_pdu.data), frame)
-        else:
-            self._events.append(MessageReceived(n_pdu.data))
+        if self.state is not _IDLE:
+            self._interrupt(frame)
+        if self._checks_padding:
+            end = single_frame_end(frame.data, self._address_size, len(n_pdu.data))
+            if fault := self._params.padding_fault(frame.data, end):
+                error = InvalidCanDataError(f"single frame {fault}", link=self._link)
+                self._refuse(error, len(n_pdu.data), frame)
+                return
+        self._events.append(MessageReceived(n_pdu.data))
 
     def _first(self, n_pdu: FirstFrame, frame: CanFrame, now: int) -> None:
         # 8.2.2: functional addressing is for single frames only.
         if self._single_only:
             return
-        self._interrupt(frame)
+        if self.state is not _IDLE:
+            self._interrupt(frame)
         if n_pdu.length > self._params.max_pdu_size:
             # 9.6.3.2: longer than what we can store: flow control OVFLW, and nothing is received.
             error = BufferOverflowError(
@@ -137,8 +141,6 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def _interrupt(self, frame: CanFrame) -> None:
         # 9.8.3, table 23: a new message ends the one being received, with N_UNEXP_PDU, and is received
         # itself.
-        if self.state is _IDLE:
-            return
         self._close_run()
         self._trace.append(frame)
         error = ReceptionInterruptedError(
@@ -257,9 +259,10 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
 
     def take(self, now: int) -> list[CanFrame]:
         """The flow control that is due, if any."""
-        status, tx, params = self._flow_status, self._tx, self._params
+        status, tx = self._flow_status, self._tx
         if status is None or tx is None:
             return []
+        params = self._params
         self._flow_status = None
         address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
         data = pad(FlowControl(status, params.bs, params.stmin).encode(address), params.tx_padding)

@@ -25,12 +25,12 @@ class Unconfirmed:
         """The `count` oldest frames are on the bus. More than were taken does no harm."""
         while count > 0 and self._entries:
             owner, taken = self._entries.popleft()
-            some = min(count, taken)
-            if some < taken:
-                self._entries.appendleft((owner, taken - some))
-            count -= some
+            if taken > count:
+                self._entries.appendleft((owner, taken - count))
+                taken = count
+            count -= taken
             if owner is not None:
-                owner.confirmed(some, now)
+                owner.confirmed(taken, now)
 
     def disown(self, owner: Owner) -> None:
         """The transfer is over; its frames will be confirmed all the same."""

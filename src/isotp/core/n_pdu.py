@@ -7,7 +7,7 @@
 from collections.abc import Callable
 from enum import IntEnum
 from itertools import cycle, islice
-from struct import iter_unpack
+from struct import unpack
 from typing import Final, NamedTuple
 
 from .can_frame import CLASSICAL_MAX_LENGTH, TX_DLS
@@ -122,7 +122,7 @@ def encode_run(data: bytes, address: bytes, sn: int, size: int) -> list[bytes]:
     columns += [data[i : count * size : size] for i in range(size)]
     for i, column in enumerate(columns):
         run[i::width] = column
-    return [frame for (frame,) in iter_unpack(f"{width}s", run)]
+    return list(unpack(f"{width}s" * count, run))
 
 
 _BYTES: Final = tuple(bytes((i,)) for i in range(256))

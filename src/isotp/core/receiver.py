@@ -14,7 +14,7 @@ from ..errors import (
     TransmitTimeoutError,
     WrongSequenceNumberError,
 )
-from .can_frame import CanFrame, pad
+from .can_frame import CanFrame, can_frames, pad
 from .events import Direction, Event, FirstFrameReceived, MessageReceived, Progress, TransferFailed
 from .n_pdu import (
     ConsecutiveFrame,
@@ -66,11 +66,12 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self.state = _IDLE
         self.run = Run(address_size)
         self._address_size = address_size
-        self._tx = None if params.listen_only else tx
+        self._listens = params.listen_only or tx is None
+        self._flow_controls = {status: self._flow_control(status, tx) for status in FlowStatus if tx}
         self._single_only = single_only
         self._n_br_ns = params.n_bs_ns // 4 if params.n_br_ns is None else params.n_br_ns
         # Who only listens does not see the flow controls between two blocks, nor the WAITs.
-        self._n_cr_ns = params.n_cr_ns if self._tx else params.n_cr_ns + params.n_bs_ns
+        self._n_cr_ns = params.n_cr_ns + params.n_bs_ns if self._listens else params.n_cr_ns
         self._checks_padding = params.check_padding_length or params.check_padding_content
         self._ready = True
         self._flow_status: FlowStatus | None = None  # the flow control that is due
@@ -85,6 +86,12 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def done(self) -> int:
         """How many bytes of the message have arrived."""
         return len(self._data) + len(self.run.frames) * self._cf_capacity
+
+    def _flow_control(self, status: FlowStatus, tx: CanAddress) -> CanFrame:
+        params = self._params
+        address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
+        data = pad(FlowControl(status, params.bs, params.stmin).encode(address), params.tx_padding)
+        return CanFrame(tx.can_id, data, params.can_fd, params.bitrate_switch)
 
     def receive(
         self, n_pdu: SingleFrame | FirstFrame | ConsecutiveFrame | Malformed, frame: CanFrame, now: int
@@ -125,7 +132,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
                 remedy="raise max_pdu_size",
             )
             self._refuse(error, n_pdu.length, frame)
-            if self._tx:
+            if not self._listens:
                 self._flow_status = FlowStatus.OVFLW
             return
         self._begin(n_pdu.length)
@@ -228,7 +235,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._block_left -= len(frames)
             self._data += self.run.join(frames)
             first = self._first_frame[0]
-            self._trace.extend(first._replace(data=data) for data in frames[-2:])
+            self._trace += can_frames(first.can_id, frames[-2:], first.is_fd, first.bitrate_switch)
 
     def _report_progress(self) -> None:
         if len(self._data) - self._reported >= self._params.progress_step:
@@ -238,7 +245,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def _next_block(self, now: int) -> None:
         self._waits = 0
         self.run.heard_ns = now
-        if self._tx is None:
+        if self._listens:
             self._block_left = self._total
             self._enter(ReceiverInput.LISTEN)
             self._open_run()
@@ -259,14 +266,11 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
 
     def take(self, now: int) -> list[CanFrame]:
         """The flow control that is due, if any."""
-        status, tx = self._flow_status, self._tx
-        if status is None or tx is None:
+        status = self._flow_status
+        if status is None:
             return []
-        params = self._params
         self._flow_status = None
-        address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
-        data = pad(FlowControl(status, params.bs, params.stmin).encode(address), params.tx_padding)
-        frame = CanFrame(tx.can_id, data, params.can_fd, params.bitrate_switch)
+        frame = self._flow_controls[status]
         if status is FlowStatus.OVFLW:
             self._unconfirmed.add(None, 1)
             return [frame]
@@ -274,7 +278,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._trace.append(frame)
         self._enter(ReceiverInput.TAKEN)
         if status is FlowStatus.CTS:
-            self._block_left = params.bs or self._total
+            self._block_left = self._params.bs or self._total
             self._open_run()
         return [frame]
 

@@ -1,8 +1,8 @@
 """The engine's own cost: a message between two links in one process, no bus, both ends.
 
-Against a bare loop that only slices and joins and, if given a directory with the package `can-isotp`,
-against its `TransportLayerLogic`. That package has our import name, so each rival is a process of its own. All
-of them answer in turn, round after round; the figures are medians of the rounds.
+Against a bare loop that only slices and joins and, if given a directory with the package `can-isotp`, against
+its `TransportLayerLogic`. That package has our import name, so each rival is a process of its own. All answer
+in turn, round after round; the figures are medians of the rounds.
 
     pip install --target /tmp/rival can-isotp
     PYTHONPATH=src python benchmarks/core_engine.py --can-isotp /tmp/rival

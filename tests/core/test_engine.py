@@ -95,6 +95,15 @@ def test_frames_of_others_are_ignored(frame: CanFrame) -> None:
     assert events_of(link) == []
 
 
+@pytest.mark.parametrize("frame", ["110141", "20", ""])
+def test_frames_for_another_address_byte_are_ignored(frame: str) -> None:
+    link = Engine(Address.extended(rxid=0x123, txid=2, target_address=0x10, source_address=0x20))
+    link.receive_frame(can(frame), 0)
+    assert events_of(link) == []
+    link.receive_frame(can("200141"), 0)
+    assert events_of(link) == [MessageReceived(b"A")]
+
+
 def test_half_duplex() -> None:
     link = engine(Params(half_duplex=True))
     link.send(bytes(8), 0)

@@ -48,6 +48,7 @@ def test_encode_and_decode(n_pdu: NPdu, address: bytes, frame: str) -> None:
     ("frame", "kind"),
     [
         ("", None),
+        ("0040" + "00" * 64, None),
         ("40", None),
         ("f0ffffff", None),
         ("00", NPciType.SF),
@@ -58,7 +59,7 @@ def test_encode_and_decode(n_pdu: NPdu, address: bytes, frame: str) -> None:
         ("000b" + "00" * 10, NPciType.SF),
         ("10", NPciType.FF),
         ("1064" + "00" * 5, NPciType.FF),
-        ("1064" + "00" * 63, NPciType.FF),
+        ("1064" + "00" * 9, NPciType.FF),
         ("1007" + "00" * 6, NPciType.FF),
         ("100a" + "00" * 10, NPciType.FF),
         ("100000000fff0000", NPciType.FF),

@@ -11,6 +11,7 @@ from isotp.stmin import STmin
     ("given", "says"),
     [
         ({"tx_dl": 9}, "tx_dl"),
+        ({"tx_dl": 8.0}, "tx_dl"),
         ({"tx_dl": 64}, "can_fd"),
         ({"bitrate_switch": True}, "can_fd"),
         ({"bs": 256}, "bs=256"),

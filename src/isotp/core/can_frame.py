@@ -35,7 +35,7 @@ def can_frames(can_id: int, payloads: Iterable[bytes], is_fd: bool, bitrate_swit
 def pad(data: bytes, padding: int | None) -> bytes:
     """`data` made a length that CAN has: at least 8 bytes if `padding` is a byte, else as short as can be.
 
-    A CAN FD frame of more than 8 bytes has to be padded anyway (ISO 15765-2:2016, 10.4.2.3); Linux takes 0xCC
+    A CAN FD frame of more than 8 bytes has to be padded anyway (ISO 15765-2:2016, 10.4.2); Linux takes 0xCC
     for it unless told otherwise.
     """
     length = PADDED_LENGTH[len(data)]

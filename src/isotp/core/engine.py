@@ -144,7 +144,7 @@ class Engine:
         n_pdu = decode(frame.data, self._address_size)
         if isinstance(n_pdu, FlowControl) or (isinstance(n_pdu, Malformed) and n_pdu.pci_type is NPciType.FC):
             self._sender.flow_control(n_pdu, frame, now)
-        # 9.8.3, table 23: in half duplex, what would begin a reception is ignored while sending.
+        # 9.8.3: in half duplex, what would begin a reception is ignored while sending.
         elif not (self.params.half_duplex and self.is_sending):
             self._receiver.receive(n_pdu, frame, now)
 

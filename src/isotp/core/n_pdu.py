@@ -18,7 +18,7 @@ FLOW_CONTROL_SIZE: Final = 3
 
 
 class NPciType(IntEnum):
-    """The high nibble of the first N_PCI byte (9.6.1, table 9)."""
+    """The high nibble of the first N_PCI byte (9.6.1)."""
 
     SF = 0
     FF = 1
@@ -93,7 +93,7 @@ NPdu = SingleFrame | FirstFrame | ConsecutiveFrame | FlowControl
 
 
 def single_frame_capacity(dl: int, address_size: int) -> int:
-    """How long a message a single frame of at most `dl` bytes holds (9.6.2.1, tables 11 and 12)."""
+    """How long a message a single frame of at most `dl` bytes holds (9.6.2.1)."""
     pci_size = 1 if dl == CLASSICAL_MAX_LENGTH else 2
     return dl - address_size - pci_size
 
@@ -133,6 +133,8 @@ def decode(frame_data: bytes, address_size: int = 0) -> NPdu | Malformed:
     """The N_PDU in `frame_data`, after `address_size` address bytes; never raises."""
     if len(frame_data) <= address_size:
         return Malformed(None, "empty frame")
+    if len(frame_data) > TX_DLS[-1]:
+        return Malformed(None, f"frame of {len(frame_data)} bytes")
     kind = frame_data[address_size] >> 4
     if kind >= len(_DECODERS):
         return Malformed(None, f"reserved N_PCI type {kind}")

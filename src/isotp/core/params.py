@@ -41,8 +41,8 @@ class Params:
             for a quarter of `n_bs_ns`.
         n_cr_ns: longest wait for a consecutive frame.
 
-    N_Br and N_Cs are what the standard requires of us, not what we time out on (ISO 15765-2:2016, 9.8, table
-    16: with N_Ar and N_As they stay below 0.9 of the peer's N_Bs and N_Cr). So `n_br_ns` and every separation
+    N_Br and N_Cs are what the standard requires of us, not what we time out on (ISO 15765-2:2016, 9.8.1:
+    with N_Ar and N_As they stay below 0.9 of the peer's N_Bs and N_Cr). So `n_br_ns` and every separation
     time must be below 0.9 of `n_bs_ns` and `n_cr_ns`, which are taken for the peer's, too; beyond that the
     engine never holds back a frame that is due.
 
@@ -73,7 +73,7 @@ class Params:
     n_cr_ns: int = _SECOND_NS
 
     def __post_init__(self) -> None:
-        if self.tx_dl not in TX_DLS:
+        if self.tx_dl not in TX_DLS or not isinstance(self.tx_dl, int):
             raise OptionError(f"tx_dl={self.tx_dl!r}: allowed are {', '.join(map(str, TX_DLS))}")
         if not self.can_fd and (self.tx_dl > CLASSICAL_MAX_LENGTH or self.bitrate_switch):
             given = "bitrate_switch" if self.bitrate_switch else f"tx_dl={self.tx_dl}"

@@ -39,8 +39,8 @@ _IDLE: Final = ReceiverState.IDLE  # a look-up of an enum's member is slow in Py
 class Receiver(Transfer[ReceiverState, ReceiverInput]):
     """The receiving half of a link.
 
-    Most frames of a long message are full consecutive frames in the middle of a block. A run is how many of
-    them may come before anything has to be decided; `take_next` only checks and keeps them.
+    Consecutive frames in the middle of a block get no further than `run`; each other frame moves them from
+    there into the message first.
 
     Args:
         address_size: how many bytes of the frames received come before the N_PCI.
@@ -146,8 +146,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._next_block(now)
 
     def _interrupt(self, frame: CanFrame) -> None:
-        # 9.8.3, table 23: a new message ends the one being received, with N_UNEXP_PDU, and is received
-        # itself.
+        # 9.8.3: a new message ends the one being received with N_UNEXP_PDU, and is received itself.
         self._close_run()
         self._trace.append(frame)
         error = ReceptionInterruptedError(
@@ -163,7 +162,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
 
     def _consecutive(self, n_pdu: ConsecutiveFrame, frame: CanFrame, now: int) -> None:
         if not self._takes(ReceiverInput.COMPLETE):
-            # 9.8.3, table 23: a consecutive frame that is not expected is ignored.
+            # 9.8.3: a consecutive frame that is not expected is ignored.
             if self.state is not _IDLE:
                 self._trace.append(frame)
             return
@@ -171,12 +170,11 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._trace.append(frame)
         expected = min(self._cf_capacity, self._total - len(self._data))
         if len(frame.data) > self.run.length or len(n_pdu.data) < expected:
-            # 9.5.3: all but the last are as long as the first frame, which no other is longer than; else
-            # ignored.
+            # 9.5: none is longer than the first frame, and only the last may be shorter; else it is ignored.
             self._open_run()
             return
         if n_pdu.sn != self._sn:
-            # 9.6.4.4: a wrong SN ends the reception with N_WRONG_SN.
+            # 9.6.4: a wrong SN ends the reception with N_WRONG_SN.
             self._fail(ReceiverInput.WRONG_SN, self._wrong_sn(n_pdu.sn))
             return
         self._sn = (self._sn + 1) & 0x0F
@@ -287,7 +285,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._out -= count
         self._out_ns = now
         if not self._out and self._takes(ReceiverInput.CONFIRMED):
-            # 9.8, table 16: N_Cr, or N_Br after a WAIT, begins with the confirmation of the flow control.
+            # 9.8.1: N_Cr, or N_Br after a WAIT, begins with the confirmation of the flow control.
             self.run.heard_ns = now
             self._enter(ReceiverInput.CONFIRMED)
 
@@ -318,7 +316,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def handle_timer(self, now: int) -> None:
         """Give up if N_Ar or N_Cr is over; ask the sender to wait if N_Br is."""
         if self._out and now >= self._out_ns + self._params.n_ar_ns:
-            # 9.8, table 17: N_Ar is over: N_TIMEOUT_A.
+            # 9.8.2: N_Ar is over: N_TIMEOUT_A.
             self._withdraw()
             error = TransmitTimeoutError(
                 f"flow control was not on the bus after {self._params.n_ar_ns / 1e6:g} ms",
@@ -327,7 +325,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             )
             self._fail(ReceiverInput.TIMEOUT_AR, error)
         elif self.state is ReceiverState.WAIT_CF and now >= self.run.heard_ns + self._n_cr_ns:
-            # 9.8, table 17: N_Cr is over: N_TIMEOUT_Cr.
+            # 9.8.2: N_Cr is over: N_TIMEOUT_Cr.
             timeout = ConsecutiveFrameTimeoutError(
                 f"nothing for {self._n_cr_ns / 1e6:g} ms after {self.done} of {self._total} bytes",
                 link=self._link,

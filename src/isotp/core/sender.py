@@ -37,6 +37,7 @@ _IDLE: Final = SenderState.IDLE
 _SINGLE_DUE: Final = SenderState.SINGLE_DUE
 _FIRST_DUE: Final = SenderState.FIRST_DUE
 _WAIT_FC: Final = SenderState.WAIT_FC
+_LAST_OUT: Final = SenderState.LAST_OUT
 _BLOCK_DUE: Final = SenderState.BLOCK_DUE
 _SEND_SINGLE: Final = SenderInput.SEND_SINGLE
 _LAST_TAKEN: Final = SenderInput.LAST_TAKEN
@@ -139,7 +140,7 @@ class Sender(Transfer[SenderState, SenderInput]):
             sn = self._sn + len(n_pdus) & 0x0F
             rest = ConsecutiveFrame(sn, self._data[begin + len(n_pdus) * size :])
             n_pdus.append(pad(rest.encode(self._address), params.tx_padding))
-        # 9.6.4.4: SN goes up by one for each consecutive frame, and from 15 to 0.
+        # 9.6.4: SN goes up by one for each consecutive frame, and from 15 to 0.
         self._sn = (self._sn + count) & 0x0F
         self._position = end
         self._block_left -= count
@@ -154,6 +155,10 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._trace.extend(frames[-2:])
         return frames
 
+    def _finish(self, what: SenderInput) -> None:
+        super()._finish(what)
+        self._data = b""
+
     def confirmed(self, count: int, now: int) -> None:
         """Our `count` oldest frames are on the bus."""
         self._out -= count
@@ -164,14 +169,13 @@ class Sender(Transfer[SenderState, SenderInput]):
         if self._out:
             return
         self._due_ns = now + self._gap_ns
-        if self._takes(_CONFIRMED):
+        if self.state is _LAST_OUT:
+            self._finish(_CONFIRMED)
+            self._events.append(MessageSent(self._total))
+        elif self._takes(_CONFIRMED):
             self._enter(_CONFIRMED)
-            if self.state is _IDLE:
-                self._events.append(MessageSent(self._total))
-            else:
-                # 9.8, table 16: N_Bs begins with the confirmation of the first frame or of a block's last
-                # one.
-                self._wait_ns = now
+            # 9.8.1: N_Bs begins once the first frame, or a block's last one, is confirmed.
+            self._wait_ns = now
 
     def _report_progress(self) -> None:
         if self.done - self._reported >= self._params.progress_step:
@@ -180,7 +184,7 @@ class Sender(Transfer[SenderState, SenderInput]):
 
     def flow_control(self, n_pdu: FlowControl | Malformed, frame: CanFrame, now: int) -> None:
         """A flow control came, or something that claims to be one."""
-        # 9.8.3, table 23: a flow control that nobody waits for is ignored.
+        # 9.8.3: a flow control that nobody waits for is ignored.
         if not self._takes(_FC_CTS):
             return
         self._trace.append(frame)
@@ -225,8 +229,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._enter(_FC_CTS)
 
     def _wait(self, now: int) -> None:
-        # 9.7: no more than N_WFTmax WAITs in a row; each begins N_Bs anew (9.6.5.1). Its BS and STmin mean
-        # nothing.
+        # 9.7: no more than N_WFTmax WAITs in a row; each begins N_Bs anew, and its BS and STmin mean nothing.
         limit = self._params.wftmax
         self._waits += 1
         if limit is not None and self._waits > limit:
@@ -255,7 +258,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         """Give up if N_As or N_Bs is over."""
         params = self._params
         if self._out and now >= self._out_ns + params.n_as_ns:
-            # 9.8, table 17: N_As is over: N_TIMEOUT_A.
+            # 9.8.2: N_As is over: N_TIMEOUT_A.
             self._withdraw()
             error = TransmitTimeoutError(
                 f"a frame was not on the bus after {params.n_as_ns / 1e6:g} ms",
@@ -264,7 +267,7 @@ class Sender(Transfer[SenderState, SenderInput]):
             )
             self._fail(SenderInput.TIMEOUT_AS, error)
         elif self.state is _WAIT_FC and now >= self._wait_ns + params.n_bs_ns:
-            # 9.8, table 17: N_Bs is over: N_TIMEOUT_Bs.
+            # 9.8.2: N_Bs is over: N_TIMEOUT_Bs.
             timeout = FlowControlTimeoutError(
                 f"no flow control for {params.n_bs_ns / 1e6:g} ms, {self.done} of {self._total} bytes sent",
                 link=self._link,

@@ -4,7 +4,7 @@ Theory of operation. A link is two independent halves, a sender and a receiver. 
 time, and each thing that happens to it is an input: a frame, a confirmation, a timer, a call. The tables
 below say which inputs a state takes and where they lead. An input that is not in a state's row does not
 concern it: an unexpected flow control or consecutive frame falls on the floor right there (ISO 15765-2:2016,
-9.8.3, table 23).
+9.8.3).
 
 A frame goes through two steps: it is DUE until the driver takes it, then OUT until the driver confirms that
 it is on the bus. N_As and N_Ar run while a frame is OUT. What answers to a frame may overtake its

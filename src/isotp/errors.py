@@ -227,6 +227,12 @@ class MessageSizeError(IsoTpError, ValueError):
     default_errno = _errno.EINVAL
 
 
+class BusyError(IsoTpError):
+    """A message is still being transferred; one at a time goes in each direction."""
+
+    default_errno = _errno.EAGAIN
+
+
 class AlreadyBoundError(IsoTpError):
     """Options and address are fixed once a socket is bound."""
 

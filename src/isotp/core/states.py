@@ -1,0 +1,158 @@
+"""The states of sending and receiving, and every transition between them.
+
+Theory of operation. A link is two independent halves, a sender and a receiver. Each is in one state at a
+time, and each thing that happens to it is an input: a frame, a confirmation, a timer, a call. The tables
+below say which inputs a state takes and where they lead. An input that is not in a state's row does not
+concern it: an unexpected flow control or consecutive frame falls on the floor right there (ISO 15765-2:2016,
+9.8.3).
+
+A frame goes through two steps: it is DUE until the driver takes it, then OUT until the driver confirms that
+it is on the bus. N_As and N_Ar run while a frame is OUT. What answers to a frame may overtake its
+confirmation, so answers are taken from OUT on.
+
+Sending: a short message is one single frame. A long one is a first frame, then blocks of consecutive frames,
+each block allowed by a flow control that N_Bs waits for. Within a block, STmin runs from the confirmation of
+one frame to the hand-out of the next; without STmin the whole block goes out in runs.
+
+Receiving: a first frame, and the end of each block, make a flow control DUE: clear to send if the application
+is ready, else N_Br passes and a WAIT goes out, again and again, until the application is ready or N_WFTmax is
+reached. After each flow control and each consecutive frame N_Cr waits for the next one.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+
+class _Key(Enum):
+    """Key of a table."""
+
+    __hash__ = object.__hash__  # Enum's own is Python code, and every transition needs three
+
+
+class SenderState(_Key):
+    """What a sender is doing."""
+
+    IDLE = "idle"
+    SINGLE_DUE = "single frame waits to be taken"
+    FIRST_DUE = "first frame waits to be taken"
+    FIRST_OUT = "first frame is on its way to the bus"
+    WAIT_FC = "waiting for flow control"
+    BLOCK_DUE = "sending consecutive frames"
+    BLOCK_OUT = "last frames of a block are on their way to the bus"
+    LAST_OUT = "last frame is on its way to the bus"
+
+
+class SenderInput(_Key):
+    """What can happen to a sender."""
+
+    SEND_SINGLE = auto()
+    SEND_LONG = auto()
+    TAKEN = auto()
+    BLOCK_TAKEN = auto()
+    LAST_TAKEN = auto()
+    CONFIRMED = auto()
+    """Every frame that was out is on the bus."""
+    FC_CTS = auto()
+    FC_WAIT = auto()
+    FC_OVFLW = auto()
+    FC_INVALID = auto()
+    WFT_OVERRUN = auto()
+    TIMEOUT_AS = auto()
+    TIMEOUT_BS = auto()
+    ABORT = auto()
+
+
+class ReceiverState(_Key):
+    """What a receiver is doing."""
+
+    IDLE = "idle"
+    NOT_READY = "application not ready"
+    WAIT_DUE = "flow control WAIT waits to be taken"
+    WAIT_OUT = "flow control WAIT is on its way to the bus"
+    CTS_DUE = "flow control waits to be taken"
+    CTS_OUT = "flow control is on its way to the bus"
+    WAIT_CF = "waiting for consecutive frames"
+
+
+class ReceiverInput(_Key):
+    """What can happen to a receiver."""
+
+    GRANT = auto()
+    """The next block is allowed to come."""
+    HOLD = auto()
+    """The next block would be due, and the application is not ready."""
+    LISTEN = auto()
+    """The next block comes without our doing."""
+    TAKEN = auto()
+    CONFIRMED = auto()
+    COMPLETE = auto()
+    WRONG_SN = auto()
+    BAD_PADDING = auto()
+    INTERRUPTED = auto()
+    OVERFLOW = auto()
+    """Seen when only listening: another receiver refused the message."""
+    WFT_OVERRUN = auto()
+    TIMEOUT_AR = auto()
+    TIMEOUT_BR = auto()
+    TIMEOUT_CR = auto()
+    ABORT = auto()
+
+
+_S, _I = SenderState, SenderInput
+
+_ANSWERED: Final = {
+    _I.FC_CTS: _S.BLOCK_DUE,
+    _I.FC_WAIT: _S.WAIT_FC,
+    _I.FC_OVFLW: _S.IDLE,
+    _I.FC_INVALID: _S.IDLE,
+    _I.WFT_OVERRUN: _S.IDLE,
+}
+_OUT: Final = {_I.TIMEOUT_AS: _S.IDLE, _I.ABORT: _S.IDLE}
+
+SENDER: Final[dict[SenderState, dict[SenderInput, SenderState]]] = {
+    _S.IDLE: {_I.SEND_SINGLE: _S.SINGLE_DUE, _I.SEND_LONG: _S.FIRST_DUE},
+    _S.SINGLE_DUE: {_I.LAST_TAKEN: _S.LAST_OUT, _I.ABORT: _S.IDLE},
+    _S.FIRST_DUE: {_I.TAKEN: _S.FIRST_OUT, _I.ABORT: _S.IDLE},
+    _S.FIRST_OUT: {_I.CONFIRMED: _S.WAIT_FC, **_ANSWERED, **_OUT},
+    _S.WAIT_FC: {**_ANSWERED, **_OUT, _I.TIMEOUT_BS: _S.IDLE},
+    _S.BLOCK_DUE: {
+        _I.TAKEN: _S.BLOCK_DUE,
+        _I.BLOCK_TAKEN: _S.BLOCK_OUT,
+        _I.LAST_TAKEN: _S.LAST_OUT,
+        **_OUT,
+    },
+    _S.BLOCK_OUT: {_I.CONFIRMED: _S.WAIT_FC, **_ANSWERED, **_OUT},
+    _S.LAST_OUT: {_I.CONFIRMED: _S.IDLE, **_OUT},
+}
+
+_R, _J = ReceiverState, ReceiverInput
+
+_BLOCK_END: Final = {_J.GRANT: _R.CTS_DUE, _J.HOLD: _R.NOT_READY, _J.LISTEN: _R.WAIT_CF}
+_LAST_CF: Final = {_J.COMPLETE: _R.IDLE, _J.WRONG_SN: _R.IDLE, _J.BAD_PADDING: _R.IDLE}
+_GOING_ON: Final = {_J.INTERRUPTED: _R.IDLE, _J.TIMEOUT_AR: _R.IDLE, _J.ABORT: _R.IDLE}
+
+RECEIVER: Final[dict[ReceiverState, dict[ReceiverInput, ReceiverState]]] = {
+    _R.IDLE: {**_BLOCK_END},
+    _R.NOT_READY: {
+        _J.GRANT: _R.CTS_DUE,
+        _J.TIMEOUT_BR: _R.WAIT_DUE,
+        _J.WFT_OVERRUN: _R.IDLE,
+        **_GOING_ON,
+    },
+    _R.WAIT_DUE: {_J.GRANT: _R.CTS_DUE, _J.TAKEN: _R.WAIT_OUT, **_GOING_ON},
+    _R.WAIT_OUT: {_J.GRANT: _R.CTS_DUE, _J.CONFIRMED: _R.NOT_READY, **_GOING_ON},
+    _R.CTS_DUE: {_J.TAKEN: _R.CTS_OUT, **_GOING_ON},
+    _R.CTS_OUT: {
+        _J.CONFIRMED: _R.WAIT_CF,
+        **_BLOCK_END,
+        **_LAST_CF,
+        **_GOING_ON,
+    },
+    _R.WAIT_CF: {
+        **_BLOCK_END,
+        **_LAST_CF,
+        _J.OVERFLOW: _R.IDLE,
+        _J.TIMEOUT_CR: _R.IDLE,
+        **_GOING_ON,
+    },
+}

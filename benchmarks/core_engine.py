@@ -142,9 +142,7 @@ def measure(names: dict[str, str], rounds: int) -> dict[tuple[str, int], float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--can-isotp", metavar="DIR", help="where that package is installed")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--serve", choices=RIVALS, help=argparse.SUPPRESS)

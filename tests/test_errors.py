@@ -56,6 +56,7 @@ OTHERS = {
     isotp.OptionError: "EINVAL",
     isotp.MessageSizeError: "EINVAL",
     isotp.AlreadyBoundError: "EISCONN",
+    isotp.BusyError: "EAGAIN",
     isotp.NotBoundError: "EADDRNOTAVAIL",
     isotp.SocketClosedError: "EBADF",
     isotp.OneWayError: "EOPNOTSUPP",
@@ -221,7 +222,7 @@ print(FlowControlTimeoutError("x"))
 def test_missing_errnos_have_the_numbers_of_linux() -> None:
     code = """
 import errno
-names = [n for n in dir(errno) if n.startswith("E") and n not in ("EIO", "ENODEV", "EINVAL", "EBADF")]
+names = [n for n in dir(errno) if n.startswith("E") and n not in ("EAGAIN", "EIO", "ENODEV", "EINVAL", "EBADF")]
 real = {n: errno.__dict__.pop(n) for n in names}
 from isotp import errors
 ours = {n: getattr(errors, n) for n in dir(errors) if n in real}

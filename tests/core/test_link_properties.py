@@ -76,9 +76,7 @@ def scenes(draw: st.DrawFn, longest: int) -> Scene:
         )
 
     one, two = (Engine(address, params()) for address in draw(st.sampled_from(ADDRESSES)))
-    link = Link(
-        one, two, frame_ns=FRAME_NS, echo=draw(st.booleans()), room=draw(st.sampled_from([1, 2, 10, 1024]))
-    )
+    link = Link(one, two, frame_ns=FRAME_NS, echo=draw(st.booleans()), room=draw(st.sampled_from([1, 2, 10, 1024])))
     longest = draw(st.sampled_from([7, 64, longest]))
     length, seed = draw(st.integers(1, longest)), draw(st.integers(0, 255))
     return Scene(link, one, two, bytes((i * 11 + (i >> 8) + seed) & 0xFF for i in range(length)))

@@ -67,9 +67,7 @@ class Engine:
         functional_rx = (
             address.rx_addr.is_functional if isinstance(address, AsymmetricAddress) else address.is_functional
         )
-        self._receiver = Receiver(
-            self._address_size, tx, functional_rx, params, link, self._events, self._unconfirmed
-        )
+        self._receiver = Receiver(self._address_size, tx, functional_rx, params, link, self._events, self._unconfirmed)
         self._run = self._receiver.run
         self._can_fd = params.can_fd
 
@@ -96,9 +94,7 @@ class Engine:
         if not isinstance(data, bytes):
             data = bytes(memoryview(data))
         if not self._sends_at_all:
-            raise OneWayError(
-                "this address only receives", link=link, remedy="give it a txid or a target_address"
-            )
+            raise OneWayError("this address only receives", link=link, remedy="give it a txid or a target_address")
         if not data:
             raise MessageSizeError("a message has at least one byte", link=link)
         if len(data) > self.params.max_pdu_size:

@@ -54,9 +54,7 @@ class Observer:
         params = Params(listen_only=True, max_pdu_size=max_pdu_size)
         halves = {Direction.SENDING: address.tx, Direction.RECEIVING: address.rx}
         self._sides = {
-            direction: _Side(half, params, str(address))
-            for direction, half in halves.items()
-            if half is not None
+            direction: _Side(half, params, str(address)) for direction, half in halves.items() if half is not None
         }
 
     def receive_frame(self, frame: CanFrame, now: int) -> Sighting | None:

@@ -311,7 +311,7 @@ def test_asymmetric_functional_out_is_one_way(new_socket: Sockets, vcan: Link, b
 
 def test_receiving_half_listens_without_flow_control(new_socket: Sockets, vcan: Link, bus: Bus) -> None:
     listener = new_socket()
-    listener.bind(vcan, rxid=A_TO_B)
+    listener.bind(vcan, Address.normal(rxid=A_TO_B))
     first, *rest = segment(payload(100))
     bus.send(A_TO_B, first)
     assert bus.is_silent()
@@ -336,12 +336,12 @@ def test_sending_half_sends_single_frames_or_all_without_flow_control(
     new_socket: Sockets, vcan: Link, bus: Bus
 ) -> None:
     single, many = new_socket(), new_socket()
-    single.bind(vcan, txid=A_TO_B)
+    single.bind(vcan, Address.normal(txid=A_TO_B))
     single.send(payload(7))
     with pytest.raises(isotp.MessageSizeError):
         single.send(payload(8))
     many.set_general_opts(flags.CF_BROADCAST)
-    many.bind(vcan, txid=B_TO_A)
+    many.bind(vcan, Address.normal(txid=B_TO_A))
     many.send(payload(80))
     expected = [(A_TO_B, segment(payload(7))[0]), *((B_TO_A, data) for data in segment(payload(80)))]
     assert [(f.can_id, f.data) for f in bus.take(len(expected))] == expected
@@ -503,6 +503,8 @@ def test_can_fd_on_a_classical_interface_is_refused(new_socket: Sockets, new_lin
     ("given", "error", "said"),
     [
         ({}, isotp.AddressError, "rxid and txid missing"),
+        ({"rxid": 1}, isotp.AddressError, "txid missing"),
+        ({"txid": 1}, isotp.AddressError, "rxid missing"),
         ({"rxid": 0x123, "txid": 0x123}, isotp.AddressError, "the same"),
         ({"rxid": 0x20000000, "txid": 1}, isotp.AddressError, "rxid=0x20000000 is not a CAN identifier"),
         ({"rxid": 1, "txid": -1}, isotp.AddressError, "txid=-0x1 is not a CAN identifier"),

@@ -421,6 +421,9 @@ def test_frozen_equal_hashable() -> None:
     assert len({*ADDRESSES, *ADDRESSES, address, twin}) == len(ADDRESSES)  # it is the first of them
     with pytest.raises(dataclasses.FrozenInstanceError):
         address.rxid = 1  # type: ignore[misc]
+    pair = AsymmetricAddress(Address.normal(txid=1), Address.normal(rxid=2))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        pair.tx_addr = Address.normal(txid=3)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=str)

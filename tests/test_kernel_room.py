@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ class Native:
     """A native socket as far as it is looked at: options as the kernel keeps them, one error slot."""
 
     family, proto = 29, 6
+    privileged: Collection[int] = ()
 
     def __init__(self) -> None:
         self.options = {
@@ -52,9 +53,13 @@ class Native:
         self.drops = 0
         self.closed = False
         self.refuses: int = 0
+        self.sol_socket: list[tuple[int, Any]] = []
 
     def setsockopt(self, level: int, option: int, value: Any) -> None:
         if level != 106:
+            if option in self.privileged:
+                raise PermissionError(errno.EPERM, "Operation not permitted")
+            self.sol_socket.append((option, value))
             return
         if self.refuses:
             raise OSError(self.refuses, os.strerror(self.refuses))
@@ -127,7 +132,13 @@ CHANGES: list[tuple[Any, dict[str, int], dict[int, bytes]]] = [
         {"rx_stmin": 1},
         {1: struct.pack("=IIBBBB", 0x100, 50_000, 0, 0xCC, 0xCC, 0), 4: struct.pack("=I", 1)},
     ),
+    (
+        opts.general,
+        {"frame_txtime": 0xFFFFFFFE, "txpad": 0xFF, "rxpad": 0xFF, "ext_address": 0xFF},
+        {1: struct.pack("=IIBBBB", 0x0E, 0xFFFFFFFE, 0xFF, 0xFF, 0xFF, 0xFF)},
+    ),
     (opts.flowcontrol, {"bs": 8, "stmin": 0xF3}, {2: bytes((8, 0xF3, 0))}),
+    (opts.flowcontrol, {"bs": 0xFF, "stmin": 0x7F, "wftmax": 0}, {2: bytes((0xFF, 0x7F, 0))}),
     (opts.flowcontrol, {"stmin": isotp.STmin(0x80)}, {2: bytes((0, 0x80, 0))}),
     (opts.linklayer, {"mtu": 72, "tx_dl": 64, "tx_flags": 1}, {5: bytes((72, 64, 1))}),
 ]
@@ -141,6 +152,12 @@ def test_options_written(native: Native, group: Any, values: dict[str, int], tol
     assert group.read(native) == result
     assert {name: getattr(result, name) for name in values} == values
     assert group.write(native) == result  # what is left out keeps its value
+
+
+def test_the_defaults_are_those_of_the_kernel(native: Native) -> None:
+    assert opts.GeneralOptions() == opts.general.read(native)
+    assert opts.FlowControlOptions() == opts.flowcontrol.read(native)
+    assert opts.LinkLayerOptions() == opts.linklayer.read(native)
 
 
 def test_flags_left_out_are_cleared(native: Native) -> None:
@@ -555,6 +572,39 @@ def test_endpoint_bind_refuses(endpoint: Endpoint, arguments: Any, error: type[E
     assert not endpoint.bound
 
 
+def test_endpoint_wants_times_and_drops_from_the_kernel(native: Native, endpoint: Endpoint) -> None:
+    assert isinstance(endpoint, Endpoint)
+    assert native.sol_socket == [(35, 1), (40, 1)]  # asm-generic/socket.h: SO_TIMESTAMPNS, SO_RXQ_OVFL
+
+
+@pytest.mark.parametrize(("privileged", "option"), [((), 33), ((33,), socket.SO_RCVBUF)])
+@pytest.mark.usefixtures("endpoint")
+def test_rcvbuf_with_and_without_privileges(
+    monkeypatch: pytest.MonkeyPatch, native: Native, privileged: Collection[int], option: int
+) -> None:
+    """SO_RCVBUFFORCE, 33, goes past the system's limit, where it may."""
+    monkeypatch.setattr(native, "privileged", privileged, raising=False)
+    Endpoint(106_496)
+    assert native.sol_socket[-1] == (option, 106_496)
+
+
+def test_endpoint_one_way(endpoint: Endpoint) -> None:
+    endpoint.bind("vcan0", Address.normal(txid=0x7DF))
+    with pytest.raises(isotp.OneWayError, match="only sends") as refused:
+        endpoint._refuse_recv(1, 0)
+    assert refused.value.link == "vcan0 txid=0x7DF"
+    with pytest.raises(isotp.OneWayError, match="only receives"):
+        endpoint._refuse_send(b"", 0)
+
+
+def test_endpoint_closed(endpoint: Endpoint) -> None:
+    endpoint._closed = True
+    with pytest.raises(isotp.SocketClosedError, match="the socket is closed"):
+        endpoint.bind("vcan0", EXTENDED)
+    assert repr(endpoint) == "<isotp.Endpoint unbound closed>"
+    assert endpoint.dropped == 0
+
+
 def test_endpoint_binds_once(endpoint: Endpoint) -> None:
     endpoint.bind("vcan0", EXTENDED)
     with pytest.raises(isotp.AlreadyBoundError, match="bound already"):
@@ -637,7 +687,8 @@ def test_not_from_the_slot(native: Native, number: int) -> None:
     slot = ErrorSlot(cast(socket.socket, native))
     assert not slot.put(number, 20)
     assert (slot.transmission, slot.reception) == (0, 0)
-    assert number not in translate.SLOT_ERRNOS
+    slot_errnos = {S.ECOMM, S.EMSGSIZE, S.EBADMSG, S.ETIMEDOUT, S.EILSEQ, S.ENETDOWN, errno.ENODEV}
+    assert slot_errnos == translate.SLOT_ERRNOS
 
 
 def test_who_is_still_looking(native: Native) -> None:
@@ -674,8 +725,11 @@ def flight(native: Native, monkeypatch: pytest.MonkeyPatch) -> Flight:
     return flight
 
 
-def test_all_is_well(flight: Flight) -> None:
+def test_all_is_well(flight: Flight, native: Native) -> None:
+    native.slot = S.ECOMM
     assert not flight.look(0)
+    assert native.slot == S.ECOMM  # nothing happened, so nothing is fetched
+    native.slot = 0
     assert flight.look(OUT)
     assert flight.take_outcome(BOUND) is None
     assert flight.size == 0
@@ -750,6 +804,8 @@ def test_a_message_of_unknown_size(flight: Flight, native: Native) -> None:
     failure = flight.take_outcome(BOUND)
     assert isinstance(failure, TransferError)
     assert "-1" not in failure.what
+    for number in (S.ECOMM, S.EMSGSIZE, S.EBADMSG, S.ENETDOWN, errno.ENODEV):
+        assert "-1" not in translate.transmission_failed(number, UNKNOWN_SIZE, True, "can3", "link").what
 
 
 def test_failures_nobody_asked_about(flight: Flight) -> None:
@@ -883,6 +939,9 @@ def test_what_has_no_other_words_is_left_as_it_is() -> None:
     [
         (8300, 0, None, "an empty message cannot be sent", ""),
         (8300, 20, 7, "20 bytes do not fit a single frame: to many receivers at once at most 7 go", "physical"),
+        (8300, 7, 7, "7 bytes are more than this kernel sends", "max_pdu_size"),
+        (8300, 1_049_600, None, "1049600 bytes are more", "max_pdu_size=1049600"),
+        (8300, 1_049_601, None, "1049601 bytes are more", "send less at a time"),
         (8300, 9000, None, "9000 bytes are more than this kernel sends (8300 bytes)", "max_pdu_size=9000"),
         (8300, 2_000_000, None, "2000000 bytes are more than this kernel sends (8300", "send less at a time"),
         (
@@ -1057,6 +1116,8 @@ def test_close_frees_the_bell(pair: tuple[socket.socket, socket.socket]) -> None
     lane.open()
     lane.open()
     assert descriptors() == before + 1
+    assert not os.get_inheritable(lane._bell)
+    assert not os.get_blocking(lane._bell)
     assert lane.close(0)
     assert descriptors() == before
     assert lane.take_turn(0)  # who queued goes on, to find the socket closed

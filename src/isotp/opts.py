@@ -302,7 +302,8 @@ def native_socket(sock: object) -> NativeSocket:
 
 def _writable(sock: object) -> NativeSocket:
     native = native_socket(sock)
-    if native.getsockname()[0]:  # out-of-tree modules ignored options after bind without a word
+    # Out-of-tree modules ignore options after bind without a word; once the interface is gone Linux takes them again.
+    if getattr(sock, "bound", False) or native.getsockname()[0]:
         _already_bound()
     return native
 

@@ -17,12 +17,13 @@ from kernel_run.store import fresh
 # One package up to 6.19, several from 7.0 on and on Ubuntu.
 PART = re.compile(r"linux-(?:image|base|binary|modules|modules-extra)-(\d\S*)")
 
+KERNELS = "kernels-2"  # in the cache; counts up when KEEP changes
 KEEP = ["boot/vmlinuz-*", "lib/modules/*/vmlinuz", "lib/modules/*/modules.*"] + [
     f"lib/modules/*/kernel/{path}"
     for path in (
         "net/can/*", "drivers/net/can/v*can.ko*", "drivers/net/can/slcan*", "drivers/net/can/dev/*",
         "net/9p/*", "fs/9p/*", "fs/netfs/*", "fs/fscache/*", "fs/overlayfs/*",
-        "drivers/virtio/*", "drivers/char/virtio_console.ko*",
+        "drivers/virtio/*", "drivers/char/virtio_console.ko*", "net/sched/sch_netem.ko*",
     )
 ]  # fmt: skip
 NEEDED = ("can", "can-raw", "can-isotp", "vcan", "9p", "9pnet_virtio", "overlay", "virtio_console")
@@ -46,7 +47,7 @@ class Kernel:
 
 def cached(cache: Path) -> list[Kernel]:
     """What is in the cache, oldest download first."""
-    folders = sorted((cache / "kernels").glob("*"), key=lambda path: path.stat().st_mtime)
+    folders = sorted((cache / KERNELS).glob("*"), key=lambda path: path.stat().st_mtime)
     return [Kernel(path.name, path) for path in folders]
 
 
@@ -81,7 +82,7 @@ def find(cache: Path, request: str, last: Kernel | None, last_time: float) -> Ke
         found = next(filter(None, (resolve(apt, start) for start in starts)), None)
         if not found:
             continue
-        kernel = Kernel(found[0], cache / "kernels" / found[0])
+        kernel = Kernel(found[0], cache / KERNELS / found[0])
         try:
             if not kernel.folder.exists():
                 fetch(cache, apt, kernel, found[1])

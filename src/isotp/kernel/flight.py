@@ -64,7 +64,7 @@ class Flight:
         self.size = size if self.told else 0
         if told or not size:
             return None
-        segmented = bound.needs_flow_control and size > bound.single_frame_max
+        segmented = bound.needs_flow_control and (size > bound.single_frame_max or size == UNKNOWN_SIZE)
         if number:
             return translate.transmission_failed(number, size, segmented, bound.interface, str(bound))
         if overwritten and segmented:

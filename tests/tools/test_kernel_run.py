@@ -124,7 +124,7 @@ def test_modules_load_after_what_they_depend_on(tmp_path: Path) -> None:
 def test_falls_back_to_the_kernel_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "kernels/6.1.0-9-amd64").mkdir(parents=True)
+    (tmp_path / kernels.KERNELS / "6.1.0-9-amd64").mkdir(parents=True)
     (tmp_path / "resolved").mkdir()
     (tmp_path / "resolved/trixie").write_text("6.1.0-9-amd64")
 

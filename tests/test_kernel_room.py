@@ -3,29 +3,22 @@
 import errno
 import math
 import os
-import select
-import signal
 import socket
 import struct
 import sys
-import threading
-import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 import isotp
-from isotp import Address, AsymmetricAddress, TransferError, opts
+from isotp import Address, AsymmetricAddress, opts
 from isotp.kernel import binding, interface, support, translate
 from isotp.kernel.binding import Binding
 from isotp.kernel.endpoint import Endpoint
-from isotp.kernel.error_slot import ErrorSlot, is_transmitting
-from isotp.kernel.flight import UNKNOWN_SIZE, Flight
 from isotp.kernel.interface import CanInterface
-from isotp.kernel.lane import Lane
 from isotp.opts import LinkLayerProtocol, flags
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's numbers are Linux's")
@@ -645,205 +638,20 @@ def test_less_rcvbuf_than_asked_for_is_told(endpoint: Endpoint) -> None:
     Endpoint(100_000)
 
 
-# --- the error slot
+# --- translation
 
 S = isotp.errors
-TRANSMISSION, RECEPTION, BOTH = "transmission", "reception", "both"
 
 
-@pytest.mark.parametrize(
-    ("number", "in_flight", "sending", "side"),
-    [
-        (S.ECOMM, 20, False, TRANSMISSION),
-        (S.ECOMM, 0, False, TRANSMISSION),
-        (S.EMSGSIZE, 20, False, TRANSMISSION),
-        (S.ETIMEDOUT, 20, True, RECEPTION),
-        (S.ETIMEDOUT, 0, False, RECEPTION),
-        (S.EILSEQ, 20, False, RECEPTION),
-        (S.EBADMSG, 0, False, RECEPTION),  # nothing was being sent: it cannot be flow control
-        (S.EBADMSG, 20, False, TRANSMISSION),  # the transmission has ended with it
-        (S.EBADMSG, 20, True, RECEPTION),  # the transmission goes on: padding of a received frame
-        (S.EBADMSG, UNKNOWN_SIZE, False, TRANSMISSION),
-        (S.ENETDOWN, 0, False, RECEPTION),
-        (S.ENETDOWN, 20, True, BOTH),
-        (errno.ENODEV, 20, False, BOTH),
-    ],
-)
-def test_sorting(native: Native, number: int, in_flight: int, sending: bool, side: str) -> None:
-    native.sending = sending
-    slot = ErrorSlot(cast(socket.socket, native))
-    assert slot.put(number, in_flight)
-    assert slot.transmission == (number if side in (TRANSMISSION, BOTH) else 0)
-    assert slot.reception == (number if side in (RECEPTION, BOTH) else 0)
-    assert (slot.take_transmission(), slot.take_reception()) == (
-        number if side != RECEPTION else 0,
-        number if side != TRANSMISSION else 0,
-    )
-    assert (slot.take_transmission(), slot.take_reception()) == (0, 0)  # each is told once
+@pytest.fixture(autouse=True)
+def interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translate, "names", lambda: ["can3"])
 
 
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EBADF, S.EADDRNOTAVAIL, errno.EINTR, errno.EINVAL])
-def test_not_from_the_slot(native: Native, number: int) -> None:
-    slot = ErrorSlot(cast(socket.socket, native))
-    assert not slot.put(number, 20)
-    assert (slot.transmission, slot.reception) == (0, 0)
-    slot_errnos = {S.ECOMM, S.EMSGSIZE, S.EBADMSG, S.ETIMEDOUT, S.EILSEQ, S.ENETDOWN, errno.ENODEV}
-    assert slot_errnos == translate.SLOT_ERRNOS
-
-
-def test_who_is_still_looking(native: Native) -> None:
-    slot = ErrorSlot(cast(socket.socket, native))
-    assert slot.is_sorted()
-    slot.looking.append(None)  # a receiver that may have caught our error
-    assert not slot.is_sorted()
-    slot.put(S.ECOMM, 20)
-    slot.put(S.EMSGSIZE, 20)
-    assert not slot.is_sorted()
-    slot.looking.pop()
-    assert slot.is_sorted()
-    assert slot.looking  # what was caught and not yet taken keeps a sender from calling it a success
-    assert slot.take_transmission() == S.EMSGSIZE
-    assert not slot.looking
-
-
-def test_is_transmitting(native: Native) -> None:
-    for native.sending in (True, False):
-        assert is_transmitting(cast(socket.socket, native)) is native.sending
-
-
-# --- the message in flight
-
-BOUND = Binding("vcan0", EXTENDED, True, True, True, True, 6)
-OUT, ERR = select.POLLOUT, select.POLLERR
-
-
-@pytest.fixture
-def flight(native: Native, monkeypatch: pytest.MonkeyPatch) -> Flight:
-    monkeypatch.setattr(Flight, "poll_is_truthful", True)
-    flight = Flight(cast(socket.socket, native), ErrorSlot(cast(socket.socket, native)))
-    flight.size = 20
-    return flight
-
-
-def test_all_is_well(flight: Flight, native: Native) -> None:
-    native.slot = S.ECOMM
-    assert not flight.look(0)
-    assert native.slot == S.ECOMM  # nothing happened, so nothing is fetched
-    native.slot = 0
-    assert flight.look(OUT)
-    assert flight.take_outcome(BOUND) is None
-    assert flight.size == 0
-
-
-@pytest.mark.parametrize("number", [S.ECOMM, S.EMSGSIZE, S.EBADMSG])
-@pytest.mark.parametrize("events", [OUT, OUT | ERR])
-def test_the_failure_of_the_message(flight: Flight, native: Native, number: int, events: int) -> None:
-    """POLLOUT alone says nothing of success: the kernel looks for errors first and at its state only then."""
-    native.slot = number
-    assert flight.look(events)
-    failure = flight.take_outcome(BOUND)
-    assert isinstance(failure, TransferError)
-    assert failure.errno == number
-    assert failure.link == str(BOUND)
-    assert "20 bytes" in failure.what
-    assert flight.size == 0
-    assert native.slot == 0
-
-
-def test_a_reception_that_broke_off_meanwhile(flight: Flight, native: Native) -> None:
-    native.slot, native.sending = S.ETIMEDOUT, True
-    assert not flight.look(ERR)
-    assert flight._slot.reception == S.ETIMEDOUT
-    native.sending = False
-    assert flight.look(OUT)
-    assert flight.take_outcome(BOUND) is None
-    assert flight._slot.take_reception() == S.ETIMEDOUT  # left to the receiver
-
-
-def test_a_reception_that_broke_off_at_the_end(flight: Flight, native: Native) -> None:
-    """One number for both directions: an error of ours may have been under it."""
-    native.slot = S.ETIMEDOUT
-    assert flight.look(OUT | ERR)
-    failure = flight.take_outcome(BOUND)
-    assert type(failure) is isotp.UnknownOutcomeError
-    assert "20 bytes" in failure.what
-    assert failure.remedy == "ask the receiver"
-    flight.size = 20
-    assert flight.look(OUT)
-    assert flight.take_outcome(BOUND) is None  # of the next message nothing is overwritten
-
-
-@pytest.mark.parametrize(
-    "bound", [BOUND._replace(single_frame_max=20), BOUND._replace(needs_flow_control=False)], ids=["one", "broadcast"]
-)
-def test_without_flow_control_nothing_can_be_overwritten(flight: Flight, native: Native, bound: Binding) -> None:
-    native.slot = S.EILSEQ
-    assert flight.look(OUT)
-    assert flight.take_outcome(bound) is None
-    flight.size, native.slot = 20, S.ECOMM
-    assert flight.look(OUT)
-    assert type(flight.take_outcome(bound)) is isotp.TransmitTimeoutError
-
-
-def test_an_interface_that_went_down_is_told_at_once_and_once(flight: Flight, native: Native) -> None:
-    native.slot, native.sending = S.ENETDOWN, True
-    assert flight.look(ERR)  # nothing to wait for
-    assert type(flight.take_outcome(BOUND)) is isotp.InterfaceDownError
-    assert (flight.size, flight.told) == (20, True)  # the kernel is still at it
-    assert not flight.look(0)
-    native.slot, native.sending = S.ECOMM, False
-    assert flight.look(OUT)
-    assert flight.take_outcome(BOUND) is None
-    assert (flight.size, flight.told) == (0, False)
-
-
-def test_a_message_of_unknown_size(flight: Flight, native: Native) -> None:
-    """An interrupt between the kernel's call and ours: the message is under way and we were not told its length."""
-    flight.size, native.slot = UNKNOWN_SIZE, S.ECOMM
-    assert flight.look(OUT)
-    failure = flight.take_outcome(BOUND)
-    assert isinstance(failure, TransferError)
-    assert "-1" not in failure.what
-    for number in (S.ECOMM, S.EMSGSIZE, S.EBADMSG, S.ENETDOWN, errno.ENODEV):
-        assert "-1" not in translate.transmission_failed(number, UNKNOWN_SIZE, True, "can3", "link").what
-
-
-def test_failures_nobody_asked_about(flight: Flight) -> None:
-    first, others = isotp.FlowControlTimeoutError("first"), [isotp.BufferOverflowError("other") for _ in range(2)]
-    flight.keep_failure(None)
-    assert flight.failures == 0
-    assert flight.take_failure() is None
-    for failure in (first, *others):
-        flight.keep_failure(failure)
-    assert flight.failures == 3
-    assert flight.take_failure() is first
-    assert first.__notes__ == ["2 more message(s) sent without confirmation failed after it"]
-    assert (flight.take_failure(), flight.failures) == (None, 0)
-    flight.keep_failure(others[0])
-    assert flight.take_failure() is others[0]
-    assert not hasattr(others[0], "__notes__")
-
-
-@pytest.mark.parametrize("known", [None, False])
-def test_a_poll_that_shows_out_too_early(
-    flight: Flight, native: Native, monkeypatch: pytest.MonkeyPatch, known: bool | None
-) -> None:
-    monkeypatch.setattr(Flight, "poll_is_truthful", known)
-    native.sending = True
-    assert not flight.look(OUT)
-    flight.learn_poll(shows_out=True)
-    assert flight.poll_is_truthful is known
-    native.sending = False
-    assert flight.look(OUT)
-
-
-def test_a_poll_learned_to_be_truthful(flight: Flight, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Flight, "poll_is_truthful", None)
-    flight.learn_poll(shows_out=False)
-    assert Flight.poll_is_truthful is True
-
-
-# --- translation
+def test_a_removed_interface_went_down_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translate, "names", list)
+    assert type(translate.reception_failed(S.ENETDOWN, "can3", "link")) is isotp.InterfaceNotFoundError
+    assert type(translate.transmission_failed(S.ENETDOWN, 9, True, "can3", "link")) is isotp.InterfaceNotFoundError
 
 
 def parts(error: OSError) -> tuple[type[OSError], str, str, str]:
@@ -970,214 +778,3 @@ def test_messages_of_a_wrong_size(
     assert told[0] is isotp.MessageSizeError
     assert what in told[1]
     assert remedy in told[3]
-
-
-# --- the lane
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        yield ours, theirs
-
-
-@pytest.fixture
-def lane(pair: tuple[socket.socket, socket.socket]) -> Iterator[Lane]:
-    lane = Lane(pair[0].fileno(), select.POLLIN)
-    yield lane
-    lane.close(0)
-
-
-def never() -> bool:
-    return False
-
-
-def soon(seconds: float = FOREVER) -> float:
-    return time.monotonic() + seconds
-
-
-class Worker:
-    """A thread whose result is waited for, but not for ever."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        self._result: list[object] = []
-        self._thread = threading.Thread(target=lambda: self._result.append(call()), daemon=True)
-        self._thread.start()
-
-    def result(self) -> object:
-        self._thread.join(FOREVER)
-        assert self._result, "the thread is stuck or failed"
-        return self._result[0]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = soon()
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.001)
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def test_the_socket_is_ready(lane: Lane, pair: tuple[socket.socket, socket.socket]) -> None:
-    pair[1].send(b"x")
-    assert lane.wait(None, never) == select.POLLIN
-    assert lane.wait(0, never) == select.POLLIN
-
-
-def test_the_deadline_passes(lane: Lane) -> None:
-    started = time.monotonic()
-    assert lane.wait(started + 0.02, never) == 0
-    assert 0.019 <= time.monotonic() - started < FOREVER
-    assert lane.wait(started, never) == 0  # already over
-
-
-@pytest.mark.parametrize("seconds", [1e6, 1e9, math.inf])
-def test_a_deadline_far_away(lane: Lane, pair: tuple[socket.socket, socket.socket], seconds: float) -> None:
-    """Beyond what poll and locks can count to."""
-    assert lane.take_turn(soon(seconds))
-    pair[1].send(b"x")
-    assert lane.wait(soon(seconds), never) == select.POLLIN
-    waiter = Worker(lambda: lane.take_turn(soon(seconds)))
-    lane.turn.put(None)
-    assert waiter.result() is True
-    lane.turn.put(None)
-
-
-def test_turns(lane: Lane) -> None:
-    assert lane.take_turn(None)
-    assert not lane.take_turn(0)
-    assert not lane.take_turn(soon(0.01))
-    queued = Worker(lambda: lane.take_turn(soon()))
-    lane.turn.put(None)
-    assert queued.result() is True
-    assert not lane.take_turn(0)  # still one turn, and the other has it
-    lane.turn.put(None)
-
-
-@pytest.mark.parametrize("deadline", [None, soon(3600)])
-def test_a_ring_wakes_the_waiter(lane: Lane, deadline: float | None) -> None:
-    waiter = Worker(lambda: lane.wait(deadline, never))
-    until(lambda: lane._waiting)
-    lane.ring()
-    assert waiter.result() == 0
-    assert lane._waiting == 0
-
-
-def test_a_ring_is_heard_once(lane: Lane, pair: tuple[socket.socket, socket.socket]) -> None:
-    lane.open()
-    lane.ring()
-    lane.ring()
-    assert lane.wait(None, never) == 0
-    assert lane.wait(soon(0.01), never) == 0
-    pair[1].send(b"x")
-    assert lane.wait(None, never) == select.POLLIN  # the bell is quiet again
-
-
-def test_a_ring_and_the_socket_at_once(lane: Lane, pair: tuple[socket.socket, socket.socket]) -> None:
-    lane.open()
-    lane.ring()
-    pair[1].send(b"x")
-    assert lane.wait(None, never) == select.POLLIN
-
-
-@pytest.mark.parametrize("asked_before", [1, 2])
-def test_no_ring_is_missed(lane: Lane, asked_before: int) -> None:
-    """Whoever rings sets its reason first, and does it at any moment, also between our looks at the reason."""
-    asked = 0
-    reason = False
-
-    def interrupted() -> bool:
-        nonlocal asked, reason
-        asked += 1
-        seen = reason
-        if asked == asked_before:
-            reason = True
-            lane.ring()
-        return seen
-
-    assert Worker(lambda: lane.wait(None, interrupted)).result() == 0
-
-
-def test_a_reason_given_before_needs_no_bell(lane: Lane) -> None:
-    before = descriptors()
-    lane.ring()
-    assert lane.wait(None, lambda: True) == 0
-    assert descriptors() == before
-
-
-def test_close_frees_the_bell(pair: tuple[socket.socket, socket.socket]) -> None:
-    before = descriptors()
-    lane = Lane(pair[0].fileno(), select.POLLIN)
-    assert descriptors() == before
-    lane.open()
-    lane.open()
-    assert descriptors() == before + 1
-    assert not os.get_inheritable(lane._bell)
-    assert not os.get_blocking(lane._bell)
-    assert lane.close(0)
-    assert descriptors() == before
-    assert lane.take_turn(0)  # who queued goes on, to find the socket closed
-    lane.ring()  # of no effect, and no error
-
-
-def test_a_lane_left_open_frees_the_bell(pair: tuple[socket.socket, socket.socket]) -> None:
-    before = descriptors()
-    lane = Lane(pair[0].fileno(), select.POLLIN)
-    lane.open()
-    del lane
-    assert descriptors() == before
-
-
-def test_close_waits_for_the_waiter(lane: Lane) -> None:
-    def call() -> int:
-        lane.take_turn(None)
-        try:
-            return lane.wait(None, never)
-        finally:
-            lane.turn.put(None)
-
-    waiter = Worker(call)
-    until(lambda: lane._waiting)
-    assert lane.close(FOREVER)
-    assert waiter.result() == 0
-
-
-def test_close_does_not_wait_for_ever(lane: Lane) -> None:
-    assert lane.take_turn(None)  # and never gives it back
-    assert not lane.close(0.01)
-    lane.turn.put(None)
-
-
-@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
-def test_close_in_a_signal_handler_on_top_of_the_wait(lane: Lane) -> None:
-    closed: list[bool] = []
-    before = signal.signal(signal.SIGUSR1, lambda *_: closed.append(lane.close(FOREVER)))
-    try:
-        main = threading.get_ident()
-
-        def interrupt() -> None:
-            until(lambda: lane._waiting)
-            signal.pthread_kill(main, signal.SIGUSR1)
-
-        killer = Worker(interrupt)
-        assert lane.take_turn(None)
-        assert lane.wait(soon(), never) == 0
-        killer.result()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-        lane.turn.put(None)
-    assert closed == [False]  # the bell was left to the waiter
-
-
-def test_a_descriptor_that_is_gone_is_no_event() -> None:
-    reading, writing = os.pipe()
-    lane = Lane(reading, select.POLLIN)
-    lane.open()
-    os.close(reading)
-    os.close(writing)
-    assert lane.wait(soon(), never) == 0
-    assert lane.close(0)

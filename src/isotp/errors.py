@@ -260,12 +260,14 @@ class OneWayError(IsoTpError):
 class ReceiveBufferTooSmallError(IsoTpError):
     """The message is longer than the buffer given; it was kept and can be received with a larger one.
 
-    `needed` is the length of the message in bytes, `given` the size of the buffer.
+    `needed` is the length of the message in bytes, `given` the size of the buffer. `data` is the message itself
+    where it could not be kept, because another thread was receiving at the same time; else None.
     """
 
     default_errno = EMSGSIZE
     needed: int = 0
     given: int = 0
+    data: bytes | None = None
 
 
 # --- what is told without failing the call

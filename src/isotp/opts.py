@@ -40,11 +40,12 @@ CAN_ISOTP_LL_OPTS: Final = 5
 CANFD_BRS: Final = 0x01  # linux/can.h: second bit rate for the payload
 CANFD_ESI: Final = 0x02  # linux/can.h: error state indicator of the sender
 
-_GENERAL: Final = struct.Struct("=IIBBBB")
+GENERAL: Final = struct.Struct("=IIBBBB")
 _THREE_BYTES: Final = struct.Struct("=BBB")
 _U32: Final = struct.Struct("=I")
 _AF_CAN: Final = 29  # numbers, so that this module imports where Python has no AF_CAN
 _CAN_ISOTP: Final = 6
+_DEFAULT_FRAME_TXTIME: Final = 50_000  # nanoseconds
 _FRAME_TXTIME_ZERO: Final = 0xFFFFFFFF  # a plain 0 means "unchanged" to the kernel
 _NO_FLAGS: Final = flags(0)
 _NO_PAUSE: Final = STmin(0)
@@ -75,7 +76,7 @@ class GeneralOptions:
     """CAN_ISOTP_OPTS, CAN_ISOTP_TX_STMIN and CAN_ISOTP_RX_STMIN."""
 
     optflags: flags = _NO_FLAGS
-    frame_txtime: int = 50_000
+    frame_txtime: int = _DEFAULT_FRAME_TXTIME
     """Transmission time of a frame that is added to STmin, in nanoseconds."""
     ext_address: int = 0
     txpad: int = 0xCC
@@ -95,13 +96,15 @@ class GeneralOptions:
     def read(cls, sock: object) -> "GeneralOptions":
         """The options of `sock`."""
         native = native_socket(sock)
-        optflags, txtime, ext, txpad, rxpad, rx_ext = _GENERAL.unpack(
-            native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, _GENERAL.size)
+        optflags, txtime, ext, txpad, rxpad, rx_ext = GENERAL.unpack(
+            native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, GENERAL.size)
         )
         (tx_stmin,) = _U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_TX_STMIN, _U32.size))
         (rx_stmin,) = _U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_RX_STMIN, _U32.size))
-        txtime = 0 if txtime == _FRAME_TXTIME_ZERO else txtime
-        return cls(flags(optflags), txtime, ext, txpad, rxpad, rx_ext, tx_stmin, rx_stmin)
+        # A 0 was written past us and means "unchanged": what is in force then is most likely the default.
+        txtime = {_FRAME_TXTIME_ZERO: 0, 0: _DEFAULT_FRAME_TXTIME}.get(txtime, txtime)
+        taken_over = getattr(sock, "_taken_over", 0)
+        return cls(flags(optflags) | taken_over, txtime, ext, txpad, rxpad, rx_ext, tx_stmin, rx_stmin)
 
     @classmethod
     def write(
@@ -160,8 +163,11 @@ class GeneralOptions:
         check_flags(bits)
         _check_times(bits & ~old.optflags, tx_stmin, rx_stmin, old)
         new = replace(old, optflags=bits, **values)
-        txtime = _FRAME_TXTIME_ZERO if new.frame_txtime == 0 else new.frame_txtime
-        packed = _GENERAL.pack(bits, txtime, new.ext_address, new.txpad, new.rxpad, new.rx_ext_address)
+        if frame_txtime is None:  # as it stands, which the value read need not tell
+            _, txtime, *_ = GENERAL.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, GENERAL.size))
+        else:
+            txtime = frame_txtime or _FRAME_TXTIME_ZERO
+        packed = GENERAL.pack(bits, txtime, new.ext_address, new.txpad, new.rxpad, new.rx_ext_address)
         _setsockopt(native, CAN_ISOTP_OPTS, packed)
         if tx_stmin is not None:
             _setsockopt(native, CAN_ISOTP_TX_STMIN, _U32.pack(tx_stmin))

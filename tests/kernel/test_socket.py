@@ -251,7 +251,106 @@ def test_receiver_learns_what_the_sender_caught(
     assert sender.result() == 100
 
 
+def test_confirm_never_calls_a_failed_message_through(vcan: Link, new_socket: Sockets, bus: Bus) -> None:
+    """Its failure was overwritten by that of a reception, which recv fetched."""
+    a = lonely(new_socket, vcan)
+    a.send(LONG, confirm=False)
+    until(lambda: not a._flight.is_transmitting())  # failed, and nobody looked
+    bus.send(B_TO_A, b"\x10\x14abcdef")
+    bus.send(B_TO_A, b"\x25ghijklm")
+    with pytest.raises(isotp.WrongSequenceNumberError):
+        a.recv()
+    with pytest.raises(isotp.UnknownOutcomeError):
+        a.confirm()
+
+
+def test_a_delivered_message_is_not_blamed_for_what_comes_later(vcan: Link, new_socket: Sockets, bus: Bus) -> None:
+    a = new_socket()
+    flags = isotp.opts.flags
+    a.set_general_opts(flags.RX_PADDING | flags.CHK_PAD_DATA, rxpad=0xAA)
+    a.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
+    a.send(b"abc", confirm=False)
+    assert bus.recv().data == b"\x03abc"
+    bus.send(B_TO_A, b"\x02hi\x00\x00\x00\x00\x00")
+    with pytest.raises(isotp.InvalidCanDataError):
+        a.recv()
+    vcan.down()
+    with pytest.raises(isotp.InterfaceDownError):
+        a.recv()
+    a.confirm()
+
+
+def test_the_interface_goes_down_under_sender_and_receiver(
+    vcan: Link, new_socket: Sockets, bus: Bus, background: Background
+) -> None:
+    a = lonely(new_socket, vcan)
+    receiver = background(a.recv)
+    receiver.wait_until_polling()
+    sender = background(lambda: a.send(LONG))
+    assert bus.recv().data[:1] == b"\x10"
+    vcan.down()
+    for call in (sender, receiver):
+        with pytest.raises(isotp.InterfaceDownError):
+            call.result()
+
+
+def test_a_send_while_the_interface_is_down_is_not_told_to_recv(vcan: Link, new_socket: Sockets) -> None:
+    a = lonely(new_socket, vcan, timeout=0.1)
+    vcan.down()
+    with pytest.raises(isotp.InterfaceDownError):
+        a.recv()
+    for _ in range(2):
+        with pytest.raises(isotp.InterfaceDownError):
+            a.send(b"x")
+    vcan.up()
+    with pytest.raises(TimeoutError):
+        a.recv()
+
+
+def test_a_failure_on_the_native_socket_is_its_own(vcan: Link, new_socket: Sockets) -> None:
+    a = lonely(new_socket, vcan, timeout=1.5)
+    a.real_socket().send(LONG)
+    with pytest.raises(TimeoutError):
+        a.recv()  # fetches ECOMM meanwhile
+    assert a.send(b"single") == 6
+    a.confirm()
+
+
+def test_the_timeout_is_for_the_whole_call(vcan: Link, new_socket: Sockets) -> None:
+    a = lonely(new_socket, vcan, timeout=0.8)
+    a.send(LONG, confirm=False)
+    start = time.monotonic()
+    with pytest.raises(TimeoutError):
+        a.send(LONG)  # waits for the first one, and has less time for itself
+    assert 0.8 <= time.monotonic() - start < 1.2
+    a.settimeout(5)
+    with pytest.raises(isotp.FlowControlTimeoutError):
+        a.confirm()
+
+
+def test_settimeout_while_others_wait(pair: MakePair, background: Background) -> None:
+    _, b = pair()
+    b.settimeout(0.4)
+    receiver = background(b.recv)
+    receiver.wait_until_polling()
+    b.settimeout(None)
+    with pytest.raises(TimeoutError):
+        receiver.result()
+
+
 # --- receiving
+
+
+def test_a_broken_reception_is_told_before_what_came_after_it(vcan: Link, new_socket: Sockets, bus: Bus) -> None:
+    a = lonely(new_socket, vcan)
+    bus.send(B_TO_A, b"\x10\x14abcdef")
+    bus.send(B_TO_A, b"\x25ghijklm")
+    bus.send(B_TO_A, b"\x02hi")
+    until(lambda: select.select([a], [], [], 0)[0])
+    a._receives_untold = 16  # the short way
+    with pytest.raises(isotp.WrongSequenceNumberError):
+        a.recv()
+    assert a.recv() == b"hi"
 
 
 def test_recv_takes_any_length(pair: MakePair) -> None:
@@ -325,6 +424,28 @@ def test_drops_not_told_before_are_told_at_close(pair: MakePair) -> None:
         b.close()
 
 
+def test_drops_are_told_while_the_queue_never_empties(pair: MakePair) -> None:
+    a, b = pair(configure_b=lambda s: s._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 30_000))
+    for i in range(60):
+        a.send(payload(500, seed=i))
+    assert b.dropped > 0
+    b._receives_untold = 1  # one more without a look
+    assert b.recv() == payload(500)
+    with pytest.warns(isotp.MessagesDroppedWarning):
+        assert b.recv() == payload(500, seed=1)
+
+
+def test_recv_into_what_cannot_be_written_takes_nothing(pair: MakePair) -> None:
+    a, b = pair()
+    a.send(b"abc")
+    with pytest.raises(TypeError, match="read-only"):
+        b.recv_into(bytes(10))
+    with pytest.raises(ValueError, match="nbytes=-1"):
+        b.recv_into(bytearray(10), -1)
+    buffer = bytearray(10)
+    assert b.recv_into(buffer) == 3
+
+
 def test_rcvbuf_keeps_more(vcan: Link, new_socket: Sockets) -> None:
     a, b = new_socket(), new_socket(rcvbuf=4_000_000)
     a.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
@@ -362,7 +483,7 @@ def test_close_ends_a_blocked_recv(pair: MakePair, background: Background, timeo
     _, b = pair()
     b.settimeout(timeout)
     receivers: list[Task[Any]] = [background(b.recv), background(b.recv_message)]
-    until(lambda: b._rx._waiting)
+    until(lambda: b._rx.owner)
     start = time.monotonic()
     b.close()
     for receiver in receivers:
@@ -415,6 +536,78 @@ def test_exception_from_a_signal_handler_leaves_the_socket_usable(pair: MakePair
     assert a.send(b"after") == 5
     assert [b.recv(), b.recv()] == [LONG, b"after"]
     a.confirm()
+
+
+def test_close_in_a_signal_handler_on_top_of_a_send(vcan: Link, new_socket: Sockets) -> None:
+    a = lonely(new_socket, vcan, timeout=None)
+    before = signal.signal(signal.SIGALRM, lambda *_: a.close())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        start = time.monotonic()
+        with pytest.raises(isotp.SocketClosedError):
+            a.send(LONG)
+        assert time.monotonic() - start < 1.9  # the kernel's own close waits for the message
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_no_interrupt_breaks_the_socket(pair: MakePair) -> None:
+    """Ctrl-C may come after any instruction of send and recv."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    a, b = pair()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    interrupts, end = 0, time.monotonic() + 3
+    try:
+        while time.monotonic() < end:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.005))
+            try:
+                while True:
+                    a.send(b"x")
+                    b.recv()
+            except KeyboardInterrupt:
+                interrupts += 1
+                while select.select([b], [], [], 0)[0]:
+                    b.recv()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupts > 50
+    while select.select([b], [], [], 0)[0]:
+        b.recv()
+    start = time.monotonic()
+    assert a.send(b"after") == 5
+    assert b.recv() == b"after"
+    assert time.monotonic() - start < 0.5
+    a.confirm()
+
+
+def test_close_that_is_interrupted_has_closed(vcan: Link, new_socket: Sockets) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    a = lonely(new_socket, vcan)
+    a.send(LONG, confirm=False)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            a.close()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert a.closed
+    assert a.fileno() == -1
+    a.close()
+
+
+def test_several_threads_close_at_once(pair: MakePair, background: Background) -> None:
+    for _ in range(10):
+        a, b = pair()
+        for task in [background(a.close) for _ in range(4)]:
+            task.result()
+        b.close()
 
 
 def test_closed_is_closed(pair: MakePair) -> None:
@@ -492,12 +685,11 @@ def test_warnings_made_errors_lose_nothing(pair: MakePair) -> None:
     for i in range(20):
         a.send(payload(500, seed=i))
     kept = 20 - b.dropped
-    assert [b.recv() for _ in range(kept)] == [payload(500, seed=i) for i in range(kept)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        b.settimeout(0.1)
         with pytest.raises(isotp.MessagesDroppedWarning):
             b.recv()
+        assert [b.recv() for _ in range(kept)] == [payload(500, seed=i) for i in range(kept)]
         a.send(b"next")
         assert b.recv() == b"next"
 

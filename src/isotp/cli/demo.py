@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from ..errors import FlowControlTimeoutError, InterfaceError, UnavailableError
+from ..kernel.linux import SO_TIMESTAMPNS, TIMESPEC
 from ..stmin import STmin
 from . import frame_table, terminal
 from .terminal import say
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 _TESTER, _ECU, _NOBODY, _NOBODYS_ANSWER = 0x6A0, 0x6A8, 0x6B0, 0x6B8
 _BS: Final = 5
 _STMIN: Final = STmin.from_ms(1)
-_SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h
 _FRAME: Final = struct.Struct("=IB3x8s")
-_TIMESPEC: Final = struct.Struct("@ll")
 _MAKE_VCAN: Final = "sudo ip link add vcan0 type vcan && sudo ip link set vcan0 up"
 _OR_VM: Final = "or: make demo, in a checkout of the project, brings a kernel with ISO-TP in a VM"
 
@@ -140,7 +139,7 @@ class _Recorder:
     def __init__(self, interface: str) -> None:
         self.frames: list[frame_table.Frame] = []
         self._raw = raw = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
-        raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        raw.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         raw.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, struct.pack("=4I", _TESTER, 0x7FF, _ECU, 0x7FF))
         raw.bind((interface,))
@@ -156,7 +155,7 @@ class _Recorder:
                 if self._ending.is_set():
                     return
                 continue
-            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
+            seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
             can_id, length, data = _FRAME.unpack(raw)
             self.frames.append(frame_table.Frame(seconds * 1_000_000_000 + nanoseconds, can_id, data[:length]))
 

@@ -48,7 +48,7 @@ def bind(native: socket.socket, name: str, address: Address | AsymmetricAddress)
         OptionError: the options set before contradict it.
     """
     interface = _check_interface(native, name, opts.linklayer.read(native))
-    before = native.getsockopt(opts.SOL_CAN_ISOTP, opts.CAN_ISOTP_OPTS, 12)
+    before = native.getsockopt(opts.SOL_CAN_ISOTP, opts.CAN_ISOTP_OPTS, opts.GENERAL.size)
     try:
         optflags = _set_options(native, address)
         rx, tx = _can_ids(address, optflags)

@@ -1,6 +1,5 @@
 """What every kernel socket of this library is, however it waits: options, binding, and what it tells of itself."""
 
-import dataclasses
 import socket
 import struct
 from typing import Final, NoReturn
@@ -19,15 +18,8 @@ from ..errors import (
 )
 from ..optflags import flags
 from . import binding, support
-from .error_slot import ErrorSlot
 from .flight import Flight
-
-_SO_RCVBUFFORCE: Final = 33  # asm-generic/socket.h; Python has no names for these
-_SO_TIMESTAMPNS: Final = 35
-_SO_RXQ_OVFL: Final = 40
-_SO_MEMINFO: Final = 55
-_SK_MEMINFO_DROPS: Final = 8
-
+from .linux import SK_MEMINFO_DROPS, SO_MEMINFO, SO_RCVBUFFORCE, SO_RXQ_OVFL, SO_TIMESTAMPNS
 
 _LARGEST_RCVBUF: Final = 0x3FFFFFFF  # the kernel doubles it, in an int
 
@@ -45,8 +37,8 @@ class Endpoint:
         self._closed = False
         try:
             native.settimeout(None)  # its own timeout would make each of its calls poll first
-            native.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            native.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+            native.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            native.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
             if rcvbuf is not None:
                 self._set_rcvbuf(rcvbuf)
         except BaseException:
@@ -54,16 +46,15 @@ class Endpoint:
             raise
         self._binding: binding.Binding | None = None
         self._max_pdu_size = 1  # until bound; Python does not even ask the kernel for 0 bytes
-        self._wait_tx_done = False
-        self._slot = ErrorSlot(native)
-        self._flight = Flight(native, self._slot)
+        self._taken_over = flags(0)  # what the socket does itself instead of the kernel
+        self._flight = Flight(native)
         self._dropped = 0
         self._dropped_told = 0
 
     def _set_rcvbuf(self, size: int) -> None:
         native = self._socket
         try:
-            native.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+            native.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
         except PermissionError:
             native.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
         granted = native.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel doubles it
@@ -110,10 +101,7 @@ class Endpoint:
 
     def get_general_opts(self) -> opts.GeneralOptions:
         """The general options in force; times in nanoseconds."""
-        options = opts.general.read(self)
-        if self._wait_tx_done:  # taken over by this class at bind
-            return dataclasses.replace(options, optflags=options.optflags | flags.WAIT_TX_DONE)
-        return options
+        return opts.general.read(self)
 
     get_opts = get_general_opts
 
@@ -160,10 +148,15 @@ class Endpoint:
             raise TypeError(f"address must be an isotp.Address, not {address!r}; identifiers go as rxid=, txid=")
         elif rxid is not None or txid is not None:
             raise AddressError("an address and rxid/txid were both given: give one of them")
-        wait_tx_done = bool(opts.general.read(self).optflags & flags.WAIT_TX_DONE)
-        self._binding = binding.bind(self._socket, interface, address)
-        self._wait_tx_done = wait_tx_done
+        taken_over = opts.general.read(self).optflags & flags.WAIT_TX_DONE
+        bound = binding.bind(self._socket, interface, address)
+        self._taken_over = taken_over
         self._max_pdu_size = support.max_pdu_size()
+        self._binding = self._flight.bound = bound
+        self._on_bound(bound)
+
+    def _on_bound(self, bound: binding.Binding) -> None:
+        """Get ready to send and receive."""
 
     @property
     def bound(self) -> bool:
@@ -189,8 +182,8 @@ class Endpoint:
     def dropped(self) -> int:
         """How many complete messages the kernel dropped because the receive buffer was full."""
         if not self._closed:
-            counters = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_SK_MEMINFO_DROPS + 1))
-            (self._dropped,) = struct.unpack_from("=I", counters, 4 * _SK_MEMINFO_DROPS)
+            counters = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * (SK_MEMINFO_DROPS + 1))
+            (self._dropped,) = struct.unpack_from("=I", counters, 4 * SK_MEMINFO_DROPS)
         return self._dropped
 
     def fileno(self) -> int:

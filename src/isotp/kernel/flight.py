@@ -1,45 +1,84 @@
-"""The message in flight: from the moment the kernel took it until its outcome is known.
+"""The message in flight, and the kernel's one error slot.
 
-The kernel has room for one message per socket and one number for whatever goes wrong. POLLOUT comes back when the
-transmission has ended, well or badly. This class does not wait: its caller polls, as it likes, and shows it the
-events.
+The kernel has room for one message per socket, and one number (sk_err) for whatever goes wrong in either direction:
+whichever call looks first - recv, send, or getsockopt(SO_ERROR) - gets the number and clears it, whatever it was
+about. So every call hands what it got to `sort`, and each direction takes from here what is its own.
+
+POLLOUT comes back when a transmission has ended, well or badly. This class does not wait: its caller polls, as it
+likes, and shows it the events.
 """
 
+import errno
 import select
 import socket
 import time
 from typing import ClassVar, Final
 
-from ..errors import IsoTpError, UnknownOutcomeError
+from ..errors import EBADMSG, IsoTpError, UnknownOutcomeError
 from . import support, translate
 from .binding import Binding
-from .error_slot import ErrorSlot, is_transmitting
+from .linux import MSG_DONTWAIT
 
 UNKNOWN_SIZE: Final = -1  # of a message that is just being handed to the kernel
 
 
 class Flight:
-    """What is being sent, and the failures nobody asked about yet."""
+    """What is being sent, what went wrong in which direction, and the failures nobody asked about yet."""
 
     poll_is_truthful: ClassVar[bool | None] = support.poll_is_truthful()
     """Whether POLLOUT can be believed; a fact of the running kernel, learned if need be."""
 
-    def __init__(self, native: socket.socket, slot: ErrorSlot) -> None:
+    def __init__(self, native: socket.socket) -> None:
         self._native = native
-        self._slot = slot
+        self.bound: Binding | None = None
         self.size = 0
-        """Length of the message in flight; 0: none; UNKNOWN_SIZE: one that is just being handed over."""
+        """Length of the message whose outcome is not known yet; 0: none; UNKNOWN_SIZE: being handed over."""
         self.told = False
-        """Whether its outcome was raised already, although the kernel is still sending."""
+        """Whether that outcome was raised already, although the kernel is still sending."""
+        self.transmission = 0
+        """errno of the message in flight, or 0."""
+        self.reception = 0
+        """errno of a reception that broke off and was not told yet, or 0."""
         self.failures = 0
-        """How many unconfirmed messages failed since last asked."""
+        """How many messages failed whose outcome nobody asked about."""
         self._first_failure: IsoTpError | None = None
         self._overwritten = False
 
-    def catch(self, number: int) -> None:
-        """Sort an errno that was fetched from the socket's slot after POLLOUT or POLLERR."""
-        self._slot.put(number, self.size)
-        self._overwritten = not self._slot.transmission
+    def is_transmitting(self) -> bool:
+        """Whether the kernel is still sending.
+
+        It looks at its state first and at the length only then: an empty message is EAGAIN while one is being sent
+        and EINVAL otherwise, and never sent. Unlike poll() this was true in all kernels.
+        """
+        try:
+            self._native.send(b"", MSG_DONTWAIT)
+        except OSError as e:
+            return e.errno in (errno.EAGAIN, errno.EWOULDBLOCK)
+        return False
+
+    def sort(self, number: int) -> bool:
+        """Put an errno that a call fetched where it belongs; False if it does not come from the slot."""
+        if number in translate.TRANSMISSION_ERRNOS:
+            if self.size:  # else it is about a message sent past us, on the native socket
+                self.transmission = self.transmission or number
+            return True
+        if number not in translate.SLOT_ERRNOS:
+            return False
+        if not self.size:
+            self.reception = number
+        elif number == errno.ENODEV:  # the end of everything
+            self.reception = number
+            self.transmission = self.transmission or number
+        elif self.is_transmitting():
+            self.reception = number
+            if number in translate.INTERFACE_ERRNOS:
+                self.transmission = self.transmission or number
+        elif number == EBADMSG and self._is_segmented():
+            self.transmission = self.transmission or number  # malformed flow control ends a transmission
+        else:
+            self.reception = number
+            self._overwritten = not self.transmission
+        return True
 
     def look(self, events: int) -> bool:
         """Whether the transmission has ended, going by poll events of the socket; takes the error if there is one.
@@ -48,33 +87,36 @@ class Flight:
         """
         ended = bool(events & select.POLLOUT) and (bool(self.poll_is_truthful) or not self._is_still_sending())
         if ended or events & select.POLLERR:
-            if number := self._native.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                self.catch(number)
-            if not ended:
-                self._overwritten = False  # still sending: there was nothing of this message to overwrite
+            self.sort(self._native.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
         # An interface that failed leaves the kernel sending for two more seconds; there is nothing to wait for.
-        return ended or self._slot.transmission in translate.INTERFACE_ERRNOS
+        return ended or self.transmission in translate.INTERFACE_ERRNOS
 
-    def take_outcome(self, bound: Binding) -> IsoTpError | None:
+    def take_outcome(self) -> IsoTpError | None:
         """The failure of the message that has ended, None if it is through; it is no longer in flight."""
         size, told, overwritten = self.size, self.told, self._overwritten
-        number = self._slot.take_transmission()
+        segmented = self._is_segmented()
+        number, self.transmission = self.transmission, 0
         self._overwritten = False
-        self.told = number in translate.INTERFACE_ERRNOS and is_transmitting(self._native)
+        self.told = number in translate.INTERFACE_ERRNOS and self.is_transmitting()
         self.size = size if self.told else 0
-        if told or not size:
+        bound = self.bound
+        if told or not size or bound is None:
             return None
-        segmented = bound.needs_flow_control and (size > bound.single_frame_max or size == UNKNOWN_SIZE)
         if number:
             return translate.transmission_failed(number, size, segmented, bound.interface, str(bound))
         if overwritten and segmented:
             return UnknownOutcomeError(
-                f"{size} bytes were sent, and whether they got through cannot be told: a reception broke off at the "
-                "same moment, and the kernel has one place for both errors",
+                f"{size} bytes were sent, and whether they got through cannot be told: a reception broke off before "
+                "anyone asked, and the kernel has one place for both errors",
                 link=str(bound),
                 remedy="ask the receiver",
             )
         return None
+
+    def take_reception(self) -> int:
+        """The errno of a broken-off reception, once; 0 for none."""
+        number, self.reception = self.reception, 0
+        return number
 
     def keep_failure(self, failure: IsoTpError | None) -> None:
         """Remember the failure of a message whose sender did not wait."""
@@ -95,9 +137,14 @@ class Flight:
         if self.poll_is_truthful is None and not shows_out:
             Flight.poll_is_truthful = True
 
+    def _is_segmented(self) -> bool:
+        """Whether the message in flight needs flow control from the receiver."""
+        bound, size = self.bound, self.size
+        return bool(bound and bound.needs_flow_control and (size > bound.single_frame_max or size == UNKNOWN_SIZE))
+
     def _is_still_sending(self) -> bool:
         """Ask the kernel past its poll(); takes a short rest if so, because that poll() is always ready."""
-        sending = is_transmitting(self._native)
+        sending = self.is_transmitting()
         if sending:
             time.sleep(0.002)
         return sending

@@ -141,7 +141,7 @@ def _is_honoured(flag: flags) -> bool:
     with socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW) as peer, support.open_native_socket() as sender:
         peer.bind((_VCAN,))
         peer.settimeout(0.5)
-        sender.setsockopt(opts.SOL_CAN_ISOTP, opts.CAN_ISOTP_OPTS, struct.pack("=II4B", flag, 0, 0, 0xCC, 0xCC, 0))
+        sender.setsockopt(opts.SOL_CAN_ISOTP, opts.CAN_ISOTP_OPTS, opts.GENERAL.pack(flag, 0, 0, 0xCC, 0xCC, 0))
         sender.bind((_VCAN, 0x7E8, 0x7E0))
 
         def flow_control(status: int, block_size: int) -> None:

@@ -2,37 +2,38 @@
 
 Theory of operation. The native socket is never blocked in: a call that has to wait polls in a `Lane`, so that a
 timeout, close() and an error meant for the other direction can end the wait. What goes wrong in either direction
-lands in the kernel's one error slot, and the call that looks first gets it: `ErrorSlot` sorts the catch, `Flight`
-knows which message it may be about. `_looking` holds an entry for each thread that is in a receiving call and may
-not have put down its catch yet; a sender does not call its message through before they have.
+lands in the kernel's one error slot, and the call that looks first gets it: `Flight` sorts the catch. `_looking`
+names the threads that are in a receiving call and may not have put down their catch yet: a sender does not call its
+message through before they have.
 """
 
 import errno
 import math
 import select
-import struct
+import threading
 import time
 from collections.abc import Callable
-from queue import Empty
 from socket import MSG_PEEK, SO_ERROR, SOL_SOCKET
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-from ..address import Address, AsymmetricAddress
-from ..errors import IsoTpError, ReceiveBufferTooSmallError, UnconfirmedSendWarning, warn
+from ..errors import (
+    IsoTpError,
+    MessagesDroppedWarning,
+    ReceiveBufferTooSmallError,
+    UnconfirmedSendWarning,
+    warn,
+)
 from . import translate
-from .endpoint import _SO_RXQ_OVFL, _SO_TIMESTAMPNS, Endpoint
+from .binding import Binding
+from .endpoint import Endpoint
 from .flight import UNKNOWN_SIZE
 from .lane import Lane
+from .linux import MSG_DONTWAIT, MSG_TRUNC, SO_RXQ_OVFL, SO_TIMESTAMPNS, TIMESPEC, U32
 
-# linux/socket.h; Python has these names only where the platform does
-MSG_TRUNC: Final = 0x20
-MSG_DONTWAIT: Final = 0x40
-
-_TIMESPEC: Final = struct.Struct("@ll")
-_U32: Final = struct.Struct("=I")
 _CONTROL_SIZE: Final = 64  # room for a timespec and a counter
 _CLOSE_SECONDS: Final = 1.0
+_RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether others were dropped
 
 T = TypeVar("T")
 
@@ -64,40 +65,28 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
     """
 
     def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
-        self._closed = True
         self._timeout = _checked_timeout(timeout)
         super().__init__(rcvbuf)
         native = self._socket
         self._native_send: Callable[[Any, int], int] = native.send
         self._native_recv: Callable[[int, int], bytes] = native.recv
         self._getsockopt: Callable[[int, int], int] = native.getsockopt
-        self._looking = self._slot.looking
+        self._looking: set[int] = set()
+        self._receives_untold = 0
+        self._dropped_before = 0  # the message received last
+        self._closing = threading.RLock()
         self._tx = Lane(native.fileno(), select.POLLOUT)
         self._rx = Lane(native.fileno(), select.POLLIN)
-        self._poll_tx = self._tx.poll
         # What poll shows when all is sent, where it can be believed at all.
         self._all_sent = [(native.fileno(), select.POLLOUT)] if self._flight.poll_is_truthful else None
-        self._take_turn = self._tx.turn.get_nowait
-        self._leave_turn = self._tx.turn.put
 
-    def bind(  # noqa: D102 - inherited
-        self,
-        interface: str,
-        address: Address | AsymmetricAddress | None = None,
-        *,
-        rxid: int | None = None,
-        txid: int | None = None,
-    ) -> None:
-        super().bind(interface, address, rxid=rxid, txid=txid)
-        assert self._binding is not None
-        if self._binding.sends:
+    def _on_bound(self, bound: Binding) -> None:
+        if bound.sends:
             self._tx.open()
         else:
             self._native_send = self._refuse_send
-        if not self._binding.receives:
+        if not bound.receives:
             self._native_recv = self._refuse_recv
-
-    bind.__doc__ = Endpoint.bind.__doc__
 
     # --- sending
 
@@ -119,35 +108,44 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             MessageSizeError: the message is empty or too long.
             InterfaceError: the interface is down, gone, or its transmit queue full; nothing was sent.
         """
-        flight = self._flight
-        try:
-            self._take_turn()
-        except Empty:
-            self._queue_up(self._deadline(flags))
-        try:
+        flight, lane = self._flight, self._tx
+        deadline = None if self._timeout is None and not flags else self._deadline(flags)
+        mine = False
+        try:  # what lane.hold does, without the price of a context manager
+            if not lane.turn.acquire(False) and not lane.queue_up(deadline):
+                raise self._out_of_time(f"another thread is still sending on {self._link}", deadline)
+            if lane.owner:
+                lane.refuse()
+            lane.owner = threading.get_ident()
+            mine = True
             if flight.size:
-                self._settle(self._deadline(flags))
+                self._settle(deadline)
             flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
             try:
                 sent = self._native_send(data, flags | MSG_DONTWAIT)
             except OSError as e:
-                sent = self._send_again(e, data, flags)
+                sent = self._send_again(e, data, flags, deadline)
             except Exception:
                 flight.size = 0  # not bytes: the kernel never saw it
                 raise
             flight.size = sent
-            if confirm or self._wait_tx_done:
+            if confirm or self._taken_over:
                 # The short way of _raise_outcome first: without a limit, and all is well.
-                if self._timeout is None and not flags and self._poll_tx() == self._all_sent:
+                if deadline is None and lane.poll() == self._all_sent:
                     if number := self._getsockopt(SOL_SOCKET, SO_ERROR):
-                        flight.catch(number)
-                    elif not self._looking:
+                        flight.sort(number)
+                    elif not self._looking and not flight.transmission:
                         flight.size = 0
                         return sent
-                self._raise_outcome(self._deadline(flags))
+                self._raise_outcome(deadline)
             return sent
         finally:
-            self._leave_turn(None)
+            if mine:
+                lane.owner = 0
+            try:  # noqa: SIM105 - as in lane.hold
+                lane.turn.release()
+            except RuntimeError:
+                pass
 
     def confirm(self) -> None:
         """Wait until nothing is being sent, and raise the failure of a message sent with `confirm=False`.
@@ -161,41 +159,33 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             BlockingIOError: the socket does not block and a message is still being sent.
         """
         deadline = self._deadline(0)
-        self._queue_up(deadline)
-        try:
+        with self._tx.hold(deadline) as got_turn:
+            if not got_turn:
+                raise self._out_of_time(f"another thread is still sending on {self._link}", deadline)
             if self._closed:
                 raise self._closed_error()
-            self._settle(deadline)
+            if self._flight.size:
+                self._settle(deadline)
             failure = self._flight.take_failure()
-        finally:
-            self._tx.turn.put(None)
         if failure is not None:
             raise failure
-
-    def _queue_up(self, deadline: float | None) -> None:
-        """Take the turn, after other threads that are sending."""
-        if not self._tx.take_turn(deadline):
-            raise self._out_of_time(f"another thread is still sending on {self._link}", deadline)
 
     def _raise_outcome(self, deadline: float | None) -> None:
         """Wait for the outcome of the message just handed over, and raise it if it failed."""
         if not self._wait_for_end(deadline):
             if deadline == 0:
                 return  # confirm() tells
-            raise TimeoutError(
-                f"{self._flight.size} bytes are still being sent on {self._link} after {self._timeout:g} s; "
-                "confirm() waits for the outcome"
-            )
-        failure = self._take_outcome()
+            what = f"{self._flight.size} bytes are still being sent on {self._link}"
+            raise self._out_of_time(what, deadline, "; confirm() waits for the outcome")
+        failure = self._flight.take_outcome()
         if failure is not None:
             raise failure
 
     def _settle(self, deadline: float | None) -> None:
         """Wait for the end of an earlier message whose outcome is not known, and keep its failure for `confirm`."""
-        if self._flight.size and not self._wait_for_end(deadline):
-            what = f"an earlier message of {self._flight.size} bytes is still being sent on {self._link}"
-            raise self._out_of_time(what, deadline)
-        self._flight.keep_failure(self._take_outcome())
+        if not self._wait_for_end(deadline):
+            raise self._out_of_time(f"an earlier message is still being sent on {self._link}", deadline)
+        self._flight.keep_failure(self._flight.take_outcome())
 
     def _wait_for_end(self, deadline: float | None) -> bool:
         """Wait until the kernel is done with the message in flight; False if `deadline` passed first."""
@@ -203,8 +193,8 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
         if self._all_sent is None:
             flight.learn_poll(shows_out=bool(self._transmit_events(0)))
         while True:
-            ended = flight.look(self._tx.wait(deadline, self._is_closed))
-            if self._slot.reception:
+            ended = flight.look(self._tx.wait(deadline, self._is_sender_disturbed))
+            if flight.reception:
                 self._rx.ring()
             if self._closed:
                 flight.told = True
@@ -221,44 +211,62 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
         poll.register(self._socket, select.POLLOUT)
         return sum(events for _, events in poll.poll(timeout_ms))
 
-    def _take_outcome(self) -> IsoTpError | None:
-        return self._flight.take_outcome(self._binding) if self._binding else None
-
     def _let_others_sort(self) -> None:
         """Wait for threads whose call may have fetched our error and not yet put it down: microseconds."""
+        us = {threading.get_ident()}
         for _ in range(1000):
-            if self._slot.is_sorted():
+            if self._looking <= us:
                 break
             time.sleep(0.0001)
 
-    def _send_again(self, e: OSError, data: Any, flags: int) -> int:
-        """Do what has to be done after the kernel refused a message: most often, try once more."""
-        deadline = self._deadline(flags)
-        size = memoryview(data).nbytes
+    def _send_again(self, e: OSError, data: Any, flags: int, deadline: float | None) -> int:
+        """Do what has to be done after the kernel refused a message: most often, try once more.
+
+        An errno may have lain in the slot, about something earlier; one that comes again is about this message.
+        """
+        flight = self._flight
         fetched = 0
         while True:
-            self._flight.size = 0
+            flight.size = 0
             if isinstance(e, IsoTpError):
                 raise e
             if isinstance(e, BlockingIOError):
-                self._flight.size, self._flight.told = size, True  # one that was given up is still on its way
-                self._settle(deadline)
-            elif e.errno in translate.SLOT_ERRNOS and fetched < 2:
-                fetched += 1  # it lay in the slot, about something earlier; if it comes again it is about this
-                self._slot.put(e.errno, 0)
-                if self._slot.reception:
-                    self._rx.ring()
+                self._wait_for_room(deadline)
+            elif e.errno in translate.SLOT_ERRNOS and (e.errno != fetched or e.errno in translate.RECEPTION_ERRNOS):
+                self._put_down(fetched)
+                fetched = e.errno or 0
             else:
-                limit = None
-                if self._binding and not self._binding.segmentation:
-                    limit = self._binding.single_frame_max
-                raise translate.send_refused(e, size, limit, self.interface, self._link) from None
-            self._slot.take_transmission()
-            self._flight.size = UNKNOWN_SIZE
+                self._put_down(fetched if e.errno != fetched else 0)
+                raise self._refusal(e, memoryview(data).nbytes) from None
+            flight.size = UNKNOWN_SIZE
             try:
-                return self._native_send(data, flags | MSG_DONTWAIT)
+                sent = self._native_send(data, flags | MSG_DONTWAIT)
             except OSError as again:
                 e = again
+            else:
+                self._put_down(fetched)
+                return sent
+
+    def _put_down(self, fetched: int) -> None:
+        """Put what a send found in the slot, and what is not about it, where `recv` finds it."""
+        if fetched and fetched not in translate.TRANSMISSION_ERRNOS:
+            self._flight.reception = fetched
+            self._rx.ring()
+
+    def _refusal(self, e: OSError, size: int) -> OSError:
+        bound = self._binding
+        limit = bound.single_frame_max if bound and not bound.segmentation else None
+        return translate.send_refused(e, size, limit, self.interface, self._link)
+
+    def _wait_for_room(self, deadline: float | None) -> None:
+        """Wait while the kernel is sending something that is not ours, or was given up, or is just being probed."""
+        while not self._tx.wait(deadline, self._is_closed):
+            if self._closed:
+                raise self._closed_error()
+            if deadline is not None and time.monotonic() >= deadline:
+                raise self._out_of_time(f"another message is still being sent on {self._link}", deadline)
+        if not self._flight.poll_is_truthful:
+            time.sleep(0.002)  # it may have been ready all the time
 
     # --- receiving
 
@@ -278,20 +286,21 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
         Warns:
             MessagesDroppedWarning: the kernel dropped messages because nobody read them.
         """
-        if bufsize is None and not flags:
-            looking = self._looking
-            looking.append(None)
-            try:
+        if bufsize is None and not flags and self._receives_untold and not self._flight.reception:
+            self._receives_untold -= 1
+            looking, me = self._looking, threading.get_ident()
+            try:  # the short way of _receive
+                looking.add(me)
                 return self._native_recv(self._max_pdu_size, MSG_DONTWAIT)
             except BlockingIOError:
                 pass
             except OSError as e:
                 self._sort(e)
             finally:
-                looking.pop()
-        if bufsize is not None:
-            self._receive(lambda: self._check_fits(bufsize), flags)
-        return self._receive(lambda: self._native_recv(self._max_pdu_size, _quiet(flags)), flags)
+                looking.discard(me)
+        self._receives_untold = _RECEIVES_UNTOLD
+        self._tell_dropped()
+        return self._receive(lambda: self._take(bufsize, flags), flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive one message into `buffer` and return its length in bytes.
@@ -306,7 +315,14 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             OSError: as `recv`.
         """
         view = memoryview(buffer).cast("B")
-        data = self.recv(min(nbytes or len(view), len(view)), flags)
+        if view.readonly:
+            raise TypeError("the buffer is read-only; a bytearray is not")
+        if nbytes < 0:
+            raise ValueError(f"nbytes={nbytes}: allowed is 0 (the whole buffer) or a number of bytes")
+        room = min(nbytes or len(view), len(view))
+        data = self.recv(room, flags)
+        if len(data) > room:
+            raise self._too_long(len(data), room, data)
         view[: len(data)] = data
         return len(data)
 
@@ -316,73 +332,96 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
         Raises:
             OSError: as `recv`.
         """
-        if self._binding and not self._binding.receives:
-            self._refuse_recv(0, flags)
+        self._check_receives()
         data, ancillary, _, _ = self._receive(
             lambda: self._socket.recvmsg(self._max_pdu_size, _CONTROL_SIZE, _quiet(flags)), flags
         )
         timestamp_ns = 0
         for level, kind, value in ancillary:
-            if (level, kind) == (SOL_SOCKET, _SO_TIMESTAMPNS):
-                seconds, nanoseconds = _TIMESPEC.unpack(value[: _TIMESPEC.size])
+            if (level, kind) == (SOL_SOCKET, SO_TIMESTAMPNS):
+                seconds, nanoseconds = TIMESPEC.unpack(value[: TIMESPEC.size])
                 timestamp_ns = seconds * 1_000_000_000 + nanoseconds
-            elif (level, kind) == (SOL_SOCKET, _SO_RXQ_OVFL):
-                (self._dropped_told,) = _U32.unpack(value)
-        return ReceivedMessage(data, timestamp_ns, self._dropped_told)
+            elif (level, kind) == (SOL_SOCKET, SO_RXQ_OVFL):
+                (self._dropped_before,) = U32.unpack(value)
+                self._dropped_told = max(self._dropped_told, self._dropped_before)
+        return ReceivedMessage(data, timestamp_ns, self._dropped_before)
 
     def _receive(self, take: Callable[[], T], flags: int) -> T:
         """Call `take` until it has something, waiting in between."""
         deadline = self._deadline(flags)
-        has_turn = False
         try:
-            while True:
-                self._looking.append(None)
+            return self._look(take)
+        except BlockingIOError:
+            if deadline == 0:
+                raise self._out_of_time(f"no message on {self._link}", deadline) from None
+        with self._rx.hold(deadline) as got_turn:
+            while got_turn:
                 try:
-                    return take()
+                    return self._look(take)
                 except BlockingIOError:
-                    pass
-                except OSError as e:
-                    self._sort(e)
-                finally:
-                    self._looking.pop()
-                if self._closed:
-                    raise self._closed_error()
-                if number := self._slot.take_reception():
-                    raise translate.reception_failed(number, self.interface, self._link)
-                self._tell_dropped()
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise self._out_of_time(f"no message on {self._link}", deadline)
-                if has_turn:
-                    self._rx.wait(deadline, self._is_disturbed)
-                else:
-                    has_turn = self._rx.take_turn(deadline)
+                    if deadline is not None and time.monotonic() >= deadline:
+                        break
+                self._rx.wait(deadline, self._is_receiver_disturbed)
+        raise self._out_of_time(f"no message on {self._link}", deadline)
+
+    def _look(self, take: Callable[[], T]) -> T:
+        """Call `take` once; BlockingIOError if there is nothing."""
+        if self._closed:
+            raise self._closed_error()
+        if self._flight.reception:
+            self._raise_reception()
+        me = threading.get_ident()
+        try:
+            self._looking.add(me)
+            return take()
+        except BlockingIOError:
+            raise
+        except OSError as e:
+            self._sort(e)
         finally:
-            if has_turn:
-                self._rx.turn.put(None)
+            self._looking.discard(me)
+        raise BlockingIOError
 
     def _sort(self, e: OSError) -> None:
-        """Put what a receiving call fetched where it belongs; raise what is about the call itself."""
+        """Put what a receiving call fetched where it belongs; raise it if that is here."""
         if isinstance(e, IsoTpError):
             raise e
-        if e.errno is None or not self._slot.put(e.errno, self._flight.size):
+        if e.errno is None or not self._flight.sort(e.errno):
             raise translate.unusable(e, self.interface, self._link) from None
+        if self._flight.transmission:
+            self._tx.ring()
+        if self._flight.reception:
+            self._raise_reception()
 
-    def _check_fits(self, bufsize: int) -> None:
-        """Look at the length of the next message; it stays where it is.
+    def _raise_reception(self) -> None:
+        if number := self._flight.take_reception():  # another thread may have been faster
+            raise translate.reception_failed(number, self.interface, self._link) from None
 
-        If another thread takes it meanwhile, the one after it is returned whole even if it is longer.
+    def _take(self, bufsize: int | None, flags: int) -> bytes:
+        """Receive a message if there is one, and if it fits.
+
+        If another thread takes the one that was looked at, the next one is returned even if it is longer.
         """
+        if bufsize is not None:
+            self._check_receives()
+            size = self._socket.recv_into(bytearray(1), 1, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)
+            if size > bufsize:
+                raise self._too_long(size, bufsize, None)
+        return self._native_recv(self._max_pdu_size, _quiet(flags))
+
+    def _too_long(self, needed: int, given: int, data: bytes | None) -> ReceiveBufferTooSmallError:
+        fate = "it was kept" if data is None else "it is the `data` of this error"
+        error = ReceiveBufferTooSmallError(
+            f"the message has {needed} bytes and the buffer {given}; {fate}",
+            link=self._link,
+            remedy="recv() without bufsize takes any message",
+        )
+        error.needed, error.given, error.data = needed, given, data
+        return error
+
+    def _check_receives(self) -> None:
         if self._binding and not self._binding.receives:
-            self._refuse_recv(bufsize, 0)
-        size = self._socket.recv_into(bytearray(1), 1, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)
-        if size > bufsize:
-            error = ReceiveBufferTooSmallError(
-                f"the message has {size} bytes and the buffer {bufsize}; the message was kept",
-                link=self._link,
-                remedy="recv() without bufsize takes any message",
-            )
-            error.needed, error.given = size, bufsize
-            raise error
+            self._refuse_recv(0, 0)
 
     # --- waiting
 
@@ -394,10 +433,7 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
         """The timeout in seconds, or None."""
         return self._timeout
 
-    @property
-    def timeout(self) -> float | None:
-        """The timeout in seconds, or None."""
-        return self._timeout
+    timeout = property(gettimeout)
 
     def setblocking(self, flag: bool) -> None:
         """Wait without limit (True) or not at all (False)."""
@@ -414,16 +450,20 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             return 0.0
         return None if timeout is None else time.monotonic() + timeout
 
-    def _out_of_time(self, what: str, deadline: float | None) -> OSError:
+    def _out_of_time(self, what: str, deadline: float | None, remedy: str = "") -> OSError:
         if deadline == 0:
-            return BlockingIOError(errno.EAGAIN, what)
-        return TimeoutError(f"{what} after {self._timeout:g} s")
+            return BlockingIOError(errno.EAGAIN, what + remedy)
+        timeout = self._timeout  # None if it was changed meanwhile
+        return TimeoutError(f"{what} after {timeout:g} s{remedy}" if timeout else what + remedy)
 
     def _is_closed(self) -> bool:
         return self._closed
 
-    def _is_disturbed(self) -> bool:
-        return self._closed or bool(self._slot.reception)
+    def _is_sender_disturbed(self) -> bool:
+        return self._closed or self._flight.transmission in translate.INTERFACE_ERRNOS
+
+    def _is_receiver_disturbed(self) -> bool:
+        return self._closed or bool(self._flight.reception)
 
     # --- closing
 
@@ -436,28 +476,38 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             UnconfirmedSendWarning: a message sent with `confirm=False` failed, and nobody asked for its outcome.
             MessagesDroppedWarning: the kernel dropped messages since it was last told.
         """
-        if self._closed:
-            return
-        dropped, self._dropped = self.dropped, 0
-        self._closed = True
-        for lane in (self._tx, self._rx):
-            lane.close(_CLOSE_SECONDS)
+        with self._closing:
+            if self._closed:
+                return
+            dropped = self.dropped - self._dropped_told
+            self._closed = True
+            try:
+                self._end_calls()
+            finally:
+                self._socket.close()
+        try:
+            if dropped:
+                warn(f"the kernel had dropped {dropped} message(s) on {self._link}", MessagesDroppedWarning)
+        finally:
+            if failures := self._flight.failures:
+                warn(
+                    f"{failures} message(s) failed whose outcome nobody asked about; the first one: "
+                    f"{self._flight.take_failure()}",
+                    UnconfirmedSendWarning,
+                )
+
+    def _end_calls(self) -> None:
+        """Get everyone out of the lanes, and learn the outcome of what is still in flight."""
+        cleared = [lane.clear(_CLOSE_SECONDS) for lane in (self._tx, self._rx)]
         self._let_others_sort()
         flight = self._flight
-        while flight.size:
+        while flight.size and cleared[0]:  # else it is the message of a call beneath us, which tells
             if flight.look(self._transmit_events(None)):
-                flight.keep_failure(self._take_outcome())
+                flight.keep_failure(flight.take_outcome())
                 break
-        self._dropped = dropped
-        self._socket.close()
-        if flight.failures:
-            failures = flight.failures
-            warn(
-                f"{failures} message(s) sent with confirm=False failed and nobody asked; the first one: "
-                f"{flight.take_failure()}",
-                UnconfirmedSendWarning,
-            )
-        self._tell_dropped()
+        for lane, is_clear in zip((self._tx, self._rx), cleared, strict=True):
+            if is_clear:
+                lane.free()
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from ..optflags import kernel_version
 
 MODULE: Final = "can-isotp"
 _PARAMETER: Final = Path("/sys/module/can_isotp/parameters/max_pdu_size")
+HIGHEST_MAX_PDU_SIZE: Final = 1_049_600  # the parameter is clamped to it
 _FIXED_MAX_PDU_SIZE: Final = 66_000  # of kernels before 6.4, which have no parameter
 
 
@@ -109,12 +110,14 @@ def remedy_for_module(name: str) -> str:
 def max_pdu_size() -> int:
     """The longest message this kernel sends and receives, in bytes.
 
-    Read from the module's parameter; kernels before 6.4 have none, there it is an upper limit.
+    Read from the module's parameter; kernels before 6.4 have none, there it is an upper limit. So it is where the
+    parameter cannot be read, as in a container without /sys.
     """
     try:
         return int(_PARAMETER.read_text())
     except (OSError, ValueError):
-        return _FIXED_MAX_PDU_SIZE
+        version = kernel_version()
+        return _FIXED_MAX_PDU_SIZE if version is None or version < (6, 4) else HIGHEST_MAX_PDU_SIZE
 
 
 def has_max_pdu_size_parameter() -> bool:

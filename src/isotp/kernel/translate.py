@@ -22,6 +22,7 @@ from ..errors import (
     TransmitTimeoutError,
 )
 from . import support
+from .interface import names
 
 # What may stand in the socket's one error slot, by the direction it belongs to.
 TRANSMISSION_ERRNOS: Final = frozenset({ECOMM, EMSGSIZE})
@@ -29,7 +30,6 @@ RECEPTION_ERRNOS: Final = frozenset({ETIMEDOUT, EILSEQ})
 INTERFACE_ERRNOS: Final = frozenset({ENETDOWN, errno.ENODEV})
 SLOT_ERRNOS: Final = TRANSMISSION_ERRNOS | RECEPTION_ERRNOS | INTERFACE_ERRNOS | {EBADMSG}
 
-_HIGHEST_MAX_PDU_SIZE: Final = 1_049_600
 _UP: Final = "sudo ip link set {interface} up"
 
 
@@ -38,6 +38,7 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
 
     `segmented`: it needed flow control from the receiver.
     """
+    number = _gone(number, interface)
     message = f"{size} bytes" if size > 0 else "a message"  # interrupted before its size was noted
     if number == ECOMM and not segmented:
         return TransmitTimeoutError(
@@ -48,7 +49,8 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
     texts = {
         ECOMM: (
             f"no flow control within 1 s while sending {message}: nobody answers",
-            "check that the receiver is awake, and that its rxid is our txid and its txid our rxid",
+            "check that the receiver is awake, that its rxid is our txid and its txid our rxid, and, on a real bus, "
+            "the wiring and the bit rate",
         ),
         EMSGSIZE: (
             f"the receiver has no room for a message{f' of {message}' if size > 0 else ''}",
@@ -70,6 +72,7 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
 
 def reception_failed(number: int, interface: str | None, link: str) -> IsoTpError:
     """The error of a reception that broke off."""
+    number = _gone(number, interface)
     texts = {
         ETIMEDOUT: (
             "a message began to arrive and broke off: no consecutive frame for 1 s",
@@ -88,6 +91,11 @@ def reception_failed(number: int, interface: str | None, link: str) -> IsoTpErro
     }
     what, remedy = texts[number]
     return ERRNO_TO_ERROR[number](what, link=link, remedy=remedy)
+
+
+def _gone(number: int, interface: str | None) -> int:
+    """ENODEV for the ENETDOWN of an interface that was removed: Linux takes it down first."""
+    return errno.ENODEV if number == ENETDOWN and interface not in names() else number
 
 
 def send_refused(e: OSError, size: int, single_frame_max: int | None, interface: str | None, link: str) -> OSError:
@@ -122,7 +130,7 @@ def _wrong_size(size: int, single_frame_max: int | None, link: str) -> MessageSi
     remedy = "send less at a time"
     if not support.has_max_pdu_size_parameter():
         limit = "66000 bytes, before Linux 5.18 less"
-    elif size <= _HIGHEST_MAX_PDU_SIZE:
+    elif size <= support.HIGHEST_MAX_PDU_SIZE:
         remedy = f"sudo rmmod can-isotp && sudo modprobe can-isotp max_pdu_size={size}"
     return MessageSizeError(f"{size} bytes are more than this kernel sends ({limit})", link=link, remedy=remedy)
 

@@ -1,0 +1,16 @@
+"""Numbers and layouts of Linux that Python's socket module has no names for, or not on every platform."""
+
+import struct
+from typing import Final
+
+SO_RCVBUFFORCE: Final = 33  # asm-generic/socket.h
+SO_TIMESTAMPNS: Final = 35
+SO_RXQ_OVFL: Final = 40
+SO_MEMINFO: Final = 55
+SK_MEMINFO_DROPS: Final = 8  # linux/sock_diag.h: index into what SO_MEMINFO gives
+
+MSG_TRUNC: Final = 0x20  # linux/socket.h
+MSG_DONTWAIT: Final = 0x40
+
+TIMESPEC: Final = struct.Struct("@ll")
+U32: Final = struct.Struct("=I")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from . import errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
+    from .anysocket import IsoTpSocket, ReceivedMessage
     from .errors import (
         AddressError,
         AlreadyBoundError,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
         WrongSequenceNumberError,
     )
     from .kernel.doctor import doctor
-    from .kernel.sock import ReceivedMessage, socket
+    from .kernel.sock import socket
     from .stmin import STmin
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "InterfaceNotFoundError",
     "InvalidCanDataError",
     "IsoTpError",
+    "IsoTpSocket",
     "IsoTpWarning",
     "MaximumWaitFrameReachedError",
     "MessageSizeError",
@@ -105,7 +107,8 @@ _HOME = {
     "AddressingMode": "address",
     "AsymmetricAddress": "address",
     "CAN_EFF_FLAG": "address",
-    "ReceivedMessage": "kernel.sock",
+    "IsoTpSocket": "anysocket",
+    "ReceivedMessage": "anysocket",
     "STmin": "stmin",
     "TargetAddressType": "address",
     "doctor": "kernel.doctor",

@@ -8,10 +8,11 @@ work is refused here, with what was given and what is allowed.
 """
 
 import struct
-from typing import Final, NoReturn, Protocol, cast
+from typing import Final, Protocol, cast
 
 from . import optvalues
-from .errors import EISCONN, AlreadyBoundError, OptionError, OptionIgnoredWarning, SocketClosedError, warn
+from .anysocket import options_are_fixed
+from .errors import EISCONN, OptionError, OptionIgnoredWarning, SocketClosedError, warn
 from .optflags import check_flags, flags, kernel_honours
 from .optvalues import CANFD_BRS, CANFD_ESI, LinkLayerProtocol
 from .stmin import STmin
@@ -220,15 +221,8 @@ def native_socket(sock: object) -> NativeSocket:
 def _writable(sock: object) -> NativeSocket:
     native = native_socket(sock)
     if native.getsockname()[0]:  # out-of-tree modules ignored options after bind without a word
-        _already_bound()
+        raise options_are_fixed()
     return native
-
-
-def _already_bound() -> NoReturn:
-    raise AlreadyBoundError(
-        "options cannot change once the socket is bound",
-        remedy="set options first, then bind; to change one, close the socket and bind a new one",
-    )
 
 
 def _setsockopt(native: NativeSocket, option: int, value: bytes) -> None:
@@ -236,5 +230,5 @@ def _setsockopt(native: NativeSocket, option: int, value: bytes) -> None:
         native.setsockopt(SOL_CAN_ISOTP, option, value)
     except OSError as e:
         if e.errno == EISCONN:
-            _already_bound()
+            raise options_are_fixed() from None
         raise OptionError(f"the kernel refused option {option} = {value.hex()}: {e.strerror}", errno=e.errno) from e

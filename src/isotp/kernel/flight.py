@@ -10,6 +10,7 @@ import socket
 import time
 from typing import ClassVar, Final
 
+from ..anysocket import UnconfirmedFailures
 from ..errors import IsoTpError, UnknownOutcomeError
 from . import support, translate
 from .binding import Binding
@@ -18,22 +19,20 @@ from .error_slot import ErrorSlot, is_transmitting
 UNKNOWN_SIZE: Final = -1  # of a message that is just being handed to the kernel
 
 
-class Flight:
+class Flight(UnconfirmedFailures):
     """What is being sent, and the failures nobody asked about yet."""
 
     poll_is_truthful: ClassVar[bool | None] = support.poll_is_truthful()
     """Whether POLLOUT can be believed; a fact of the running kernel, learned if need be."""
 
     def __init__(self, native: socket.socket, slot: ErrorSlot) -> None:
+        super().__init__()
         self._native = native
         self._slot = slot
         self.size = 0
         """Length of the message in flight; 0: none; UNKNOWN_SIZE: one that is just being handed over."""
         self.told = False
         """Whether its outcome was raised already, although the kernel is still sending."""
-        self.failures = 0
-        """How many unconfirmed messages failed since last asked."""
-        self._first_failure: IsoTpError | None = None
         self._overwritten = False
 
     def catch(self, number: int) -> None:
@@ -75,20 +74,6 @@ class Flight:
                 remedy="ask the receiver",
             )
         return None
-
-    def keep_failure(self, failure: IsoTpError | None) -> None:
-        """Remember the failure of a message whose sender did not wait."""
-        if failure is not None:
-            self._first_failure = self._first_failure or failure
-            self.failures += 1
-
-    def take_failure(self) -> IsoTpError | None:
-        """The first failure remembered, with a note that counts the others; they are told then."""
-        failure, others = self._first_failure, self.failures - 1
-        self._first_failure, self.failures = None, 0
-        if failure is not None and others > 0:
-            failure.add_note(f"{others} more message(s) sent without confirmation failed after it")
-        return failure
 
     def learn_poll(self, shows_out: bool) -> None:
         """Draw a conclusion from a poll made just now: no POLLOUT while sending is what a truthful one shows."""

@@ -7,27 +7,22 @@ knows which message it may be about. `_looking` holds an entry for each thread t
 not have put down its catch yet; a sender does not call its message through before they have.
 """
 
-import errno
-import math
 import select
 import struct
 import time
 from collections.abc import Callable
 from queue import Empty
-from socket import MSG_PEEK, SO_ERROR, SOL_SOCKET
+from socket import SO_ERROR, SOL_SOCKET
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from ..address import Address, AsymmetricAddress
-from ..errors import IsoTpError, ReceiveBufferTooSmallError, UnconfirmedSendWarning, warn
+from ..anysocket import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, ReceivedMessage, Waiting, buffer_too_small
+from ..errors import IsoTpError, UnconfirmedSendWarning, warn
 from . import translate
 from .endpoint import _SO_RXQ_OVFL, _SO_TIMESTAMPNS, Endpoint
 from .flight import UNKNOWN_SIZE
 from .lane import Lane
-
-# linux/socket.h; Python has these names only where the platform does
-MSG_TRUNC: Final = 0x20
-MSG_DONTWAIT: Final = 0x40
 
 _TIMESPEC: Final = struct.Struct("@ll")
 _U32: Final = struct.Struct("=I")
@@ -37,17 +32,7 @@ _CLOSE_SECONDS: Final = 1.0
 T = TypeVar("T")
 
 
-class ReceivedMessage(NamedTuple):
-    """A message and what the kernel knows about it."""
-
-    data: bytes
-    timestamp_ns: int
-    """When its last frame was received: nanoseconds since the epoch, as time.time_ns()."""
-    dropped: int
-    """Messages the kernel dropped since the socket was made, up to this one."""
-
-
-class socket(Endpoint):  # noqa: N801 - the name the standard library taught everyone
+class socket(Endpoint, Waiting):  # noqa: N801 - the name the standard library taught everyone
     """A kernel ISO-TP socket.
 
     Set options, then `bind`, then `send` and `recv`. Every send is confirmed unless asked otherwise, and every
@@ -65,8 +50,8 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
 
     def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
         self._closed = True
-        self._timeout = _checked_timeout(timeout)
-        super().__init__(rcvbuf)
+        Waiting.__init__(self, timeout)
+        Endpoint.__init__(self, rcvbuf)
         native = self._socket
         self._native_send: Callable[[Any, int], int] = native.send
         self._native_recv: Callable[[int, int], bytes] = native.recv
@@ -376,48 +361,9 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             self._refuse_recv(bufsize, 0)
         size = self._socket.recv_into(bytearray(1), 1, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)
         if size > bufsize:
-            error = ReceiveBufferTooSmallError(
-                f"the message has {size} bytes and the buffer {bufsize}; the message was kept",
-                link=self._link,
-                remedy="recv() without bufsize takes any message",
-            )
-            error.needed, error.given = size, bufsize
-            raise error
+            raise buffer_too_small(size, bufsize, self._link)
 
     # --- waiting
-
-    def settimeout(self, timeout: float | None) -> None:
-        """Set how many seconds calls may wait; None: without limit, 0: not at all."""
-        self._timeout = _checked_timeout(timeout)
-
-    def gettimeout(self) -> float | None:
-        """The timeout in seconds, or None."""
-        return self._timeout
-
-    @property
-    def timeout(self) -> float | None:
-        """The timeout in seconds, or None."""
-        return self._timeout
-
-    def setblocking(self, flag: bool) -> None:
-        """Wait without limit (True) or not at all (False)."""
-        self._timeout = None if flag else 0.0
-
-    def getblocking(self) -> bool:
-        """Whether calls may wait."""
-        return self._timeout != 0
-
-    def _deadline(self, flags: int) -> float | None:
-        """When to stop waiting, in monotonic seconds; 0: do not wait, None: no limit."""
-        timeout = self._timeout
-        if timeout == 0 or flags & MSG_DONTWAIT:
-            return 0.0
-        return None if timeout is None else time.monotonic() + timeout
-
-    def _out_of_time(self, what: str, deadline: float | None) -> OSError:
-        if deadline == 0:
-            return BlockingIOError(errno.EAGAIN, what)
-        return TimeoutError(f"{what} after {self._timeout:g} s")
 
     def _is_closed(self) -> bool:
         return self._closed
@@ -471,9 +417,3 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
 def _quiet(flags: int) -> int:
     """`flags` for the kernel: never blocking; no MSG_TRUNC, with which Python would read past its buffer."""
     return (flags | MSG_DONTWAIT) & ~MSG_TRUNC
-
-
-def _checked_timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not timeout >= 0:
-        raise ValueError(f"timeout={timeout!r}: allowed is None (no limit), 0 (do not wait) or seconds")
-    return None if timeout == math.inf else timeout

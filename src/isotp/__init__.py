@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
     from .anysocket import IsoTpSocket, ReceivedMessage
+    from .bus.virtual import VirtualBus
     from .errors import (
         AddressError,
         AlreadyBoundError,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     )
     from .kernel.doctor import doctor
     from .kernel.sock import socket
+    from .soft.sock import SoftSocket
     from .stmin import STmin
 
 __all__ = [
@@ -86,6 +88,7 @@ __all__ = [
     "ReceptionInterruptedError",
     "STmin",
     "SocketClosedError",
+    "SoftSocket",
     "TargetAddressType",
     "TransferError",
     "TransmitQueueFullError",
@@ -93,6 +96,7 @@ __all__ = [
     "UnavailableError",
     "UnconfirmedSendWarning",
     "UnknownOutcomeError",
+    "VirtualBus",
     "WrongSequenceNumberError",
     "doctor",
     "errors",
@@ -110,7 +114,9 @@ _HOME = {
     "IsoTpSocket": "anysocket",
     "ReceivedMessage": "anysocket",
     "STmin": "stmin",
+    "SoftSocket": "soft.sock",
     "TargetAddressType": "address",
+    "VirtualBus": "bus.virtual",
     "doctor": "kernel.doctor",
     "socket": "kernel.sock",
 }

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from . import errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
     from .anysocket import IsoTpSocket, ReceivedMessage
+    from .bus.pythoncan import PythonCanBus
+    from .bus.socketcan import SocketCanBus
     from .bus.virtual import VirtualBus
     from .errors import (
         AddressError,
@@ -83,10 +85,12 @@ __all__ = [
     "OneWayError",
     "OptionError",
     "OptionIgnoredWarning",
+    "PythonCanBus",
     "ReceiveBufferTooSmallError",
     "ReceivedMessage",
     "ReceptionInterruptedError",
     "STmin",
+    "SocketCanBus",
     "SocketClosedError",
     "SoftSocket",
     "TargetAddressType",
@@ -112,8 +116,10 @@ _HOME = {
     "AsymmetricAddress": "address",
     "CAN_EFF_FLAG": "address",
     "IsoTpSocket": "anysocket",
+    "PythonCanBus": "bus.pythoncan",
     "ReceivedMessage": "anysocket",
     "STmin": "stmin",
+    "SocketCanBus": "bus.socketcan",
     "SoftSocket": "soft.sock",
     "TargetAddressType": "address",
     "VirtualBus": "bus.virtual",

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ import pytest
 
 import isotp
 from isotp.anysocket import IsoTpSocket
+
+from ..kernel.conftest import Links
+from ..kernel.conftest import _missing as kernel_missing
 
 
 class World(Protocol):
@@ -42,9 +46,57 @@ class Soft:
         pass
 
 
+def soft_on_python_can(request: pytest.FixtureRequest) -> World:
+    can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
+    buses = [can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2)]
+    return TwoBuses([isotp.PythonCanBus(bus) for bus in buses], [bus.shutdown for bus in buses])
+
+
+class TwoBuses:
+    """SoftSocket on several buses of one channel, in turn: two programs on one real bus."""
+
+    def __init__(self, buses: list[Any], closing: list[Callable[[], object]]) -> None:
+        self._buses = itertools.cycle(buses)
+        self._closing = closing
+
+    def open(self, timeout: float | None) -> IsoTpSocket:
+        return isotp.SoftSocket(next(self._buses), timeout)
+
+    def bind(self, sock: Any, address: object = None, **ids: int) -> None:
+        sock.bind(address, **ids)
+
+    def close(self) -> None:
+        for close in self._closing:
+            close()
+
+
+class OnVcan:
+    """Sockets on a virtual CAN interface of the kernel, each implementation with its own way to be bound."""
+
+    def __init__(self, name: str, soft: bool) -> None:
+        self._name = name
+        self._bus = isotp.SocketCanBus(name) if soft else None
+
+    def open(self, timeout: float | None) -> IsoTpSocket:
+        return isotp.socket(timeout) if self._bus is None else isotp.SoftSocket(self._bus, timeout)
+
+    def bind(self, sock: Any, address: object = None, **ids: int) -> None:
+        if self._bus is None:
+            sock.bind(self._name, address, **ids)
+        else:
+            sock.bind(address, **ids)
+
+    def close(self) -> None:
+        pass
+
+
 WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
     "soft-virtual": lambda _: Soft(),
+    "soft-python-can": soft_on_python_can,
+    "soft-socketcan": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=True),
+    "kernel": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=False),
 }
+IN_KERNEL = ("soft-socketcan", "kernel")
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +109,18 @@ def no_leaks() -> Iterator[None]:
         assert len(os.listdir("/proc/self/fd")) == len(files), "descriptors left open"
 
 
-@pytest.fixture(params=WORLDS)
+@pytest.fixture
+def vcan(no_leaks: None) -> Iterator[str]:
+    """A virtual CAN interface; skips where there is none to be had."""
+    if reason := kernel_missing():
+        if os.environ.get("ISOTP_REQUIRE_KERNEL") == "1":
+            pytest.fail(f"ISOTP_REQUIRE_KERNEL=1 is set, and {reason}", pytrace=False)
+        pytest.skip(reason)
+    with contextlib.closing(Links()) as links:
+        yield links()
+
+
+@pytest.fixture(params=[pytest.param(n, marks=pytest.mark.kernel if n in IN_KERNEL else ()) for n in WORLDS])
 def world(request: pytest.FixtureRequest, no_leaks: None) -> Iterator[World]:
     with contextlib.closing(WORLDS[request.param](request)) as world:
         yield world

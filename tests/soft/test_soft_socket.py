@@ -279,11 +279,13 @@ def test_frame_txtime_is_told_to_be_of_no_use() -> None:
 
 
 def test_can_fd_on_a_classical_bus() -> None:
+    threads = threading.enumerate()
     with isotp.SoftSocket(VirtualBus(can_fd=False)) as s:
         s.set_ll_opts(mtu=72)
         with pytest.raises(isotp.OptionError, match="Classical CAN"):
             s.bind(rxid=1, txid=2)
         assert not s.bound
+        assert threading.enumerate() == threads
 
 
 class Unechoing(VirtualBus):

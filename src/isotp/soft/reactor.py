@@ -85,49 +85,52 @@ class Reactor:
             InterfaceError: the bus cannot be opened.
             OptionError: the link uses CAN FD and the bus is Classical CAN.
         """
-        with self.lock:
-            first = not self._links
-            if first:
-                self.failure = None
-                self._open()
-            elif self.failure is not None:
-                raise self.failure
-            try:
-                if link.engine.params.can_fd and not self.bus.has_can_fd:
-                    raise OptionError(
-                        f"the socket is set to CAN FD and {self.bus.name} is Classical CAN",
-                        remedy="set_ll_opts(mtu=LinkLayerProtocol.CAN, tx_dl=8, tx_flags=0)",
-                    )
+        ended = None
+        try:
+            with self.lock:
+                if not self._links:
+                    self.failure = None
+                    self._open()
+                elif self.failure is not None:
+                    raise self.failure
                 self._links[link] = None
                 self._routes.add(link)
-                self.bus.watch(self._routes.can_ids)
-            except BaseException:
-                if link in self._links:
-                    self.remove(link)
-                elif first:
-                    self._shut()
-                raise
-            return self._routes.others_at(link)
+                try:
+                    self._check_kind(link)
+                    self.bus.watch(self._routes.can_ids)
+                except BaseException:
+                    ended = self._drop(link)
+                    raise
+                return self._routes.others_at(link)
+        finally:
+            _join(ended)
+
+    def _check_kind(self, link: Link) -> None:
+        if link.engine.params.can_fd and not self.bus.has_can_fd:
+            raise OptionError(
+                f"the socket is set to CAN FD and {self.bus.name} is Classical CAN",
+                remedy="set_ll_opts(mtu=LinkLayerProtocol.CAN, tx_dl=8, tx_flags=0)",
+            )
 
     def remove(self, link: Link) -> None:
         """Serve `link` no more; with the last one the thread ends and the bus is closed."""
-        thread = None
         with self.lock:
-            if link not in self._links:
-                return
-            del self._links[link]
-            self._routes.remove(link)
-            self._unechoed.forget(link, lambda _: True)
-            self._touched.pop(link, None)
-            self._blocked.pop(link, None)
-            link.armed_ns = None
-            if not self._links:
-                thread = self._shut()
-            elif self.failure is None:
-                self.bus.watch(self._routes.can_ids)
-        if thread is not None and thread is not threading.current_thread():
-            # In a signal handler, on top of a call that has the lock, it cannot end yet.
-            thread.join(_JOIN_S)
+            ended = self._drop(link) if link in self._links else None
+        _join(ended)
+
+    def _drop(self, link: Link) -> threading.Thread | None:
+        """Forget `link`; returns the thread if it was the last one."""
+        del self._links[link]
+        self._routes.remove(link)
+        self._unechoed.forget(link, lambda _: True)
+        self._touched.pop(link, None)
+        self._blocked.pop(link, None)
+        link.armed_ns = None
+        if not self._links:
+            return self._shut()
+        if self.failure is None:
+            self.bus.watch(self._routes.can_ids)
+        return None
 
     def _open(self) -> None:
         self.bus.open(self.wake)
@@ -332,3 +335,9 @@ class Reactor:
         if self._blocked:
             due_ns = min(due_ns, self._clock() + _RETRY_NS)
         return due_ns
+
+
+def _join(thread: threading.Thread | None) -> None:
+    """Wait for the end of a reactor's thread; in a signal handler, on top of a call that has the lock, not for long."""
+    if thread is not None and thread is not threading.current_thread():
+        thread.join(_JOIN_S)

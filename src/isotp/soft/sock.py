@@ -132,9 +132,18 @@ class SoftSocket(Options, Waiting):
             if address is None:
                 address = normal_address(rxid, txid)
             engine = Engine(self._link_address(address), self.get_engine_opts())
-            node = Link(engine, self._take_event, self._take_bus_failure)
-            others = self._reactor.add(node)
-            self._node, self._address, self._fixed = node, address, True
+            self._node = node = Link(engine, self._take_event, self._take_bus_failure)
+            self._fixed = True
+        try:
+            others = self._reactor.add(node)  # without the lock: should it fail, a thread has to end
+        except BaseException:
+            self._node, self._fixed = None, False
+            raise
+        with self._lock:
+            self._address = address
+        if self._closed:  # meanwhile, by another thread
+            self._reactor.remove(node)
+            raise self._closed_error()
         if others and not self._general.optflags & optflags_.LISTEN_MODE:
             warn(
                 f"{others} other socket(s) already listen to {engine.address.rx} on {self._bus.name}: all of them "
@@ -405,7 +414,7 @@ class SoftSocket(Options, Waiting):
 
     def _bound_node(self) -> Link:
         self._check_usable()
-        if self._node is None:
+        if self._node is None or not self.bound:
             raise NotBoundError("the socket is not bound", remedy="bind(rxid=..., txid=...) first")
         return self._node
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from . import errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
+    from .anysocket import IsoTpSocket, ReceivedMessage
+    from .bus.pythoncan import PythonCanBus
+    from .bus.socketcan import SocketCanBus
+    from .bus.virtual import VirtualBus
     from .errors import (
         AddressError,
         AlreadyBoundError,
@@ -49,7 +53,8 @@ if TYPE_CHECKING:
         WrongSequenceNumberError,
     )
     from .kernel.doctor import doctor
-    from .kernel.sock import ReceivedMessage, socket
+    from .kernel.sock import socket
+    from .soft.sock import SoftSocket
     from .stmin import STmin
 
 __all__ = [
@@ -69,6 +74,7 @@ __all__ = [
     "InterfaceNotFoundError",
     "InvalidCanDataError",
     "IsoTpError",
+    "IsoTpSocket",
     "IsoTpWarning",
     "MaximumWaitFrameReachedError",
     "MessageSizeError",
@@ -79,11 +85,14 @@ __all__ = [
     "OneWayError",
     "OptionError",
     "OptionIgnoredWarning",
+    "PythonCanBus",
     "ReceiveBufferTooSmallError",
     "ReceivedMessage",
     "ReceptionInterruptedError",
     "STmin",
+    "SocketCanBus",
     "SocketClosedError",
+    "SoftSocket",
     "TargetAddressType",
     "TransferError",
     "TransmitQueueFullError",
@@ -91,6 +100,7 @@ __all__ = [
     "UnavailableError",
     "UnconfirmedSendWarning",
     "UnknownOutcomeError",
+    "VirtualBus",
     "WrongSequenceNumberError",
     "doctor",
     "errors",
@@ -105,9 +115,14 @@ _HOME = {
     "AddressingMode": "address",
     "AsymmetricAddress": "address",
     "CAN_EFF_FLAG": "address",
-    "ReceivedMessage": "kernel.sock",
+    "IsoTpSocket": "anysocket",
+    "PythonCanBus": "bus.pythoncan",
+    "ReceivedMessage": "anysocket",
     "STmin": "stmin",
+    "SocketCanBus": "bus.socketcan",
+    "SoftSocket": "soft.sock",
     "TargetAddressType": "address",
+    "VirtualBus": "bus.virtual",
     "doctor": "kernel.doctor",
     "socket": "kernel.sock",
 }

@@ -105,14 +105,23 @@ def check_flags(bits: flags) -> None:
     Raises:
         OptionError: naming the flags and the reason.
     """
-    if unknown := bits & ~_ALL_FLAGS:
-        raise OptionError(f"no such flag: {int(unknown):#x}; flags go up to {_ALL_FLAGS:#x}")
+    _check_known(bits)
     if ignored := [f for f in flags(bits & _ALL_FLAGS) if kernel_honours(f) is False]:
         named = ", ".join(f"{f.name} (since Linux {'.'.join(map(str, _SINCE[f]))})" for f in ignored)
         raise OptionError(
             f"this kernel ({'.'.join(map(str, kernel_release() or ()))}) stores and ignores {named}",
             remedy="leave it out, or use a newer kernel",
         )
+    check_combination(bits)
+
+
+def check_combination(bits: flags) -> None:
+    """Refuse flags that do not exist, or that exclude each other, whoever is to act on them.
+
+    Raises:
+        OptionError: naming the flags and the reason.
+    """
+    _check_known(bits)
     if bits & flags.SF_BROADCAST and bits & flags.CF_BROADCAST:
         raise OptionError("SF_BROADCAST and CF_BROADCAST exclude each other")
     if bits & flags.LISTEN_MODE and bits & (flags.SF_BROADCAST | flags.CF_BROADCAST):
@@ -121,3 +130,8 @@ def check_flags(bits: flags) -> None:
         raise OptionError("RX_EXT_ADDR (rx_ext_address) does nothing without EXTEND_ADDR (ext_address)")
     if bits & flags.CHK_PAD_DATA and not bits & flags.RX_PADDING:
         raise OptionError("CHK_PAD_DATA has nothing to compare with without RX_PADDING (rxpad)")
+
+
+def _check_known(bits: flags) -> None:
+    if unknown := bits & ~_ALL_FLAGS:
+        raise OptionError(f"no such flag: {int(unknown):#x}; flags go up to {_ALL_FLAGS:#x}")

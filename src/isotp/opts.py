@@ -8,12 +8,13 @@ work is refused here, with what was given and what is allowed.
 """
 
 import struct
-from dataclasses import dataclass, replace
-from enum import IntEnum
-from typing import Final, NoReturn, Protocol, cast
+from typing import Final, Protocol, cast
 
-from .errors import EISCONN, AlreadyBoundError, OptionError, OptionIgnoredWarning, SocketClosedError, warn
+from . import optvalues
+from .anysocket import options_are_fixed
+from .errors import EISCONN, OptionError, OptionIgnoredWarning, SocketClosedError, warn
 from .optflags import check_flags, flags, kernel_honours
+from .optvalues import CANFD_BRS, CANFD_ESI, LinkLayerProtocol
 from .stmin import STmin
 
 __all__ = [
@@ -37,9 +38,6 @@ CAN_ISOTP_TX_STMIN: Final = 3
 CAN_ISOTP_RX_STMIN: Final = 4
 CAN_ISOTP_LL_OPTS: Final = 5
 
-CANFD_BRS: Final = 0x01  # linux/can.h: second bit rate for the payload
-CANFD_ESI: Final = 0x02  # linux/can.h: error state indicator of the sender
-
 GENERAL: Final = struct.Struct("=IIBBBB")
 _THREE_BYTES: Final = struct.Struct("=BBB")
 _U32: Final = struct.Struct("=I")
@@ -47,16 +45,6 @@ _AF_CAN: Final = 29  # numbers, so that this module imports where Python has no 
 _CAN_ISOTP: Final = 6
 _DEFAULT_FRAME_TXTIME: Final = 50_000  # nanoseconds
 _FRAME_TXTIME_ZERO: Final = 0xFFFFFFFF  # a plain 0 means "unchanged" to the kernel
-_NO_FLAGS: Final = flags(0)
-_NO_PAUSE: Final = STmin(0)
-_TX_DL: Final = (8, 12, 16, 20, 24, 32, 48, 64)
-
-
-class LinkLayerProtocol(IntEnum):
-    """The kind of CAN frame a socket uses, as `mtu`; the two kinds never mix on one socket."""
-
-    CAN = 16
-    CAN_FD = 72
 
 
 class NativeSocket(Protocol):
@@ -71,26 +59,10 @@ class NativeSocket(Protocol):
     def fileno(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class GeneralOptions:
+class GeneralOptions(optvalues.GeneralOptions):
     """CAN_ISOTP_OPTS, CAN_ISOTP_TX_STMIN and CAN_ISOTP_RX_STMIN."""
 
-    optflags: flags = _NO_FLAGS
-    frame_txtime: int = _DEFAULT_FRAME_TXTIME
-    """Transmission time of a frame that is added to STmin, in nanoseconds."""
-    ext_address: int = 0
-    txpad: int = 0xCC
-    rxpad: int = 0xCC
-    rx_ext_address: int = 0
-    tx_stmin: int = 0
-    """Separation time to send with under FORCE_TXSTMIN, in nanoseconds."""
-    rx_stmin: int = 0
-    """Shortest separation accepted under FORCE_RXSTMIN, in nanoseconds."""
-
-    @property
-    def optflag(self) -> flags:
-        """`optflags`, under the name can-isotp 2 has for it."""
-        return self.optflags
+    __slots__ = ()
 
     @classmethod
     def read(cls, sock: object) -> "GeneralOptions":
@@ -142,32 +114,14 @@ class GeneralOptions:
             AlreadyBoundError: the socket is bound.
         """
         native = _writable(sock)
-        old = cls.read(native)
-        if optflags is not None:
-            _check("optflags", optflags, 0, 0xFFFFFFFF)
-        bits = old.optflags if optflags is None else flags(optflags)
-        given = {
-            "frame_txtime": (frame_txtime, 0xFFFFFFFE, flags(0)),
-            "ext_address": (ext_address, 0xFF, flags.EXTEND_ADDR),
-            "txpad": (txpad, 0xFF, flags.TX_PADDING),
-            "rxpad": (rxpad, 0xFF, flags.RX_PADDING),
-            "rx_ext_address": (rx_ext_address, 0xFF, flags.RX_EXT_ADDR),
-            "tx_stmin": (tx_stmin, 0xFFFFFFFF, flags.FORCE_TXSTMIN),
-            "rx_stmin": (rx_stmin, 0xFFFFFFFF, flags.FORCE_RXSTMIN),
-        }
-        values = {}
-        for name, (value, highest, flag) in given.items():
-            if value is not None:
-                values[name] = _check(name, value, 0, highest)
-                bits |= flag
-        check_flags(bits)
-        _check_times(bits & ~old.optflags, tx_stmin, rx_stmin, old)
-        new = replace(old, optflags=bits, **values)
+        new = cls.read(native).changed(
+            optflags, frame_txtime, ext_address, txpad, rxpad, rx_ext_address, tx_stmin, rx_stmin, check=check_flags
+        )
         if frame_txtime is None:  # as it stands, which the value read need not tell
             _, txtime, *_ = GENERAL.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, GENERAL.size))
         else:
             txtime = frame_txtime or _FRAME_TXTIME_ZERO
-        packed = GENERAL.pack(bits, txtime, new.ext_address, new.txpad, new.rxpad, new.rx_ext_address)
+        packed = GENERAL.pack(new.optflags, txtime, new.ext_address, new.txpad, new.rxpad, new.rx_ext_address)
         _setsockopt(native, CAN_ISOTP_OPTS, packed)
         if tx_stmin is not None:
             _setsockopt(native, CAN_ISOTP_TX_STMIN, _U32.pack(tx_stmin))
@@ -176,16 +130,13 @@ class GeneralOptions:
         return cls.read(native)
 
 
-@dataclass(frozen=True, slots=True)
-class FlowControlOptions:
-    """CAN_ISOTP_RECV_FC: what our own flow control frames ask of the sender."""
+class FlowControlOptions(optvalues.FlowControlOptions):
+    """CAN_ISOTP_RECV_FC: what our own flow control frames ask of the sender.
 
-    bs: int = 0
-    """Consecutive frames between two flow controls; 0: all in one block."""
-    stmin: STmin = _NO_PAUSE
-    """Separation time, the raw byte of the standard."""
-    wftmax: int = 0
-    """WAIT frames allowed; stored by the kernel and never used."""
+    `wftmax` is stored by the kernel and never used.
+    """
+
+    __slots__ = ()
 
     @classmethod
     def read(cls, sock: object) -> "FlowControlOptions":
@@ -212,36 +163,18 @@ class FlowControlOptions:
             AlreadyBoundError: the socket is bound.
         """
         native = _writable(sock)
-        new = cls.read(native)
-        if bs is not None:
-            new = replace(new, bs=_check("bs", bs, 0, 0xFF))
-        if stmin is not None:
-            byte = STmin(_check("stmin", stmin, 0, 0xFF))
-            if byte.is_reserved and not isinstance(stmin, STmin):
-                raise OptionError(
-                    f"stmin={stmin:#x} is reserved: allowed is 0 to 0x7F (milliseconds) and 0xF1 to 0xF9 "
-                    "(100 to 900 microseconds)",
-                    remedy=f"STmin.from_ms() or STmin.from_us() make one; STmin({stmin:#x}) if you mean it",
-                )
-            new = replace(new, stmin=byte)
-        if wftmax is not None:
-            new = replace(new, wftmax=_check("wftmax", wftmax, 0, 0xFF))
-            if wftmax:
-                message = f"wftmax={wftmax}: the kernel stores it and never uses it"
-                warn(message, OptionIgnoredWarning)
+        new = cls.read(native).changed(bs, stmin, wftmax)
+        if wftmax:
+            message = f"wftmax={wftmax}: the kernel stores it and never uses it"
+            warn(message, OptionIgnoredWarning)
         _setsockopt(native, CAN_ISOTP_RECV_FC, _THREE_BYTES.pack(new.bs, new.stmin, new.wftmax))
         return new
 
 
-@dataclass(frozen=True, slots=True)
-class LinkLayerOptions:
+class LinkLayerOptions(optvalues.LinkLayerOptions):
     """CAN_ISOTP_LL_OPTS: Classical CAN or CAN FD."""
 
-    mtu: LinkLayerProtocol = LinkLayerProtocol.CAN
-    tx_dl: int = 8
-    """TX_DL, the longest frame sent, in bytes of payload."""
-    tx_flags: int = 0
-    """CANFD_BRS, CANFD_ESI."""
+    __slots__ = ()
 
     @classmethod
     def read(cls, sock: object) -> "LinkLayerOptions":
@@ -267,22 +200,7 @@ class LinkLayerOptions:
             AlreadyBoundError: the socket is bound.
         """
         native = _writable(sock)
-        new = cls.read(native)
-        if mtu is not None:
-            if mtu not in (16, 72):
-                raise OptionError(f"mtu={mtu!r}: allowed is LinkLayerProtocol.CAN (16) or CAN_FD (72)")
-            new = replace(new, mtu=LinkLayerProtocol(mtu))
-        if tx_dl is not None:
-            if tx_dl not in _TX_DL:
-                raise OptionError(f"tx_dl={tx_dl!r}: allowed is {', '.join(map(str, _TX_DL))}")
-            new = replace(new, tx_dl=tx_dl)
-        if tx_flags is not None:
-            new = replace(new, tx_flags=_check("tx_flags", tx_flags, 0, CANFD_BRS | CANFD_ESI))
-        if new.mtu == LinkLayerProtocol.CAN and (new.tx_dl > 8 or new.tx_flags):
-            raise OptionError(
-                f"tx_dl={new.tx_dl}, tx_flags={new.tx_flags}: Classical CAN (mtu=16) has 8 bytes and no flags",
-                remedy="CAN FD: mtu=LinkLayerProtocol.CAN_FD; Classical CAN: tx_dl=8, tx_flags=0",
-            )
+        new = cls.read(native).changed(mtu, tx_dl, tx_flags)
         _setsockopt(native, CAN_ISOTP_LL_OPTS, _THREE_BYTES.pack(new.mtu, new.tx_dl, new.tx_flags))
         return new
 
@@ -310,15 +228,8 @@ def _writable(sock: object) -> NativeSocket:
     native = native_socket(sock)
     # Out-of-tree modules ignore options after bind without a word; once the interface is gone Linux takes them again.
     if getattr(sock, "bound", False) or native.getsockname()[0]:
-        _already_bound()
+        raise options_are_fixed()
     return native
-
-
-def _already_bound() -> NoReturn:
-    raise AlreadyBoundError(
-        "options cannot change once the socket is bound",
-        remedy="set options first, then bind; to change one, close the socket and bind a new one",
-    )
 
 
 def _setsockopt(native: NativeSocket, option: int, value: bytes) -> None:
@@ -326,20 +237,5 @@ def _setsockopt(native: NativeSocket, option: int, value: bytes) -> None:
         native.setsockopt(SOL_CAN_ISOTP, option, value)
     except OSError as e:
         if e.errno == EISCONN:
-            _already_bound()
+            raise options_are_fixed() from None
         raise OptionError(f"the kernel refused option {option} = {value.hex()}: {e.strerror}", errno=e.errno) from e
-
-
-def _check(name: str, value: int, lowest: int, highest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise OptionError(f"{name} must be an integer, not {value!r}")
-    if not lowest <= value <= highest:
-        raise OptionError(f"{name}={value} ({value:#x}): allowed is {lowest} to {highest} ({highest:#x})")
-    return value
-
-
-def _check_times(new: flags, tx_stmin: int | None, rx_stmin: int | None, old: GeneralOptions) -> None:
-    if new & flags.FORCE_TXSTMIN and tx_stmin is None and not old.tx_stmin:
-        raise OptionError("FORCE_TXSTMIN needs a time: tx_stmin, in nanoseconds (0 sends without any pause)")
-    if new & flags.FORCE_RXSTMIN and rx_stmin is None and not old.rx_stmin:
-        raise OptionError("FORCE_RXSTMIN needs a time: rx_stmin, in nanoseconds")

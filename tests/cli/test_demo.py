@@ -6,9 +6,10 @@ from typing import NoReturn
 import pytest
 
 import isotp
+from isotp import interface
 from isotp.cli.main import main
-from isotp.kernel import interface, rtnetlink, support
-from isotp.kernel.interface import CanInterface
+from isotp.interface import CanInterface
+from isotp.kernel import rtnetlink, support
 from isotp.kernel.rtnetlink import Link
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")

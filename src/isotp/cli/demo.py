@@ -64,7 +64,7 @@ def _choose_vcan(wanted: str | None) -> str:
 
     open_native_socket().close()  # first of all: is there ISO-TP at all
 
-    from ..kernel.interface import can_interfaces
+    from ..interface import can_interfaces
     from ..kernel.rtnetlink import query_link
 
     found = {i.name: i for i in can_interfaces()}

@@ -10,14 +10,11 @@ from ..address import Address, AsymmetricAddress, CanAddress
 from ..errors import (
     AddressError,
     DuplicateBindingWarning,
-    InterfaceDownError,
-    InterfaceNotFoundError,
-    NotACanInterfaceError,
     OptionError,
     warn,
 )
+from ..interface import CanInterface, usable
 from ..optflags import flags
-from .interface import CanInterface, can_interfaces, names, query
 
 _BROADCAST: Final = flags.SF_BROADCAST | flags.CF_BROADCAST
 
@@ -71,25 +68,7 @@ def bind(native: socket.socket, name: str, address: Address | AsymmetricAddress)
 
 
 def _check_interface(native: socket.socket, name: str, ll: opts.LinkLayerOptions) -> CanInterface:
-    if not isinstance(name, str):
-        raise TypeError(f"interface must be the name of a CAN interface, not {name!r}")
-    if name not in names():
-        known = ", ".join(i.name for i in can_interfaces(native)) or "none"
-        raise InterfaceNotFoundError(
-            f"no interface {name!r}; CAN interfaces here: {known}",
-            remedy=f"a virtual one for tests: sudo ip link add {name or 'vcan0'} type vcan && "
-            f"sudo ip link set {name or 'vcan0'} up",
-        )
-    interface = query(native, name)
-    if not interface.is_can:
-        known = ", ".join(i.name for i in can_interfaces(native)) or "none"
-        raise NotACanInterfaceError(f"{name} is not a CAN interface; CAN interfaces here: {known}")
-    if not interface.is_up:
-        raise InterfaceDownError(
-            f"{name} is down",
-            remedy=f"sudo ip link set {name} up (a real bus first needs its bit rate: "
-            f"sudo ip link set {name} type can bitrate 500000)",
-        )
+    interface = usable(native, name)
     if ll.mtu > interface.mtu:
         raise OptionError(
             f"the socket is set to CAN FD (mtu={int(ll.mtu)}) and {name} is Classical CAN (mtu={interface.mtu})",

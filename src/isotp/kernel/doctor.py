@@ -225,7 +225,7 @@ def _rights() -> Iterator[Finding]:
 
 
 def _interfaces() -> Iterator[Finding]:
-    from .interface import CanInterface, can_interfaces
+    from ..interface import CanInterface, can_interfaces
     from .rtnetlink import query_link
 
     def describe(interface: CanInterface) -> Finding:

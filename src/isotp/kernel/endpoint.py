@@ -6,8 +6,8 @@ from typing import Final, NoReturn
 
 from .. import opts
 from ..address import Address, AsymmetricAddress, normal_address
+from ..anysocket import check_address
 from ..errors import (
-    AddressError,
     AlreadyBoundError,
     MessagesDroppedWarning,
     OneWayError,
@@ -142,12 +142,9 @@ class Endpoint:
             raise self._closed_error()
         if self._binding is not None:
             raise AlreadyBoundError("the socket is bound already", link=self._link)
+        check_address(address, rxid, txid)
         if address is None:
             address = normal_address(rxid, txid)
-        elif not isinstance(address, Address | AsymmetricAddress):
-            raise TypeError(f"address must be an isotp.Address, not {address!r}; identifiers go as rxid=, txid=")
-        elif rxid is not None or txid is not None:
-            raise AddressError("an address and rxid/txid were both given: give one of them")
         taken_over = opts.general.read(self).optflags & flags.WAIT_TX_DONE
         bound = binding.bind(self._socket, interface, address)
         self._taken_over = taken_over

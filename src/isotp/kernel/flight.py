@@ -14,21 +14,22 @@ import socket
 import time
 from typing import ClassVar, Final
 
+from ..anysocket import MSG_DONTWAIT, UnconfirmedFailures
 from ..errors import EBADMSG, IsoTpError, UnknownOutcomeError
 from . import support, translate
 from .binding import Binding
-from .linux import MSG_DONTWAIT
 
 UNKNOWN_SIZE: Final = -1  # of a message that is just being handed to the kernel
 
 
-class Flight:
+class Flight(UnconfirmedFailures):
     """What is being sent, what went wrong in which direction, and the failures nobody asked about yet."""
 
     poll_is_truthful: ClassVar[bool | None] = support.poll_is_truthful()
     """Whether POLLOUT can be believed; a fact of the running kernel, learned if need be."""
 
     def __init__(self, native: socket.socket) -> None:
+        super().__init__()
         self._native = native
         self.bound: Binding | None = None
         self.size = 0
@@ -39,9 +40,6 @@ class Flight:
         """errno of the message in flight, or 0."""
         self.reception = 0
         """errno of a reception that broke off and was not told yet, or 0."""
-        self.failures = 0
-        """How many messages failed whose outcome nobody asked about."""
-        self._first_failure: IsoTpError | None = None
         self._overwritten = False
 
     def is_transmitting(self) -> bool:
@@ -117,20 +115,6 @@ class Flight:
         """The errno of a broken-off reception, once; 0 for none."""
         number, self.reception = self.reception, 0
         return number
-
-    def keep_failure(self, failure: IsoTpError | None) -> None:
-        """Remember the failure of a message whose sender did not wait."""
-        if failure is not None:
-            self._first_failure = self._first_failure or failure
-            self.failures += 1
-
-    def take_failure(self) -> IsoTpError | None:
-        """The first failure remembered, with a note that counts the others; they are told then."""
-        failure, others = self._first_failure, self.failures - 1
-        self._first_failure, self.failures = None, 0
-        if failure is not None and others > 0:
-            failure.add_note(f"{others} more message(s) sent without confirmation failed after it")
-        return failure
 
     def learn_poll(self, shows_out: bool) -> None:
         """Draw a conclusion from a poll made just now: no POLLOUT while sending is what a truthful one shows."""

@@ -9,8 +9,5 @@ SO_RXQ_OVFL: Final = 40
 SO_MEMINFO: Final = 55
 SK_MEMINFO_DROPS: Final = 8  # linux/sock_diag.h: index into what SO_MEMINFO gives
 
-MSG_TRUNC: Final = 0x20  # linux/socket.h
-MSG_DONTWAIT: Final = 0x40
-
 TIMESPEC: Final = struct.Struct("@ll")
 U32: Final = struct.Struct("=I")

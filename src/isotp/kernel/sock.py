@@ -7,20 +7,18 @@ names the threads that are in a receiving call and may not have put down their c
 message through before they have.
 """
 
-import errno
-import math
 import select
 import threading
 import time
 from collections.abc import Callable
-from socket import MSG_PEEK, SO_ERROR, SOL_SOCKET
+from socket import SO_ERROR, SOL_SOCKET
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
+from ..anysocket import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, ReceivedMessage, Waiting, buffer_too_small
 from ..errors import (
     IsoTpError,
     MessagesDroppedWarning,
-    ReceiveBufferTooSmallError,
     UnconfirmedSendWarning,
     warn,
 )
@@ -29,7 +27,7 @@ from .binding import Binding
 from .endpoint import Endpoint
 from .flight import UNKNOWN_SIZE
 from .lane import Lane
-from .linux import MSG_DONTWAIT, MSG_TRUNC, SO_RXQ_OVFL, SO_TIMESTAMPNS, TIMESPEC, U32
+from .linux import SO_RXQ_OVFL, SO_TIMESTAMPNS, TIMESPEC, U32
 
 _CONTROL_SIZE: Final = 64  # room for a timespec and a counter
 _CLOSE_SECONDS: Final = 1.0
@@ -38,17 +36,7 @@ _RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether o
 T = TypeVar("T")
 
 
-class ReceivedMessage(NamedTuple):
-    """A message and what the kernel knows about it."""
-
-    data: bytes
-    timestamp_ns: int
-    """When its last frame was received: nanoseconds since the epoch, as time.time_ns()."""
-    dropped: int
-    """Messages the kernel dropped since the socket was made, up to this one."""
-
-
-class socket(Endpoint):  # noqa: N801 - the name the standard library taught everyone
+class socket(Endpoint, Waiting):  # noqa: N801 - the name the standard library taught everyone
     """A kernel ISO-TP socket.
 
     Set options, then `bind`, then `send` and `recv`. Every send is confirmed unless asked otherwise, and every
@@ -65,8 +53,8 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
     """
 
     def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
-        self._timeout = _checked_timeout(timeout)
-        super().__init__(rcvbuf)
+        Waiting.__init__(self, timeout)
+        Endpoint.__init__(self, rcvbuf)
         native = self._socket
         self._native_send: Callable[[Any, int], int] = native.send
         self._native_recv: Callable[[int, int], bytes] = native.recv
@@ -322,7 +310,7 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
         room = min(nbytes or len(view), len(view))
         data = self.recv(room, flags)
         if len(data) > room:
-            raise self._too_long(len(data), room, data)
+            raise buffer_too_small(len(data), room, self._link, data)
         view[: len(data)] = data
         return len(data)
 
@@ -406,55 +394,14 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
             self._check_receives()
             size = self._socket.recv_into(bytearray(1), 1, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)
             if size > bufsize:
-                raise self._too_long(size, bufsize, None)
+                raise buffer_too_small(size, bufsize, self._link)
         return self._native_recv(self._max_pdu_size, _quiet(flags))
-
-    def _too_long(self, needed: int, given: int, data: bytes | None) -> ReceiveBufferTooSmallError:
-        fate = "it was kept" if data is None else "it is the `data` of this error"
-        error = ReceiveBufferTooSmallError(
-            f"the message has {needed} bytes and the buffer {given}; {fate}",
-            link=self._link,
-            remedy="recv() without bufsize takes any message",
-        )
-        error.needed, error.given, error.data = needed, given, data
-        return error
 
     def _check_receives(self) -> None:
         if self._binding and not self._binding.receives:
             self._refuse_recv(0, 0)
 
     # --- waiting
-
-    def settimeout(self, timeout: float | None) -> None:
-        """Set how many seconds calls may wait; None: without limit, 0: not at all."""
-        self._timeout = _checked_timeout(timeout)
-
-    def gettimeout(self) -> float | None:
-        """The timeout in seconds, or None."""
-        return self._timeout
-
-    timeout = property(gettimeout)
-
-    def setblocking(self, flag: bool) -> None:
-        """Wait without limit (True) or not at all (False)."""
-        self._timeout = None if flag else 0.0
-
-    def getblocking(self) -> bool:
-        """Whether calls may wait."""
-        return self._timeout != 0
-
-    def _deadline(self, flags: int) -> float | None:
-        """When to stop waiting, in monotonic seconds; 0: do not wait, None: no limit."""
-        timeout = self._timeout
-        if timeout == 0 or flags & MSG_DONTWAIT:
-            return 0.0
-        return None if timeout is None else time.monotonic() + timeout
-
-    def _out_of_time(self, what: str, deadline: float | None, remedy: str = "") -> OSError:
-        if deadline == 0:
-            return BlockingIOError(errno.EAGAIN, what + remedy)
-        timeout = self._timeout  # None if it was changed meanwhile
-        return TimeoutError(f"{what} after {timeout:g} s{remedy}" if timeout else what + remedy)
 
     def _is_closed(self) -> bool:
         return self._closed
@@ -521,9 +468,3 @@ class socket(Endpoint):  # noqa: N801 - the name the standard library taught eve
 def _quiet(flags: int) -> int:
     """`flags` for the kernel: never blocking; no MSG_TRUNC, with which Python would read past its buffer."""
     return (flags | MSG_DONTWAIT) & ~MSG_TRUNC
-
-
-def _checked_timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not timeout >= 0:
-        raise ValueError(f"timeout={timeout!r}: allowed is None (no limit), 0 (do not wait) or seconds")
-    return None if timeout == math.inf else timeout

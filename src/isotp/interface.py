@@ -7,6 +7,8 @@ import socket
 import struct
 from typing import Final, NamedTuple
 
+from .errors import InterfaceDownError, InterfaceNotFoundError, NotACanInterfaceError
+
 _SIOCGIFFLAGS: Final = 0x8913
 _SIOCGIFMTU: Final = 0x8921
 _SIOCGIFHWADDR: Final = 0x8927
@@ -63,3 +65,31 @@ def can_interfaces(sock: socket.socket | None = None) -> list[CanInterface]:
         if interface.is_can:
             found.append(interface)
     return found
+
+
+def usable(native: socket.socket, name: object) -> CanInterface:
+    """Interface `name`, asked about through any socket, if frames can go there.
+
+    Raises:
+        InterfaceError: no such interface, not CAN, or down; it says what to do.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"interface must be the name of a CAN interface, not {name!r}")
+    if name not in names():
+        known = ", ".join(i.name for i in can_interfaces(native)) or "none"
+        raise InterfaceNotFoundError(
+            f"no interface {name!r}; CAN interfaces here: {known}",
+            remedy=f"a virtual one for tests: sudo ip link add {name or 'vcan0'} type vcan && "
+            f"sudo ip link set {name or 'vcan0'} up",
+        )
+    interface = query(native, name)
+    if not interface.is_can:
+        known = ", ".join(i.name for i in can_interfaces(native)) or "none"
+        raise NotACanInterfaceError(f"{name} is not a CAN interface; CAN interfaces here: {known}")
+    if not interface.is_up:
+        raise InterfaceDownError(
+            f"{name} is down",
+            remedy=f"sudo ip link set {name} up (a real bus first needs its bit rate: "
+            f"sudo ip link set {name} type can bitrate 500000)",
+        )
+    return interface

@@ -1,0 +1,236 @@
+"""What every ISO-TP socket of this library is, whoever does the protocol behind it."""
+
+import errno
+import math
+import time
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Protocol, Self
+
+from .address import Address, AsymmetricAddress
+from .errors import AddressError, AlreadyBoundError, IsoTpError, ReceiveBufferTooSmallError
+from .optvalues import FlowControlOptions, GeneralOptions, LinkLayerOptions
+
+# linux/socket.h; Python has these names only where the platform does
+MSG_PEEK: Final = 0x02
+MSG_TRUNC: Final = 0x20
+MSG_DONTWAIT: Final = 0x40
+
+
+class ReceivedMessage(NamedTuple):
+    """A message and what is known about it."""
+
+    data: bytes
+    timestamp_ns: int
+    """When its last frame was received: nanoseconds since the epoch, as time.time_ns()."""
+    dropped: int
+    """Messages dropped since the socket was made, up to this one, because nobody read them."""
+
+
+class IsoTpSocket(Protocol):
+    """What code that uses an ISO-TP socket can rely on, be it `isotp.socket` or `SoftSocket`.
+
+    `bind` is not among it: where a link is differs. The classes document each method.
+    """
+
+    @property
+    def bound(self) -> bool:
+        """Whether the socket has an address."""
+
+    @property
+    def interface(self) -> str | None:
+        """The CAN interface or bus, once bound."""
+
+    @property
+    def address(self) -> Address | AsymmetricAddress | None:
+        """The address, once bound."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the socket was closed."""
+
+    @property
+    def dropped(self) -> int:
+        """How many complete messages were dropped because nobody read them."""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a call may wait; None: without limit."""
+
+    def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
+        """Send one message; returns its length."""
+
+    def confirm(self) -> None:
+        """Wait for messages sent with `confirm=False`, and raise their failure."""
+
+    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+        """Receive one message, whole."""
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive one message into `buffer`; returns its length."""
+
+    def recv_message(self, flags: int = 0) -> ReceivedMessage:
+        """Receive one message with its time."""
+
+    def set_general_opts(
+        self,
+        optflags: int | None = None,
+        frame_txtime: int | None = None,
+        ext_address: int | None = None,
+        txpad: int | None = None,
+        rxpad: int | None = None,
+        rx_ext_address: int | None = None,
+        tx_stmin: int | None = None,
+        rx_stmin: int | None = None,
+    ) -> GeneralOptions:
+        """Set general options; what is left out keeps its value."""
+
+    def set_opts(self, optflag: int | None = None, **others: int | None) -> GeneralOptions:
+        """Set general options, under the names can-isotp 2 has for them."""
+
+    def set_fc_opts(
+        self, bs: int | None = None, stmin: int | None = None, wftmax: int | None = None
+    ) -> FlowControlOptions:
+        """Set flow control options; what is left out keeps its value."""
+
+    def set_ll_opts(
+        self, mtu: int | None = None, tx_dl: int | None = None, tx_flags: int | None = None
+    ) -> LinkLayerOptions:
+        """Set link layer options; what is left out keeps its value."""
+
+    def get_general_opts(self) -> GeneralOptions:
+        """The general options."""
+
+    def get_opts(self) -> GeneralOptions:
+        """The general options, under the name can-isotp 2 has for them."""
+
+    def get_fc_opts(self) -> FlowControlOptions:
+        """The flow control options."""
+
+    def get_ll_opts(self) -> LinkLayerOptions:
+        """The link layer options."""
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Set how many seconds calls may wait; None: without limit, 0: not at all."""
+
+    def gettimeout(self) -> float | None:
+        """The timeout in seconds, or None."""
+
+    def setblocking(self, flag: bool) -> None:
+        """Wait without limit (True) or not at all (False)."""
+
+    def getblocking(self) -> bool:
+        """Whether calls may wait."""
+
+    def close(self) -> None:
+        """Close the socket; who waits in it gets SocketClosedError."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Waiting:
+    """How long the calls of a socket may wait."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._timeout = _checked_timeout(timeout)
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Set how many seconds calls may wait; None: without limit, 0: not at all."""
+        self._timeout = _checked_timeout(timeout)
+
+    def gettimeout(self) -> float | None:
+        """The timeout in seconds, or None."""
+        return self._timeout
+
+    @property
+    def timeout(self) -> float | None:
+        """The timeout in seconds, or None."""
+        return self._timeout
+
+    def setblocking(self, flag: bool) -> None:
+        """Wait without limit (True) or not at all (False)."""
+        self._timeout = None if flag else 0.0
+
+    def getblocking(self) -> bool:
+        """Whether calls may wait."""
+        return self._timeout != 0
+
+    def _deadline(self, flags: int) -> float | None:
+        """When to stop waiting, in monotonic seconds; 0: do not wait, None: no limit."""
+        timeout = self._timeout
+        if timeout == 0 or flags & MSG_DONTWAIT:
+            return 0.0
+        return None if timeout is None else time.monotonic() + timeout
+
+    def _out_of_time(self, what: str, deadline: float | None, remedy: str = "") -> OSError:
+        if deadline == 0:
+            return BlockingIOError(errno.EAGAIN, what + remedy)
+        timeout = self._timeout  # None if it was changed meanwhile
+        return TimeoutError(f"{what} after {timeout:g} s{remedy}" if timeout else what + remedy)
+
+
+class UnconfirmedFailures:
+    """Failures of messages whose sender did not wait, until somebody asks."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        """How many unconfirmed messages failed since last asked."""
+        self._first_failure: IsoTpError | None = None
+
+    def keep_failure(self, failure: IsoTpError | None) -> None:
+        """Remember the failure of a message whose sender did not wait."""
+        if failure is not None:
+            self._first_failure = self._first_failure or failure
+            self.failures += 1
+
+    def take_failure(self) -> IsoTpError | None:
+        """The first failure remembered, with a note that counts the others; they are told then."""
+        failure, others = self._first_failure, self.failures - 1
+        self._first_failure, self.failures = None, 0
+        if failure is not None and others > 0:
+            failure.add_note(f"{others} more message(s) sent without confirmation failed after it")
+        return failure
+
+
+def check_address(address: object, rxid: int | None, txid: int | None) -> None:
+    """Refuse what `bind` cannot be given as an address.
+
+    Raises:
+        TypeError: `address` is no address.
+        AddressError: an address and identifiers were both given.
+    """
+    if address is None:
+        return
+    if not isinstance(address, Address | AsymmetricAddress):
+        raise TypeError(f"address must be an isotp.Address, not {address!r}; identifiers go as rxid=, txid=")
+    if rxid is not None or txid is not None:
+        raise AddressError("an address and rxid/txid were both given: give one of them")
+
+
+def options_are_fixed() -> AlreadyBoundError:
+    """The error of options that come too late."""
+    return AlreadyBoundError(
+        "options cannot change once the socket is bound",
+        remedy="set options first, then bind; to change one, close the socket and bind a new one",
+    )
+
+
+def buffer_too_small(needed: int, given: int, link: str, data: bytes | None = None) -> ReceiveBufferTooSmallError:
+    """The error of a message of `needed` bytes that does not fit; `data` is the message if it could not be kept."""
+    fate = "it was kept" if data is None else "it is the `data` of this error"
+    error = ReceiveBufferTooSmallError(
+        f"the message has {needed} bytes and the buffer {given}; {fate}",
+        link=link,
+        remedy="recv() without bufsize takes any message",
+    )
+    error.needed, error.given, error.data = needed, given, data
+    return error
+
+
+def _checked_timeout(timeout: float | None) -> float | None:
+    if timeout is not None and not timeout >= 0:
+        raise ValueError(f"timeout={timeout!r}: allowed is None (no limit), 0 (do not wait) or seconds")
+    return None if timeout == math.inf else timeout

@@ -1,0 +1,1 @@
+"""Where the CAN frames of user-space sockets go."""

@@ -1,0 +1,142 @@
+"""PythonCanBus: any interface of python-can (extra `isotp[can]`)."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from importlib import import_module
+from typing import Any, Final
+
+from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
+from ..core.can_frame import CanFrame
+from ..errors import UnavailableError
+from .base import NOTHING, Received
+
+_POLL_S: Final = 0.1  # how soon the reading thread sees that it is to end
+_BATCH: Final = 256
+
+
+class PythonCanBus:
+    """A bus of python-can, for `SoftSocket`: `PythonCanBus(can.Bus(interface="pcan", channel="..."))`.
+
+    python-can has no way to wait for a frame and for anything else at once, so a second thread reads, as long as
+    sockets are bound. The bus given stays yours: nobody else may read it meanwhile, and `shutdown` is yours to call.
+
+    Args:
+        bus: a `can.BusABC`.
+        echoes: whether it was made with `receive_own_messages=True` and the interface does it. Then a frame counts
+            as sent when it comes back; otherwise when python-can has taken it.
+        can_fd: whether it takes CAN FD frames (`fd=True`).
+    """
+
+    window: Final = 64
+
+    def __init__(self, bus: Any, *, echoes: bool = False, can_fd: bool = True) -> None:
+        try:
+            self._can: Any = import_module("can")
+        except ImportError as e:
+            raise UnavailableError("python-can is not installed", remedy="pip install isotp[can]") from e
+        if not isinstance(bus, self._can.BusABC):
+            raise TypeError(f"bus must be a can.BusABC, not {bus!r}")
+        self._bus = bus
+        self._echoes = echoes
+        self._has_can_fd = can_fd
+        self._messages: deque[Any] = deque()
+        self._error: BaseException | None = None
+        self._reader: threading.Thread | None = None
+        self._ending = threading.Event()
+
+    @property
+    def name(self) -> str:
+        """How the interface describes its channel."""
+        return str(getattr(self._bus, "channel_info", "python-can"))
+
+    @property
+    def has_can_fd(self) -> bool:
+        """Whether CAN FD frames go."""
+        return self._has_can_fd
+
+    @property
+    def echoes(self) -> bool:
+        """Whether a frame comes back once it was on the wire."""
+        return self._echoes
+
+    def __repr__(self) -> str:
+        return f"<isotp.PythonCanBus {self.name!r}>"
+
+    def _read(self, wake: Callable[[], None], ending: threading.Event) -> None:
+        try:
+            while not ending.is_set():
+                message = self._bus.recv(_POLL_S)
+                if message is not None:
+                    self._messages.append(message)
+                    wake()
+        except BaseException as e:
+            self._error = e  # `receive` raises it where it is heard
+            wake()
+
+    # --- the side of the driver, see `Bus`
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """See `Bus`."""
+        self._messages.clear()
+        self._error = None
+        self._ending = threading.Event()
+        self._reader = threading.Thread(
+            target=self._read, args=(wake, self._ending), name=f"isotp reads {self.name}", daemon=True
+        )
+        self._reader.start()
+
+    def close(self) -> None:
+        """See `Bus`."""
+        self._ending.set()
+        if self._reader is not None:
+            self._reader.join()
+        self._reader = None
+
+    def fileno(self) -> int:
+        """See `Bus`."""
+        return -1
+
+    def watch(self, can_ids: Collection[int]) -> None:
+        """See `Bus`. The filters of the bus are left as they are; what is not wanted finds no link."""
+
+    def send(self, frames: Sequence[CanFrame]) -> int:
+        """See `Bus`."""
+        for taken, frame in enumerate(frames):
+            message = self._can.Message(
+                arbitration_id=frame.can_id & CAN_EFF_MASK,
+                is_extended_id=bool(frame.can_id & CAN_EFF_FLAG),
+                data=frame.data,
+                is_fd=frame.is_fd,
+                bitrate_switch=frame.bitrate_switch,
+                is_rx=False,
+            )
+            try:
+                self._bus.send(message, timeout=0)
+            except self._can.CanOperationError:
+                # python-can has no error of its own for a full queue. Any is waited out: N_As ends it.
+                return taken
+        return len(frames)
+
+    def receive(self) -> Received:
+        """See `Bus`."""
+        if self._error is not None and not self._messages:
+            raise self._error
+        if not self._messages:
+            return NOTHING
+        received = Received([], [])
+        while self._messages and len(received.frames) < _BATCH:
+            message = self._messages.popleft()
+            is_echo = not message.is_rx
+            if message.is_error_frame or message.is_remote_frame or (is_echo and not self._echoes):
+                continue
+            can_id = message.arbitration_id | (CAN_EFF_FLAG if message.is_extended_id else 0)
+            frame = CanFrame(can_id, bytes(message.data), message.is_fd, message.bitrate_switch)
+            received.frames.append(frame)
+            if is_echo:
+                received.echoes.append(frame)
+        return received
+
+    def get_timer(self) -> int | None:
+        """See `Bus`."""
+        return None

@@ -1,0 +1,217 @@
+"""VirtualBus: a CAN bus inside this process, as fast or as bad as you want it to be."""
+
+import heapq
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import count
+from typing import Final
+
+from ..core.can_frame import CanFrame
+from ..errors import OptionError
+from .base import NOTHING, Received
+
+Fate = Callable[[CanFrame], Iterable[tuple[int, CanFrame]]]
+"""What becomes of a frame: each copy that arrives, as nanoseconds of delay and what it then looks like."""
+
+_UNLIMITED: Final = 1 << 30
+
+
+class Faults:
+    """Faults at random, the same ones for the same seed.
+
+    Args:
+        seed: of the random numbers.
+        loss: probability that a frame does not arrive.
+        repeat: probability that it arrives twice.
+        corrupt: probability that one bit of its data is wrong.
+        jitter_ns: it is late by a random time up to this; frames overtake each other.
+    """
+
+    def __init__(
+        self, seed: int, *, loss: float = 0.0, repeat: float = 0.0, corrupt: float = 0.0, jitter_ns: int = 0
+    ) -> None:
+        for name, value in (("loss", loss), ("repeat", repeat), ("corrupt", corrupt)):
+            if not 0 <= value <= 1:
+                raise OptionError(f"{name}={value!r}: allowed is a probability, 0 to 1")
+        if jitter_ns < 0:
+            raise OptionError(f"jitter_ns={jitter_ns}: allowed is 0 or more nanoseconds")
+        self._random = random.Random(seed)
+        self._loss, self._repeat, self._corrupt, self._jitter_ns = loss, repeat, corrupt, jitter_ns
+
+    def __call__(self, frame: CanFrame) -> list[tuple[int, CanFrame]]:
+        """What becomes of `frame`."""
+        # The same number of draws for every frame: one fault more does not change all that follow.
+        lost, repeated, corrupted, bit = (self._random.random() for _ in range(4))
+        delays = [self._random.randint(0, self._jitter_ns) for _ in range(2)]
+        if lost < self._loss:
+            return []
+        if corrupted < self._corrupt and frame.data:
+            frame = frame._replace(data=_flip(frame.data, int(bit * 8 * len(frame.data))))
+        return [(delay_ns, frame) for delay_ns in delays[: 2 if repeated < self._repeat else 1]]
+
+
+def _flip(data: bytes, bit: int) -> bytes:
+    flipped = bytearray(data)
+    flipped[bit // 8] ^= 1 << bit % 8
+    return bytes(flipped)
+
+
+class VirtualBus:
+    """A CAN bus in this process, for `SoftSocket`: no hardware, no kernel, no thread of its own.
+
+    All sockets on one VirtualBus hear each other. Without latency and faults a frame arrives the moment it is
+    sent.
+
+    Args:
+        name: what errors and repr call it.
+        frame_ns: how long each frame occupies the bus, in nanoseconds; frames wait for each other.
+        queue_length: how many frames wait at most for the bus, as in a network interface; None for no limit.
+        fate: what becomes of each frame on its way to the receivers: `Faults(seed, loss=...)`, or any
+            callable of the same kind. A sender sees its frame go out whatever becomes of it.
+        can_fd: whether CAN FD frames go.
+        clock: gives the time in nanoseconds; a test has its own.
+
+    Raises:
+        OptionError: a value out of range.
+    """
+
+    echoes: Final = True
+    window: Final = _UNLIMITED
+
+    def __init__(
+        self,
+        name: str = "virtual",
+        *,
+        frame_ns: int = 0,
+        queue_length: int | None = None,
+        fate: Fate | None = None,
+        can_fd: bool = True,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        if frame_ns < 0:
+            raise OptionError(f"frame_ns={frame_ns}: allowed is 0 or more nanoseconds")
+        if queue_length is not None and queue_length < 1:
+            raise OptionError(f"queue_length={queue_length}: allowed is 1 or more frames, or None")
+        self._name = name
+        self._has_can_fd = can_fd
+        self._frame_ns = frame_ns
+        self._queue_length = queue_length
+        self._fate = fate
+        self._clock = clock
+        self._lock = threading.Lock()  # `inject` comes from any thread
+        self._order = count()
+        self._free_ns = 0  # when the bus is done with the frames it has
+        self._arrived: list[CanFrame] = []
+        self._echoes: list[CanFrame] = []
+        self._under_way: list[tuple[int, int, CanFrame, bool]] = []  # a heap: when, order, what, whether an echo
+        self._waiting = 0  # echoes among them
+        self._wake: Callable[[], None] | None = None
+        self._listeners: tuple[Callable[[CanFrame], object], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What errors and repr call it."""
+        return self._name
+
+    @property
+    def has_can_fd(self) -> bool:
+        """Whether CAN FD frames go."""
+        return self._has_can_fd
+
+    def __repr__(self) -> str:
+        return f"<isotp.VirtualBus {self._name!r}>"
+
+    # --- other nodes
+
+    def inject(self, frame: CanFrame) -> None:
+        """Let another node send `frame`; from any thread. It arrives as it is, after the frames sent before it."""
+        with self._lock:
+            self._depart(frame, faults=False)
+            wake = self._wake
+        self._tell_listeners((frame,))
+        if wake is not None:
+            wake()
+
+    def listen(self, listener: Callable[[CanFrame], object]) -> Callable[[], None]:
+        """Call `listener` with every frame as it is sent, from the sending thread; returns what ends that.
+
+        It must be quick and must not use sockets of this bus; `inject` is allowed.
+        """
+        self._listeners += (listener,)
+
+        def stop() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+        return stop
+
+    def _tell_listeners(self, frames: Sequence[CanFrame]) -> None:
+        for listener in self._listeners:
+            for frame in frames:
+                listener(frame)
+
+    # --- the side of the driver, see `Bus`
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """See `Bus`."""
+        self._wake = wake
+
+    def close(self) -> None:
+        """See `Bus`. What is still under way is gone."""
+        with self._lock:
+            self._wake = None
+            self._arrived, self._echoes, self._under_way = [], [], []
+            self._free_ns = self._waiting = 0
+
+    def fileno(self) -> int:
+        """See `Bus`."""
+        return -1
+
+    def watch(self, can_ids: Collection[int]) -> None:
+        """See `Bus`. Looking up a frame nobody wants costs no more than a filter."""
+
+    def send(self, frames: Sequence[CanFrame]) -> int:
+        """See `Bus`."""
+        with self._lock:
+            if self._queue_length is not None:
+                frames = frames[: max(0, self._queue_length - self._waiting)]
+            if self._frame_ns or self._fate or self._under_way:
+                for frame in frames:
+                    self._depart(frame, faults=True)
+            else:
+                self._arrived += frames
+                self._echoes += frames
+        if self._listeners:
+            self._tell_listeners(frames)
+        return len(frames)
+
+    def _depart(self, frame: CanFrame, faults: bool) -> None:
+        """Put a frame under way; `faults`: it is one of ours, and may meet its fate."""
+        self._free_ns = sent_ns = max(self._clock(), self._free_ns) + self._frame_ns
+        if faults:
+            self._waiting += 1
+            heapq.heappush(self._under_way, (sent_ns, next(self._order), frame, True))
+        copies = self._fate(frame) if self._fate and faults else ((0, frame),)
+        for late_ns, copy in copies:
+            heapq.heappush(self._under_way, (sent_ns + late_ns, next(self._order), copy, False))
+
+    def receive(self) -> Received:
+        """See `Bus`."""
+        if not self._arrived and not self._under_way:
+            return NOTHING
+        with self._lock:
+            received = Received(self._arrived, self._echoes)
+            self._arrived, self._echoes = [], []
+            now = self._clock() if self._under_way else 0
+            while self._under_way and self._under_way[0][0] <= now:
+                _, _, frame, is_echo = heapq.heappop(self._under_way)
+                if is_echo:
+                    self._waiting -= 1
+                (received.echoes if is_echo else received.frames).append(frame)
+        return received
+
+    def get_timer(self) -> int | None:
+        """See `Bus`."""
+        under_way = self._under_way
+        return under_way[0][0] if under_way else None

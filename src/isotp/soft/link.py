@@ -1,0 +1,42 @@
+"""A link as a reactor serves it: its engine, and the frames that are not on the bus yet."""
+
+from collections.abc import Callable
+
+from ..core.can_frame import CanFrame
+from ..core.engine import Engine
+from ..core.events import Direction, Event, TransferFailed
+from ..core.n_pdu import NPciType
+from ..errors import IsoTpError
+
+
+class Link:
+    """One engine on one bus.
+
+    Args:
+        engine: of the link; nobody but the reactor lets it send and takes its events.
+        on_event: called with each event, with the reactor's lock held.
+        on_failure: called when the bus fails, likewise.
+    """
+
+    __slots__ = ("armed_ns", "engine", "held", "on_event", "on_failure", "rx", "tx", "unechoed")
+
+    def __init__(
+        self, engine: Engine, on_event: Callable[[Event], None], on_failure: Callable[[IsoTpError], None]
+    ) -> None:
+        self.engine = engine
+        self.on_event = on_event
+        self.on_failure = on_failure
+        self.rx = engine.address.rx
+        self.tx = engine.address.tx
+        self.held: list[CanFrame] = []
+        """Frames the bus had no room for, oldest first."""
+        self.unechoed = 0
+        """How many frames the bus took and has not echoed."""
+        self.armed_ns: int | None = None
+        """When the reactor looks at this link by itself."""
+
+    def belongs_to(self, frame: CanFrame, failed: TransferFailed) -> bool:
+        """Whether `frame`, one of ours, was sent by the half of the link that `failed` is about."""
+        at = 0 if self.tx is None or self.tx.address_byte is None else 1
+        is_flow_control = frame.data[at] >> 4 == NPciType.FC
+        return is_flow_control == (failed.direction is Direction.RECEIVING)

@@ -1,0 +1,72 @@
+"""Which link a frame is for: one look-up by identifier, one more where an address byte tells links apart."""
+
+from collections import Counter
+from collections.abc import Collection
+
+from ..core.can_frame import CanFrame
+from .link import Link
+
+
+class Routes:
+    """The links of a bus by what they listen to.
+
+    Links that listen to the same all get the frame: no link steals another's.
+    """
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, tuple[Link, ...]] = {}
+        self._by_id_and_byte: dict[tuple[int, int], tuple[Link, ...]] = {}
+        self._can_ids: Counter[int] = Counter()
+
+    @property
+    def can_ids(self) -> Collection[int]:
+        """Every identifier that a link sends or listens to."""
+        return self._can_ids.keys()
+
+    def others_at(self, link: Link) -> int:
+        """How many other links listen to what `link` listens to."""
+        return len([other for other in self._at(link) if other is not link])
+
+    def _at(self, link: Link) -> tuple[Link, ...]:
+        rx = link.rx
+        if rx is None:
+            return ()
+        if rx.address_byte is None:
+            return self._by_id.get(rx.can_id, ())
+        return self._by_id_and_byte.get((rx.can_id, rx.address_byte), ())
+
+    def _set(self, link: Link, links: tuple[Link, ...]) -> None:
+        rx = link.rx
+        if rx is None:
+            return
+        if rx.address_byte is None:
+            self._by_id[rx.can_id] = links
+            if not links:
+                del self._by_id[rx.can_id]
+        else:
+            key = (rx.can_id, rx.address_byte)
+            self._by_id_and_byte[key] = links
+            if not links:
+                del self._by_id_and_byte[key]
+
+    def add(self, link: Link) -> None:
+        """Let `link` have its frames."""
+        self._set(link, (*self._at(link), link))
+        self._can_ids.update(half.can_id for half in (link.rx, link.tx) if half)
+
+    def remove(self, link: Link) -> None:
+        """Let it have no more."""
+        self._set(link, tuple(other for other in self._at(link) if other is not link))
+        for half in (link.rx, link.tx):
+            if half:
+                self._can_ids[half.can_id] -= 1
+                if not self._can_ids[half.can_id]:
+                    del self._can_ids[half.can_id]
+
+    def of(self, frame: CanFrame) -> tuple[Link, ...]:
+        """The links that `frame` is for."""
+        can_id, data = frame[0], frame[1]
+        links = self._by_id.get(can_id, ())
+        if self._by_id_and_byte and data:
+            return links + self._by_id_and_byte.get((can_id, data[0]), ())
+        return links

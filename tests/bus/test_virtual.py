@@ -1,0 +1,143 @@
+"""VirtualBus with a clock of the test's own."""
+
+import pytest
+
+import isotp
+from isotp.bus.base import Bus
+from isotp.bus.virtual import Faults, VirtualBus
+from isotp.core.can_frame import CanFrame
+
+
+class Clock:
+    now = 1000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def numbered(count: int) -> list[CanFrame]:
+    return [CanFrame(0x100 + i, bytes([i])) for i in range(count)]
+
+
+def opened(bus: VirtualBus) -> VirtualBus:
+    as_any_bus: Bus = bus  # checked by mypy
+    as_any_bus.open(lambda: None)
+    return bus
+
+
+def test_a_frame_arrives_the_moment_it_is_sent() -> None:
+    bus = opened(VirtualBus())
+    frames = numbered(3)
+    assert bus.send(frames) == 3
+    assert bus.get_timer() is None
+    assert bus.receive() == (frames, frames)
+    assert bus.receive() == ([], [])
+
+
+def test_frames_wait_for_each_other() -> None:
+    clock = Clock()
+    bus = opened(VirtualBus(frame_ns=100, clock=clock))
+    frames = numbered(2)
+    bus.send(frames)
+    assert bus.receive() == ([], [])
+    assert bus.get_timer() == 1100
+    clock.now = 1100
+    assert bus.receive() == (frames[:1], frames[:1])
+    assert bus.get_timer() == 1200
+    clock.now = 1199
+    assert bus.receive() == ([], [])
+    clock.now = 1200
+    assert bus.receive() == (frames[1:], frames[1:])
+
+
+def test_a_full_queue_takes_what_it_has_room_for() -> None:
+    clock = Clock()
+    bus = opened(VirtualBus(frame_ns=100, queue_length=2, clock=clock))
+    frames = numbered(3)
+    assert bus.send(frames) == 2
+    assert bus.send(frames[2:]) == 0
+    clock.now = 1100
+    assert bus.receive().echoes == frames[:1]
+    assert bus.send(frames[2:]) == 1
+
+
+def test_fate_is_for_receivers_and_the_sender_sees_its_frames_go() -> None:
+    clock = Clock()
+    lost, doubled, late = numbered(3)
+    fates = {lost: [], doubled: [(0, doubled), (0, doubled)], late: [(50, late)]}
+    bus = opened(VirtualBus(fate=lambda frame: fates[frame], clock=clock))
+    bus.send([lost, doubled, late])
+    assert bus.receive() == ([doubled, doubled], [lost, doubled, late])
+    assert bus.get_timer() == 1050
+    clock.now = 1050
+    assert bus.receive() == ([late], [])
+
+
+def test_other_nodes_are_heard_and_hear() -> None:
+    woken: list[bool] = []
+    heard: list[CanFrame] = []
+    bus = VirtualBus(fate=Faults(1, loss=1.0))
+    bus.open(lambda: woken.append(True))
+    stop = bus.listen(heard.append)
+    ours, theirs = numbered(2)
+    bus.send([ours])
+    bus.inject(theirs)
+    assert woken == [True]
+    assert bus.receive() == ([theirs], [ours])
+    assert heard == [ours, theirs]
+    stop()
+    bus.send([ours])
+    assert len(heard) == 2
+
+
+def test_what_was_sent_before_close_does_not_arrive_after_it() -> None:
+    bus = opened(VirtualBus(frame_ns=1, clock=Clock()))
+    bus.send(numbered(2))
+    bus.close()
+    opened(bus)
+    assert bus.receive() == ([], [])
+    assert bus.get_timer() is None
+
+
+def fates(faults: Faults) -> list[list[tuple[int, CanFrame]]]:
+    return [faults(CanFrame(1, bytes(8))) for _ in range(400)]
+
+
+def test_faults_are_those_of_their_seed() -> None:
+    def make(seed: int) -> Faults:
+        return Faults(seed, loss=0.1, repeat=0.1, corrupt=0.1, jitter_ns=5)
+
+    assert fates(make(7)) == fates(make(7))
+    assert fates(make(7)) != fates(make(8))
+
+
+def test_faults_come_as_often_as_asked() -> None:
+    made = fates(Faults(3, loss=0.25, repeat=0.25, corrupt=0.25, jitter_ns=5))
+    arrived = [copies for copies in made if copies]
+    assert 60 <= 400 - len(arrived) <= 140
+    assert 40 <= sum(len(copies) == 2 for copies in arrived) <= 110
+    wrong = [copies[0][1].data for copies in arrived if copies[0][1].data != bytes(8)]
+    assert 40 <= len(wrong) <= 110
+    assert all(int.from_bytes(data, "big").bit_count() == 1 for data in wrong)
+    assert {delay for copies in arrived for delay, _ in copies} == set(range(6))
+
+
+def test_no_faults_unless_asked() -> None:
+    assert fates(Faults(1)) == [[(0, CanFrame(1, bytes(8)))]] * 400
+
+
+@pytest.mark.parametrize("arguments", [{"loss": 1.1}, {"repeat": -0.1}, {"corrupt": float("nan")}, {"jitter_ns": -1}])
+def test_faults_that_cannot_be(arguments: dict[str, float]) -> None:
+    with pytest.raises(isotp.OptionError, match=next(iter(arguments))):
+        Faults(1, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arguments", [{"frame_ns": -1}, {"queue_length": 0}])
+def test_buses_that_cannot_be(arguments: dict[str, int]) -> None:
+    with pytest.raises(isotp.OptionError, match=next(iter(arguments))):
+        VirtualBus(**arguments)  # type: ignore[arg-type]
+
+
+def test_what_it_tells_of_itself() -> None:
+    bus = VirtualBus("bench", can_fd=False)
+    assert (bus.name, bus.has_can_fd, bus.fileno(), repr(bus)) == ("bench", False, -1, "<isotp.VirtualBus 'bench'>")

@@ -1,0 +1,159 @@
+"""The implementations that the suite runs against, one `World` each."""
+
+import contextlib
+import gc
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import pytest
+
+import isotp
+from isotp.anysocket import IsoTpSocket
+
+from ..kernel.conftest import Links
+from ..kernel.conftest import _missing as kernel_missing
+
+
+class World(Protocol):
+    """A place where ISO-TP sockets live, all on one bus."""
+
+    def open(self, timeout: float | None) -> IsoTpSocket:
+        """An unbound socket."""
+
+    def bind(self, sock: Any, address: object = None, **ids: int) -> None:
+        """Bind a socket of this world."""
+
+    def close(self) -> None:
+        """Give the bus back."""
+
+
+class Soft:
+    """SoftSocket on VirtualBus."""
+
+    def __init__(self, bus: Any = None) -> None:
+        self._bus = bus or isotp.VirtualBus()
+
+    def open(self, timeout: float | None) -> IsoTpSocket:
+        return isotp.SoftSocket(self._bus, timeout)
+
+    def bind(self, sock: Any, address: object = None, **ids: int) -> None:
+        sock.bind(address, **ids)
+
+    def close(self) -> None:
+        pass
+
+
+def soft_on_python_can(request: pytest.FixtureRequest) -> World:
+    can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
+    buses = [can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2)]
+    return TwoBuses([isotp.PythonCanBus(bus) for bus in buses], [bus.shutdown for bus in buses])
+
+
+class TwoBuses:
+    """SoftSocket on several buses of one channel, in turn: two programs on one real bus."""
+
+    def __init__(self, buses: list[Any], closing: list[Callable[[], object]]) -> None:
+        self._buses = itertools.cycle(buses)
+        self._closing = closing
+
+    def open(self, timeout: float | None) -> IsoTpSocket:
+        return isotp.SoftSocket(next(self._buses), timeout)
+
+    def bind(self, sock: Any, address: object = None, **ids: int) -> None:
+        sock.bind(address, **ids)
+
+    def close(self) -> None:
+        for close in self._closing:
+            close()
+
+
+class OnVcan:
+    """Sockets on a virtual CAN interface of the kernel, each implementation with its own way to be bound."""
+
+    def __init__(self, name: str, soft: bool) -> None:
+        self._name = name
+        self._bus = isotp.SocketCanBus(name) if soft else None
+
+    def open(self, timeout: float | None) -> IsoTpSocket:
+        return isotp.socket(timeout) if self._bus is None else isotp.SoftSocket(self._bus, timeout)
+
+    def bind(self, sock: Any, address: object = None, **ids: int) -> None:
+        if self._bus is None:
+            sock.bind(self._name, address, **ids)
+        else:
+            sock.bind(address, **ids)
+
+    def close(self) -> None:
+        pass
+
+
+WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
+    "soft-virtual": lambda _: Soft(),
+    "soft-python-can": soft_on_python_can,
+    "soft-socketcan": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=True),
+    "kernel": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=False),
+}
+IN_KERNEL = ("soft-socketcan", "kernel")
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    threads, files = threading.enumerate(), os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []
+    yield
+    gc.collect()
+    assert threading.enumerate() == threads, "threads left running"
+    if files:
+        assert len(os.listdir("/proc/self/fd")) == len(files), "descriptors left open"
+
+
+@pytest.fixture
+def vcan(no_leaks: None) -> Iterator[str]:
+    """A virtual CAN interface; skips where there is none to be had."""
+    if reason := kernel_missing():
+        if os.environ.get("ISOTP_REQUIRE_KERNEL") == "1":
+            pytest.fail(f"ISOTP_REQUIRE_KERNEL=1 is set, and {reason}", pytrace=False)
+        pytest.skip(reason)
+    with contextlib.closing(Links()) as links:
+        yield links()
+
+
+@pytest.fixture(params=[pytest.param(n, marks=pytest.mark.kernel if n in IN_KERNEL else ()) for n in WORLDS])
+def world(request: pytest.FixtureRequest, no_leaks: None) -> Iterator[World]:
+    with contextlib.closing(WORLDS[request.param](request)) as world:
+        yield world
+
+
+class Sockets:
+    """Opens sockets of a world and closes them at the end."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._stack = contextlib.ExitStack()
+
+    def __call__(self, timeout: float | None = 5.0) -> IsoTpSocket:
+        """An unbound socket."""
+        return self._stack.enter_context(self.world.open(timeout))
+
+    def pair(
+        self, configure: Callable[[IsoTpSocket], object] | None = None, timeout: float | None = 5.0
+    ) -> tuple[IsoTpSocket, IsoTpSocket]:
+        """Two bound sockets that are each other's peer, both configured first."""
+        a, b = self(timeout), self(timeout)
+        if configure:
+            configure(a)
+            configure(b)
+        self.world.bind(a, rxid=0x7E8, txid=0x7E0)
+        self.world.bind(b, rxid=0x7E0, txid=0x7E8)
+        return a, b
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture
+def sockets(world: World) -> Iterator[Sockets]:
+    with contextlib.closing(Sockets(world)) as sockets:
+        yield sockets

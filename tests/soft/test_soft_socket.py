@@ -1,0 +1,303 @@
+"""What SoftSocket and its reactor promise beyond the conformance suite."""
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+import isotp
+from isotp.bus.base import Received
+from isotp.bus.virtual import Faults, VirtualBus
+from isotp.core.can_frame import CanFrame
+from isotp.core.events import Direction, FirstFrameReceived, MessageReceived, MessageSent, Progress
+from isotp.soft.reactor import reactor_of
+
+LONG = bytes(i % 251 for i in range(100))
+Pair = Callable[..., tuple[isotp.SoftSocket, isotp.SoftSocket]]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """`pair(bus)` gives two sockets, bound to each other; further arguments go to the second one."""
+    before = threading.enumerate()
+    with contextlib.ExitStack() as stack:
+
+        def make(
+            bus: VirtualBus, configure: Callable[[isotp.SoftSocket], object] = lambda s: None, **others: Any
+        ) -> tuple[isotp.SoftSocket, isotp.SoftSocket]:
+            a = stack.enter_context(isotp.SoftSocket(bus, 10))
+            b = stack.enter_context(isotp.SoftSocket(bus, 10, **others))
+            for end in (a, b):
+                configure(end)
+            a.bind(rxid=0x7E8, txid=0x7E0)
+            b.bind(rxid=0x7E0, txid=0x7E8)
+            return a, b
+
+        yield make
+    assert threading.enumerate() == before
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+# --- one reactor
+
+
+def test_a_thousand_links_cost_one_thread_and_take_their_own_frames_only() -> None:
+    bus, before = VirtualBus(), threading.active_count()
+    with contextlib.ExitStack() as stack:
+        pairs = []
+        for n in range(500):
+            ends = [stack.enter_context(isotp.SoftSocket(bus, 5)) for _ in range(2)]
+            ends[0].bind(rxid=2 * n, txid=2 * n + 1)
+            ends[1].bind(rxid=2 * n + 1, txid=2 * n)
+            pairs.append(ends)
+        assert threading.active_count() == before + 1
+        for n, (a, _) in enumerate(pairs):
+            a.send(n.to_bytes(2, "big") * 10)
+        assert [b.recv() for _, b in pairs] == [n.to_bytes(2, "big") * 10 for n in range(500)]
+        for end in itertools.chain(*pairs):
+            with pytest.raises(BlockingIOError):
+                end.recv(flags=0x40)
+    assert threading.active_count() == before
+
+
+def test_a_bus_can_be_used_again(pair: Pair) -> None:
+    bus = VirtualBus()
+    for _ in range(3):
+        with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(bus, 5) as b:
+            a.bind(rxid=1, txid=2)
+            b.bind(rxid=2, txid=1)
+            a.send(LONG)
+            assert b.recv() == LONG
+    assert reactor_of(bus) is reactor_of(bus)
+
+
+def test_links_told_apart_by_their_address_byte(pair: Pair) -> None:
+    with contextlib.ExitStack() as stack:
+        bus = VirtualBus()
+        tester, *ecus = (stack.enter_context(isotp.SoftSocket(bus, 5)) for _ in range(4))
+        tester.bind(isotp.Address.extended(rxid=0x6F1, txid=0x600, target_address=2, source_address=0xF1))
+        for n, ecu in enumerate(ecus):
+            ecu.bind(isotp.Address.extended(rxid=0x600, txid=0x6F1, target_address=0xF1, source_address=n))
+        tester.send(LONG)
+        assert ecus[2].recv() == LONG
+        for ecu in ecus[:2]:
+            with pytest.raises(BlockingIOError):
+                ecu.recv(flags=0x40)
+
+
+class BrokenBus(VirtualBus):
+    """Breaks when told to."""
+
+    error: Exception | None = None
+
+    def receive(self) -> Received:
+        if self.error is not None:
+            raise self.error
+        return super().receive()
+
+
+def test_an_exception_in_the_reactor_reaches_the_callers(pair: Pair) -> None:
+    bus = BrokenBus()
+    a, b = pair(bus)
+    outcome: list[BaseException] = []
+
+    def receive() -> None:
+        try:
+            b.recv()
+        except OSError as e:
+            outcome.append(e)
+
+    receiver = threading.Thread(target=receive)
+    receiver.start()
+    bus.error = KeyError("a bug")
+    bus.inject(CanFrame(0x7E0, b"\x01x"))
+    receiver.join(5)
+    assert isinstance(outcome[0], isotp.InterfaceError)
+    assert isinstance(outcome[0].__cause__, KeyError)
+    with pytest.raises(isotp.InterfaceError, match="virtual failed: KeyError: 'a bug'"):
+        a.send(b"x")
+    with pytest.raises(isotp.InterfaceError, match="a bug"):
+        isotp.SoftSocket(bus).bind(rxid=5, txid=6)
+
+
+def test_a_bus_that_comes_back(pair: Pair) -> None:
+    bus = BrokenBus()
+    a, b = pair(bus)
+    bus.error = isotp.InterfaceDownError("virtual is down")
+    with pytest.raises(isotp.InterfaceDownError):
+        a.send(LONG)
+    with pytest.raises(isotp.InterfaceDownError):
+        b.recv()
+    bus.error = None
+    a.send(LONG)
+    assert b.recv() == LONG
+
+
+# --- time
+
+
+@pytest.mark.parametrize("stmin", [isotp.STmin.from_us(300), isotp.STmin.from_ms(2)])
+def test_stmin_is_kept_and_not_rounded_to_milliseconds(pair: Pair, stmin: isotp.STmin) -> None:
+    bus = VirtualBus()
+    a, b = pair(bus, lambda s: s.set_fc_opts(stmin=stmin))
+    sent: list[tuple[int, int]] = []
+    bus.listen(lambda frame: sent.append((time.monotonic_ns(), frame.data[0] >> 4)))
+    a.send(bytes(300))
+    assert b.recv() == bytes(300)
+    gaps = [after - before for (before, kind), (after, _) in itertools.pairwise(sent) if kind == 2]
+    assert len(gaps) > 30
+    assert min(gaps) >= stmin.ns
+    assert sorted(gaps)[len(gaps) // 2] < stmin.ns + 700_000
+
+
+def test_a_full_queue_is_waited_out(pair: Pair) -> None:
+    a, b = pair(VirtualBus(frame_ns=200_000, queue_length=3))
+    a.send(bytes(400))
+    assert b.recv() == bytes(400)
+
+
+def test_a_queue_that_stays_full_ends_with_n_as(pair: Pair) -> None:
+    a, _ = pair(VirtualBus(frame_ns=10**12, queue_length=1), lambda s: s.set_engine_opts(n_as_ns=30_000_000))
+    for _ in range(2):
+        with pytest.raises(isotp.TransmitTimeoutError, match="30 ms"):
+            a.send(b"x")
+
+
+def test_faults_end_in_the_message_or_in_an_error_of_their_own(pair: Pair) -> None:
+    a, b = pair(
+        VirtualBus(fate=Faults(11, loss=0.02)),
+        lambda s: s.set_engine_opts(n_bs_ns=20_000_000, n_cr_ns=20_000_000),
+    )
+    outcomes: set[type] = set()
+    for n in range(40):
+        message = bytes([n]) * 200
+        try:
+            a.send(message)
+        except isotp.TransferError as e:
+            outcomes.add(type(e))
+        try:
+            while b.recv() != message:
+                pytest.fail("a message arrived that was not sent")
+            outcomes.add(bytes)
+        except isotp.TransferError as e:
+            outcomes.add(type(e))
+        except TimeoutError:  # not even the first frame arrived
+            pass
+        b.settimeout(0.05)
+    assert {bytes, isotp.WrongSequenceNumberError} <= outcomes
+
+
+# --- what only an engine can do
+
+
+def test_events_are_told(pair: Pair) -> None:
+    events: list[Any] = []
+    a, b = pair(VirtualBus(), lambda s: s.set_engine_opts(progress_step=40), on_event=events.append)
+    a.send(LONG)
+    b.send(b"x")
+    until(lambda: len(events) >= 5)
+    assert events[0] == FirstFrameReceived(100)
+    assert [e.done for e in events if isinstance(e, Progress) and e.direction is Direction.RECEIVING] == [41, 83]
+    assert MessageReceived(LONG) in events
+    assert events[-1] == MessageSent(1)
+
+
+def test_what_a_callback_raises_comes_out_of_the_next_call(pair: Pair) -> None:
+    def callback(event: object) -> None:
+        raise LookupError("in the callback")
+
+    a, b = pair(VirtualBus(), on_event=callback)
+    a.send(b"x")
+    until(lambda: b._callback_error)
+    with pytest.raises(LookupError, match="in the callback"):
+        b.recv()
+    assert b.recv() == b"x"
+
+
+def test_a_callback_may_close_its_socket(pair: Pair) -> None:
+    ends: list[isotp.SoftSocket] = []
+    ends += pair(VirtualBus(), on_event=lambda event: ends[1].close())
+    ends[0].send(b"x")
+    until(lambda: ends[1].closed)
+
+
+def test_who_does_not_read_makes_senders_wait(pair: Pair) -> None:
+    a, b = pair(VirtualBus(), lambda s: s.set_engine_opts(n_br_ns=5_000_000), rcvbuf=150)
+    a.send(LONG)
+    a.send(LONG)  # more than was left: from here on b is not ready
+    sender = threading.Thread(target=a.send, args=(LONG,))
+    sender.start()
+    sender.join(0.05)
+    assert sender.is_alive()
+    assert [b.recv() for _ in range(3)] == [LONG] * 3
+    sender.join(5)
+    assert not sender.is_alive()
+
+
+def test_single_frames_nobody_reads_are_dropped_and_counted(pair: Pair) -> None:
+    a, b = pair(VirtualBus(), rcvbuf=2)
+    for n in range(4):
+        a.send(bytes([n]))
+    assert (b.dropped, b.recv(), b.recv()) == (2, b"\0", b"\1")
+    with pytest.warns(isotp.MessagesDroppedWarning, match="2 message"), pytest.raises(BlockingIOError):
+        b.recv(flags=0x40)
+    a.send(b"next")
+    message = b.recv_message()
+    assert (message.data, message.dropped) == (b"next", 2)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda s: s.set_general_opts(optflags=isotp.opts.flags.CF_BROADCAST),
+        lambda s: s.set_general_opts(rx_stmin=5),
+        lambda s: s.set_ll_opts(mtu=72, tx_flags=isotp.opts.CANFD_ESI),
+        lambda s: s.set_engine_opts(n_bs_ns=0),
+    ],
+)
+def test_what_the_engine_does_not_do_is_refused(write: Callable[[isotp.SoftSocket], object]) -> None:
+    with isotp.SoftSocket(VirtualBus()) as s:
+        before = s.get_engine_opts()
+        with pytest.raises(isotp.OptionError):
+            write(s)
+        assert s.get_engine_opts() == before
+
+
+def test_frame_txtime_is_told_to_be_of_no_use() -> None:
+    with isotp.SoftSocket(VirtualBus()) as s, pytest.warns(isotp.OptionIgnoredWarning, match="frame_txtime"):
+        s.set_general_opts(frame_txtime=5)
+
+
+def test_can_fd_on_a_classical_bus() -> None:
+    threads = threading.enumerate()
+    with isotp.SoftSocket(VirtualBus(can_fd=False)) as s:
+        s.set_ll_opts(mtu=72)
+        with pytest.raises(isotp.OptionError, match="Classical CAN"):
+            s.bind(rxid=1, txid=2)
+        assert not s.bound
+        assert threading.enumerate() == threads
+
+
+class Unechoing(VirtualBus):
+    """Takes frames for good, as adapters do that do not echo."""
+
+    echoes = False  # type: ignore[misc]
+
+    def send(self, frames: Sequence[CanFrame]) -> int:
+        return len(frames)
+
+
+def test_a_bus_that_does_not_echo(pair: Pair) -> None:
+    a, b = pair(Unechoing())
+    a.send(LONG)
+    assert b.recv() == LONG

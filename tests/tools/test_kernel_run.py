@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -200,6 +201,21 @@ def test_words_of_the_job_survive_the_shell() -> None:
 # --- in a VM -----------------------------------------------------------------------------------
 
 pytestmark = pytest.mark.timeout(300)
+
+
+@functools.cache
+def cannot() -> str:
+    """Why there can be no VM here; empty if there can. It also gets the kernel, which says so on stderr."""
+    done = subprocess.run([*RUN, "--prepare"], capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else ""
+
+
+@pytest.fixture(autouse=True)
+def prepared(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("vm") and (reason := cannot()):
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
 
 
 @pytest.mark.vm

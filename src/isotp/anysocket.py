@@ -7,7 +7,14 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 from .address import Address, AsymmetricAddress
-from .errors import AddressError, AlreadyBoundError, IsoTpError, ReceiveBufferTooSmallError
+from .errors import (
+    AddressError,
+    AlreadyBoundError,
+    IsoTpError,
+    ReceiveBufferTooSmallError,
+    UnconfirmedSendWarning,
+    warn,
+)
 from .optvalues import FlowControlOptions, GeneralOptions, LinkLayerOptions
 
 # linux/socket.h; Python has these names only where the platform does
@@ -131,8 +138,8 @@ class IsoTpSocket(Protocol):
     ) -> None: ...
 
 
-class Waiting:
-    """How long the calls of a socket may wait."""
+class CommonSocket:
+    """What all sockets do alike: time limits, `recv_into`, and closing at the end of a `with` block."""
 
     def __init__(self, timeout: float | None) -> None:
         self._timeout = _checked_timeout(timeout)
@@ -157,6 +164,51 @@ class Waiting:
     def getblocking(self) -> bool:
         """Whether calls may wait."""
         return self._timeout != 0
+
+    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+        """Receive one message, whole."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the socket."""
+        raise NotImplementedError
+
+    @property
+    def _link(self) -> str:
+        """The link, in errors."""
+        raise NotImplementedError
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive one message into `buffer` and return its length in bytes.
+
+        Args:
+            buffer: a writable bytes-like object.
+            nbytes: how much of it to use; 0: all.
+            flags: MSG_DONTWAIT, MSG_PEEK.
+
+        Raises:
+            ReceiveBufferTooSmallError: the message is longer; it is kept.
+            OSError: as `recv`.
+        """
+        view = memoryview(buffer).cast("B")
+        if view.readonly:
+            raise TypeError("the buffer is read-only; a bytearray is not")
+        if nbytes < 0:
+            raise ValueError(f"nbytes={nbytes}: allowed is 0 (the whole buffer) or a number of bytes")
+        room = min(nbytes or len(view), len(view))
+        data = self.recv(room, flags)
+        if len(data) > room:
+            raise buffer_too_small(len(data), room, self._link, data)
+        view[: len(data)] = data
+        return len(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _deadline(self, flags: int) -> float | None:
         """When to stop waiting, in monotonic seconds; 0: do not wait, None: no limit."""
@@ -193,6 +245,14 @@ class UnconfirmedFailures:
         if failure is not None and others > 0:
             failure.add_note(f"{others} more message(s) sent without confirmation failed after it")
         return failure
+
+    def tell_failures(self) -> None:
+        """Warn of what nobody asked about, now that nobody can any more."""
+        if failures := self.failures:
+            warn(
+                f"{failures} message(s) failed whose outcome nobody asked about; the first one: {self.take_failure()}",
+                UnconfirmedSendWarning,
+            )
 
 
 def check_address(address: object, rxid: int | None, txid: int | None) -> None:

@@ -14,7 +14,7 @@ from . import optvalues
 from .anysocket import options_are_fixed
 from .errors import EISCONN, OptionError, OptionIgnoredWarning, SocketClosedError, warn
 from .optflags import check_flags, flags, kernel_honours
-from .optvalues import CANFD_BRS, CANFD_ESI, LinkLayerProtocol
+from .optvalues import CANFD_BRS, CANFD_ESI, DEFAULT_FRAME_TXTIME, LinkLayerProtocol
 from .stmin import STmin
 
 __all__ = [
@@ -43,7 +43,6 @@ _THREE_BYTES: Final = struct.Struct("=BBB")
 _U32: Final = struct.Struct("=I")
 _AF_CAN: Final = 29  # numbers, so that this module imports where Python has no AF_CAN
 _CAN_ISOTP: Final = 6
-_DEFAULT_FRAME_TXTIME: Final = 50_000  # nanoseconds
 _FRAME_TXTIME_ZERO: Final = 0xFFFFFFFF  # a plain 0 means "unchanged" to the kernel
 
 
@@ -74,7 +73,7 @@ class GeneralOptions(optvalues.GeneralOptions):
         (tx_stmin,) = _U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_TX_STMIN, _U32.size))
         (rx_stmin,) = _U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_RX_STMIN, _U32.size))
         # A 0 was written past us and means "unchanged": what is in force then is most likely the default.
-        txtime = {_FRAME_TXTIME_ZERO: 0, 0: _DEFAULT_FRAME_TXTIME}.get(txtime, txtime)
+        txtime = {_FRAME_TXTIME_ZERO: 0, 0: DEFAULT_FRAME_TXTIME}.get(txtime, txtime)
         taken_over = getattr(sock, "_taken_over", 0)
         return cls(flags(optflags) | taken_over, txtime, ext, txpad, rxpad, rx_ext, tx_stmin, rx_stmin)
 

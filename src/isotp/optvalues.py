@@ -15,6 +15,7 @@ from .stmin import STmin
 CANFD_BRS: Final = 0x01  # linux/can.h: second bit rate for the payload
 CANFD_ESI: Final = 0x02  # linux/can.h: error state indicator of the sender
 
+DEFAULT_FRAME_TXTIME: Final = 50_000  # nanoseconds; the kernel's
 _NO_FLAGS: Final = flags(0)
 _NO_PAUSE: Final = STmin(0)
 _TX_DL: Final = (8, 12, 16, 20, 24, 32, 48, 64)
@@ -32,7 +33,7 @@ class GeneralOptions:
     """Flags, padding, address bytes and times."""
 
     optflags: flags = _NO_FLAGS
-    frame_txtime: int = 50_000
+    frame_txtime: int = DEFAULT_FRAME_TXTIME
     """Transmission time of a frame that is added to STmin, in nanoseconds."""
     ext_address: int = 0
     txpad: int = 0xCC

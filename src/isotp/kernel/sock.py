@@ -12,14 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from socket import SO_ERROR, SOL_SOCKET
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
-from ..anysocket import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, ReceivedMessage, Waiting, buffer_too_small
+from ..anysocket import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, CommonSocket, ReceivedMessage, buffer_too_small
 from ..errors import (
     IsoTpError,
     MessagesDroppedWarning,
-    UnconfirmedSendWarning,
     warn,
 )
 from . import translate
@@ -36,7 +34,7 @@ _RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether o
 T = TypeVar("T")
 
 
-class socket(Endpoint, Waiting):  # noqa: N801 - the name the standard library taught everyone
+class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard library taught everyone
     """A kernel ISO-TP socket.
 
     Set options, then `bind`, then `send` and `recv`. Every send is confirmed unless asked otherwise, and every
@@ -53,7 +51,7 @@ class socket(Endpoint, Waiting):  # noqa: N801 - the name the standard library t
     """
 
     def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
-        Waiting.__init__(self, timeout)
+        CommonSocket.__init__(self, timeout)
         Endpoint.__init__(self, rcvbuf)
         native = self._socket
         self._native_send: Callable[[Any, int], int] = native.send
@@ -290,30 +288,6 @@ class socket(Endpoint, Waiting):  # noqa: N801 - the name the standard library t
         self._tell_dropped()
         return self._receive(lambda: self._take(bufsize, flags), flags)
 
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive one message into `buffer` and return its length in bytes.
-
-        Args:
-            buffer: a writable bytes-like object.
-            nbytes: how much of it to use; 0: all.
-            flags: MSG_DONTWAIT, MSG_PEEK.
-
-        Raises:
-            ReceiveBufferTooSmallError: the message is longer; it is kept.
-            OSError: as `recv`.
-        """
-        view = memoryview(buffer).cast("B")
-        if view.readonly:
-            raise TypeError("the buffer is read-only; a bytearray is not")
-        if nbytes < 0:
-            raise ValueError(f"nbytes={nbytes}: allowed is 0 (the whole buffer) or a number of bytes")
-        room = min(nbytes or len(view), len(view))
-        data = self.recv(room, flags)
-        if len(data) > room:
-            raise buffer_too_small(len(data), room, self._link, data)
-        view[: len(data)] = data
-        return len(data)
-
     def recv_message(self, flags: int = 0) -> ReceivedMessage:
         """Receive one message with the time of its last frame and the count of messages dropped before it.
 
@@ -436,12 +410,7 @@ class socket(Endpoint, Waiting):  # noqa: N801 - the name the standard library t
             if dropped:
                 warn(f"the kernel had dropped {dropped} message(s) on {self._link}", MessagesDroppedWarning)
         finally:
-            if failures := self._flight.failures:
-                warn(
-                    f"{failures} message(s) failed whose outcome nobody asked about; the first one: "
-                    f"{self._flight.take_failure()}",
-                    UnconfirmedSendWarning,
-                )
+            self._flight.tell_failures()
 
     def _end_calls(self) -> None:
         """Get everyone out of the lanes, and learn the outcome of what is still in flight."""
@@ -455,14 +424,6 @@ class socket(Endpoint, Waiting):  # noqa: N801 - the name the standard library t
         for lane, is_clear in zip((self._tx, self._rx), cleared, strict=True):
             if is_clear:
                 lane.free()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _quiet(flags: int) -> int:

@@ -11,15 +11,14 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from threading import Condition
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from ..address import Address, AsymmetricAddress, normal_address
 from ..anysocket import (
     MSG_PEEK,
+    CommonSocket,
     ReceivedMessage,
     UnconfirmedFailures,
-    Waiting,
     buffer_too_small,
     check_address,
 )
@@ -35,7 +34,6 @@ from ..errors import (
     OneWayError,
     SocketClosedError,
     TransferError,
-    UnconfirmedSendWarning,
     warn,
 )
 from ..optflags import flags as optflags_
@@ -59,7 +57,7 @@ class _Outgoing:
         self.error: IsoTpError | None = None
 
 
-class SoftSocket(Options, Waiting):
+class SoftSocket(Options, CommonSocket):
     """An ISO-TP socket in user space, for where the kernel has none.
 
     Set options, then `bind`, then `send` and `recv`, as with `isotp.socket`. Every send is confirmed unless asked
@@ -83,7 +81,7 @@ class SoftSocket(Options, Waiting):
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         Options.__init__(self)
-        Waiting.__init__(self, timeout)
+        CommonSocket.__init__(self, timeout)
         self._bus = bus
         self._reactor = reactor_of(bus)
         self._lock = self._reactor.lock
@@ -203,10 +201,8 @@ class SoftSocket(Options, Waiting):
         if not outgoing.ended and not self._wait(lambda: outgoing.ended, deadline):
             if deadline == 0:
                 return  # confirm() tells
-            raise TimeoutError(
-                f"{outgoing.size} bytes are still being sent on {self._link} after {self._timeout:g} s; "
-                "confirm() waits for the outcome"
-            )
+            what = f"{outgoing.size} bytes are still being sent on {self._link}"
+            raise self._out_of_time(what, deadline, "; confirm() waits for the outcome")
         outgoing.is_awaited = False
         error, outgoing.error = outgoing.error, None
         if error is not None:
@@ -261,23 +257,6 @@ class SoftSocket(Options, Waiting):
             MessagesDroppedWarning: messages were dropped because nobody read them.
         """
         return self._receive(bufsize, flags).data
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive one message into `buffer` and return its length in bytes.
-
-        Args:
-            buffer: a writable bytes-like object.
-            nbytes: how much of it to use; 0: all.
-            flags: MSG_DONTWAIT, MSG_PEEK.
-
-        Raises:
-            ReceiveBufferTooSmallError: the message is longer; it is kept.
-            OSError: as `recv`.
-        """
-        view = memoryview(buffer).cast("B")
-        data = self.recv(min(nbytes or len(view), len(view)), flags)
-        view[: len(data)] = data
-        return len(data)
 
     def recv_message(self, flags: int = 0) -> ReceivedMessage:
         """Receive one message with the time of its last frame and the count of messages dropped before it.
@@ -495,19 +474,7 @@ class SoftSocket(Options, Waiting):
                     self._changed.wait()
         if self._node is not None:
             self._reactor.remove(self._node)
-        failures = self._unconfirmed.failures
-        if failures:
-            warn(
-                f"{failures} message(s) sent with confirm=False failed and nobody asked; the first one: "
-                f"{self._unconfirmed.take_failure()}",
-                UnconfirmedSendWarning,
-            )
-        self._tell_dropped()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        try:
+            self._tell_dropped()
+        finally:
+            self._unconfirmed.tell_failures()

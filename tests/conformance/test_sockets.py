@@ -256,6 +256,16 @@ def test_a_buffer_too_small_keeps_the_message(sockets: Sockets) -> None:
     assert buffer[:100] == LONG
 
 
+def test_recv_into_what_cannot_be_written_takes_nothing(sockets: Sockets) -> None:
+    a, b = sockets.pair()
+    a.send(b"abc")
+    with pytest.raises(TypeError, match="read-only"):
+        b.recv_into(bytes(10))
+    with pytest.raises(ValueError, match="nbytes=-1"):
+        b.recv_into(bytearray(10), -1)
+    assert b.recv() == b"abc"
+
+
 def test_a_message_and_its_time(sockets: Sockets) -> None:
     a, b = sockets.pair()
     before = time.time_ns()

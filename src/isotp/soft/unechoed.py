@@ -1,7 +1,8 @@
 """Frames that a bus took and has not echoed yet, so that each echo finds the link that sent it."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from itertools import repeat
 
 from ..core.can_frame import CanFrame
 from .link import Link
@@ -13,14 +14,11 @@ class Unechoed:
     def __init__(self) -> None:
         self._by_id: dict[int, deque[tuple[CanFrame, Link]]] = {}
 
-    def add(self, link: Link, frames: Iterable[CanFrame]) -> None:
-        """The bus took `frames` of `link`."""
-        for frame in frames:
-            sent = self._by_id.get(frame[0])
-            if sent is None:
-                sent = self._by_id[frame[0]] = deque()
-            sent.append((frame, link))
-            link.unechoed += 1
+    def add(self, link: Link, frames: Sequence[CanFrame]) -> None:
+        """The bus took `frames` of `link`, which all have its one identifier."""
+        if frames:
+            self._by_id.setdefault(frames[0].can_id, deque()).extend(zip(frames, repeat(link), strict=False))
+            link.unechoed += len(frames)
 
     def take(self, echo: CanFrame) -> Link | None:
         """The link that sent `echo`; None for a frame that was given up, or that is not ours."""

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
@@ -68,7 +69,7 @@ def in_processes(paths: Mapping[str, str], counts: Mapping[int, int], rounds: in
         print(size, counts[size], file=contender.stdin, flush=True)
         return float(contender.stdout.readline())
 
-    times = in_turn({(name, size): lambda n=name, s=size: one_round(n, s) for size in counts for name in paths}, rounds)
+    times = in_turn({(name, size): partial(one_round, name, size) for size in counts for name in paths}, rounds)
     for contender in contenders.values():
         contender.communicate()
     return times

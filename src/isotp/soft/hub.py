@@ -13,7 +13,7 @@ import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count
+from itertools import count, groupby
 from typing import Any, Final
 
 from ..bus.base import NOTHING, Bus
@@ -212,10 +212,11 @@ class Hub(ABC):
             self._touched[link] = None
 
     def _dispatch(self, frames: Iterable[CanFrame], now: int) -> None:
-        find, touched = self._routes.of, self._touched
-        for frame in frames:
-            for link in find(frame):
-                link.engine.receive_frame(frame, now)
+        touched = self._touched
+        for links, run in groupby(frames, self._routes.of):  # a long message comes in long runs
+            together = tuple(run)
+            for link in links:
+                link.engine.receive_frames(together, now)
                 touched[link] = None
 
     def _ring_timers(self, now: int) -> None:

@@ -2,7 +2,7 @@
 # make demo-kernel  the same on the kernel's ISO-TP, in a VM where this kernel has none
 # make test         all tests, those against a real kernel included
 # make lint         ruff and mypy
-# make bench        how fast it is, as ratios against the plain socket
+# make bench        how fast it is: ratios against others, and whether each target is met
 # make clean        remove what the others made
 PYTHON ?= python3
 VENV := .venv

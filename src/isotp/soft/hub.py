@@ -202,12 +202,7 @@ class Hub(ABC):
             again = bool(frames or echoes or self._looped or self._touched or touched.keys() - self._blocked.keys())
 
     def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
-        sent: dict[Link, int] = {}
-        for frame in echoes:
-            link = self._unechoed.take(frame)
-            if link is not None:
-                sent[link] = sent.get(link, 0) + 1
-        for link, confirmed in sent.items():
+        for link, confirmed in self._unechoed.take_all(echoes).items():
             link.engine.frame_sent(now, confirmed)
             self._touched[link] = None
 

@@ -1,7 +1,7 @@
 """Frames that a bus took and has not echoed yet, so that each echo finds the link that sent it."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
 from ..core.can_frame import CanFrame
@@ -19,6 +19,21 @@ class Unechoed:
         if frames:
             self._by_id.setdefault(frames[0].can_id, deque()).extend(zip(frames, repeat(link), strict=False))
             link.unechoed += len(frames)
+
+    def take_all(self, echoes: Iterable[CanFrame]) -> dict[Link, int]:
+        """How many of its frames each link that sent some of `echoes` has on the wire now."""
+        sent: dict[Link, int] = {}
+        for echo in echoes:
+            waiting = self._by_id.get(echo[0])
+            link: Link | None
+            if waiting and waiting[0][0] == echo:  # as `take`, without the call
+                link = waiting.popleft()[1]
+                link.unechoed -= 1
+            else:
+                link = self.take(echo)
+            if link is not None:
+                sent[link] = sent.get(link, 0) + 1
+        return sent
 
     def take(self, echo: CanFrame) -> Link | None:
         """The link that sent `echo`; None for a frame that was given up, or that is not ours."""

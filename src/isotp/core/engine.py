@@ -156,7 +156,7 @@ class Engine:
             ]
             if self._run.keep_all(run, now):
                 begin = min(room, len(frames))
-        for frame in frames[begin:]:
+        for frame in frames[begin:] if begin else frames:
             self.receive_frame(frame, now)
 
     def _decode(self, frame: CanFrame, now: int) -> None:
@@ -175,7 +175,7 @@ class Engine:
         if limit <= 0:
             return []
         frames = self._receiver.take(now)
-        if limit > len(frames):
+        if limit > len(frames) and self._sender.state is not _SENDER_IDLE:
             frames += self._sender.take(now, limit - len(frames))
         return frames
 

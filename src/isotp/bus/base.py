@@ -64,6 +64,9 @@ class Bus(Protocol):
     def fileno(self) -> int:
         """The file descriptor that is readable when frames have arrived; -1 if `wake` tells instead."""
 
+    def check(self) -> None:
+        """Raise InterfaceError if frames cannot go now; asked when a socket is bound."""
+
     def watch(self, can_ids: Collection[int]) -> None:
         """Only frames with these identifiers (CAN_EFF_FLAG set where they have 29 bits) are of interest now."""
 

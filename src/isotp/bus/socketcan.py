@@ -120,6 +120,10 @@ class SocketCanBus:
             raise InterfaceError(f"{self._name} is not open")
         return self._socket
 
+    def check(self) -> None:
+        """See `Bus`."""
+        usable(self._open_socket(), self._name)
+
     def watch(self, can_ids: Collection[int]) -> None:
         """See `Bus`."""
         wanted = frozenset(can_ids)

@@ -46,19 +46,17 @@ class QueueAlarm:
 
     def __init__(self) -> None:
         self._rings: SimpleQueue[None] = SimpleQueue()
-        self._is_rung = False
 
     def wait(self, until_ns: int | None) -> None:
         """See `Alarm`."""
         with contextlib.suppress(Empty):
             self._rings.get(timeout=_seconds(until_ns))
-        self._is_rung = False
+            while True:  # one turn is enough for all of them
+                self._rings.get_nowait()
 
     def ring(self) -> None:
         """See `Alarm`."""
-        if not self._is_rung:  # one is enough, however many frames arrive
-            self._is_rung = True
-            self._rings.put(None)
+        self._rings.put(None)
 
     def close(self) -> None:
         """See `Alarm`."""

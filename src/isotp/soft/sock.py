@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..anysocket import CommonSocket, ReceivedMessage
 from ..bus.base import Bus
 from ..core.events import Event
-from ..errors import TransferError
+from ..errors import BusyError, TransferError
 from ..stmin import STmin
 from .endpoint import INBOX_BYTES, Endpoint, Outgoing
 from .reactor import reactor_of
@@ -158,6 +158,12 @@ class SoftSocket(Endpoint, CommonSocket):
             seconds = None if deadline is None else deadline - time.monotonic()
             if seconds is not None and seconds <= 0:
                 return False
+            if self._reactor.is_inside():
+                raise BusyError(
+                    "a callback or signal handler on top of a turn of the bus cannot wait for it",
+                    link=self._link,
+                    remedy="send(..., confirm=False), or leave it to another thread",
+                )
             self._changed.wait(seconds)
         if self._closed:
             raise self._closed_error()
@@ -180,10 +186,13 @@ class SoftSocket(Endpoint, CommonSocket):
                 return
             self._closed = True
             self._changed.notify_all()
-            if not self._reactor.is_inside():
-                self._finish_sending()
-        if self._node is not None:
-            self._reactor.remove(self._node)
+            try:
+                if not self._reactor.is_inside():
+                    self._finish_sending()
+            finally:  # an interrupted close has closed, too
+                if self._node is not None:
+                    self._reactor.remove(self._node)
+        self._reactor.join()
         self._tell_last()
 
     def _finish_sending(self) -> None:
@@ -194,7 +203,7 @@ class SoftSocket(Endpoint, CommonSocket):
         params = node.engine.params
         longest_ns = params.n_as_ns + params.n_bs_ns + max(_LONGEST_STMIN_NS, params.forced_tx_stmin_ns or 0)
         done, since = -1, 0.0
-        while self._is_sending and self._reactor.failure is None:
+        while self._is_sending and not self._reactor.has_failed:
             now = time.monotonic()
             if node.engine.bytes_sent != done:
                 done, since = node.engine.bytes_sent, now

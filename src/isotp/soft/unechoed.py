@@ -9,7 +9,10 @@ from .link import Link
 
 
 class Unechoed:
-    """Frames on their way, by identifier: those of one identifier do not overtake each other."""
+    """Frames on their way, by identifier: those of one identifier do not overtake each other.
+
+    An echo is known by identifier and data; controllers differ in the flags they put on it.
+    """
 
     def __init__(self) -> None:
         self._by_id: dict[int, deque[tuple[CanFrame, Link]]] = {}
@@ -26,7 +29,7 @@ class Unechoed:
         for echo in echoes:
             waiting = self._by_id.get(echo[0])
             link: Link | None
-            if waiting and waiting[0][0] == echo:  # as `take`, without the call
+            if waiting and waiting[0][0][1] == echo[1]:  # as `take`, without the call
                 link = waiting.popleft()[1]
                 link.unechoed -= 1
             else:
@@ -40,9 +43,9 @@ class Unechoed:
         sent = self._by_id.get(echo[0])
         if not sent:
             return None
-        if sent[0][0] != echo:
+        if sent[0][0][1] != echo[1]:
             # Frames that never got to the wire (the queue was flushed, the controller restarted) lie before it.
-            lost = next((i for i, (frame, _) in enumerate(sent) if frame == echo), None)
+            lost = next((i for i, (frame, _) in enumerate(sent) if frame[1] == echo[1]), None)
             if lost is None:
                 return None
             for _ in range(lost):

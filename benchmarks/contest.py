@@ -10,7 +10,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
@@ -18,6 +17,8 @@ from typing import TypeVar
 SRC = str(Path(__file__).parents[1] / "src")
 
 Key = TypeVar("Key")
+
+GENERATIONS = 3  # a process keeps its memory layout and its luck: each contender is started anew so often
 
 Transfer = Callable[[bytes], bytes]
 """Send a message at one end and return what came out at the other."""
@@ -51,28 +52,35 @@ def in_processes(paths: Mapping[str, str], counts: Mapping[int, int], rounds: in
         counts: the sizes, and how many messages of each make a round.
         rounds: how many.
     """
-    contenders = {
-        name: subprocess.Popen(
-            [sys.executable, sys.argv[0], "--serve", name],
-            env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name, path in paths.items()
-    }
+    figures: dict[tuple[str, int], list[float]] = {}
+    for _ in range(GENERATIONS):
+        contenders = {name: _start(name, path) for name, path in paths.items()}
+        try:
+            for _ in range(-(-rounds // GENERATIONS)):
+                for size, count in counts.items():
+                    for name, contender in contenders.items():
+                        figures.setdefault((name, size), []).append(_round(contender, size, count))
+        finally:
+            for contender in contenders.values():
+                contender.communicate()
+    return {key: statistics.median(values) for key, values in figures.items()}
 
-    def one_round(name: str, size: int) -> float:
-        contender = contenders[name]
-        assert contender.stdin is not None
-        assert contender.stdout is not None
-        print(size, counts[size], file=contender.stdin, flush=True)
-        return float(contender.stdout.readline())
 
-    times = in_turn({(name, size): partial(one_round, name, size) for size in counts for name in paths}, rounds)
-    for contender in contenders.values():
-        contender.communicate()
-    return times
+def _start(name: str, path: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, sys.argv[0], "--serve", name],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _round(contender: "subprocess.Popen[str]", size: int, count: int) -> float:
+    assert contender.stdin is not None
+    assert contender.stdout is not None
+    print(size, count, file=contender.stdin, flush=True)
+    return float(contender.stdout.readline())
 
 
 def in_turn(contenders: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:

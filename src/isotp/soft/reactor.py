@@ -88,11 +88,11 @@ class Reactor(Hub):
     def forked(self) -> None:
         """Become unusable, in a child process: nobody has the lock, nobody serves the links."""
         self.lock._at_fork_reinit()  # type: ignore[attr-defined]  # as the standard library does with its own
-        self._busy = False
-        self._alarm = self._thread = self._ended = None
-        self._is_open = False
-        self.bus.close()
-        self._fail(InterfaceError("a fork does not take the sockets of a bus along"))
+        with self.lock:
+            self._busy = self._is_open = False
+            self._alarm = self._thread = self._ended = None
+            self.bus.close()
+            self._fail(InterfaceError("a fork does not take the sockets of a bus along"))
 
     def _started(self) -> None:
         alarm = alarm_for(self.bus.fileno())
@@ -113,8 +113,8 @@ class Reactor(Hub):
             alarm.ring()
 
     def join(self) -> None:
-        """Wait for a thread that was told to end; not on top of a turn, and never for long."""
-        if self.is_inside():
+        """Wait for a thread that was told to end; not in a signal handler on top of a call that has the lock."""
+        if self.lock._is_owned():  # type: ignore[attr-defined]  # as Condition asks it
             return
         thread, self._ended = self._ended, None
         if thread is not None:

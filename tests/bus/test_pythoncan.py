@@ -31,7 +31,7 @@ def taken(bus: isotp.PythonCanBus) -> tuple[list[CanFrame], list[CanFrame]]:
     while not any(received := bus.receive()):
         assert time.monotonic() < deadline
         time.sleep(0.001)
-    return received
+    return received.frames, received.echoes
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ class Received(NamedTuple):
     """Every frame that other links of this bus may want, those we sent included if the bus echoes."""
     echoes: list[CanFrame]
     """Our own frames that are on the wire now."""
+    echoed_ns: int | None = None
+    """When the last of them was, in monotonic nanoseconds, if the bus knows better than "now"."""
 
 
 NOTHING = Received([], [])

@@ -219,10 +219,10 @@ class Hub(ABC):
     def _turn(self, readable: bool) -> None:
         again = True
         while again:
-            frames, echoes = self.bus.receive() if readable else NOTHING
+            frames, echoes, echoed_ns = self.bus.receive() if readable else NOTHING
             now = self.clock()
             if echoes:
-                self._confirm(echoes, now)
+                self._confirm(echoes, now if echoed_ns is None else min(now, echoed_ns))
             if self._looped:
                 frames, self._looped = frames + self._looped, []
             if frames:

@@ -143,20 +143,20 @@ class Reactor(Hub):
             self.wake()
 
     def _serve(self, alarm: Alarm) -> None:
+        readable = True
         try:
             while True:
                 with self.lock:
                     if self._alarm is not alarm:
                         break
                     self._sleeps_until = 0
-                    self.turn(readable=True)
+                    self.turn(readable=readable)
                     calls, self._calls = self._calls, deque()
                     until_ns = self.next_ns()
                     self._sleeps_until = 0 if calls else until_ns
                 for callback in calls:
                     callback()
-                if not calls:
-                    alarm.wait(until_ns if until_ns < NEVER else None)
+                readable = bool(calls) or alarm.wait(until_ns if until_ns < NEVER else None)
             while self._calls:  # of the last turn
                 self._calls.popleft()()
         except BaseException as e:

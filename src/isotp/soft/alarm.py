@@ -3,6 +3,9 @@
 What a wait rounds to decides how close STmin is kept. epoll and poll take milliseconds in Python (a wait for 0.3 ms
 takes 1 ms); select takes microseconds, and so does a queue. Both round up, so no wait ends too early, and the
 kernel's timer slack (50 us unless set otherwise) comes on top. That is why this is select and a queue.
+
+The rest is the time the system takes to wake a thread. It is measured, the thread asks to be woken so much earlier, and
+spends what is left awake: some 100 us for each frame that has to keep an STmin, never more than half a millisecond.
 """
 
 import contextlib
@@ -10,10 +13,12 @@ import math
 import select
 import socket
 import time
+from abc import ABC, abstractmethod
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
 _LONGEST_S: Final = 3600.0
+_LONGEST_LEAD_NS: Final = 500_000
 _SELECT_LIMIT: Final = 1024  # FD_SETSIZE: select knows no descriptor from here on
 
 
@@ -23,7 +28,7 @@ class Alarm(Protocol):
     def wait(self, until_ns: int | None) -> bool:
         """Wait for a ring, for frames, or until `until_ns` (monotonic nanoseconds; None: no limit).
 
-        Returns whether frames may have arrived.
+        Returns whether something but time ended it, so that frames may have arrived.
         """
 
     def ring(self) -> None:
@@ -38,25 +43,52 @@ def alarm_for(fd: int) -> Alarm:
     return QueueAlarm() if fd < 0 else DescriptorAlarm(fd)
 
 
-def _seconds(until_ns: int | None) -> float:
-    if until_ns is None:
-        return _LONGEST_S
-    return min(max(0.0, (until_ns - time.monotonic_ns()) / 1e9), _LONGEST_S)
-
-
-class QueueAlarm:
-    """For a bus without file descriptor."""
+class _Punctual(ABC):
+    """Knows how late it is woken, and takes care to be woken earlier."""
 
     def __init__(self) -> None:
-        self._rings: SimpleQueue[None] = SimpleQueue()
+        self._lead_ns = 0
 
     def wait(self, until_ns: int | None) -> bool:
         """See `Alarm`."""
+        if until_ns is None:
+            return self._sleep(_LONGEST_S)
+        aim_ns = until_ns - self._lead_ns
+        seconds = (aim_ns - time.monotonic_ns()) / 1e9
+        woken = self._sleep(min(max(0.0, seconds), _LONGEST_S))
+        if seconds > 0 and not woken:
+            late_ns = time.monotonic_ns() - aim_ns
+            self._lead_ns += (min(max(0, late_ns), _LONGEST_LEAD_NS) - self._lead_ns) // 8
+            while time.monotonic_ns() < until_ns <= aim_ns + _LONGEST_LEAD_NS:
+                pass
+        return woken
+
+    @abstractmethod
+    def _sleep(self, seconds: float) -> bool:
+        """Wait so long; whether something else than time ended it: a ring, or frames."""
+
+
+class QueueAlarm(_Punctual):
+    """For a bus without file descriptor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rings: SimpleQueue[None] = SimpleQueue()
+
+    def wait(self, until_ns: int | None) -> bool:
+        """See `Alarm`. Frames may have arrived by time alone."""
+        super().wait(until_ns)
+        return True
+
+    def _sleep(self, seconds: float) -> bool:
+        try:
+            self._rings.get(timeout=seconds)
+        except Empty:
+            return False
         with contextlib.suppress(Empty):
-            self._rings.get(timeout=_seconds(until_ns))
             while True:  # one turn is enough for all of them
                 self._rings.get_nowait()
-        return True  # a bus of this kind is quick to say that it has none
+        return True
 
     def ring(self) -> None:
         """See `Alarm`."""
@@ -66,19 +98,18 @@ class QueueAlarm:
         """See `Alarm`."""
 
 
-class DescriptorAlarm:
+class DescriptorAlarm(_Punctual):
     """For a bus with a file descriptor."""
 
     def __init__(self, fd: int) -> None:
+        super().__init__()
         self._fd = fd
         self._bell, self._button = socket.socketpair()
         self._bell.setblocking(False)
         self._button.setblocking(False)
 
-    def wait(self, until_ns: int | None) -> bool:
-        """See `Alarm`."""
+    def _sleep(self, seconds: float) -> bool:
         bell = self._bell.fileno()
-        seconds = _seconds(until_ns)
         if max(self._fd, bell) < _SELECT_LIMIT:
             ready, _, _ = select.select((self._fd, bell), (), (), seconds)
         else:  # late by up to a millisecond, and never early
@@ -88,7 +119,7 @@ class DescriptorAlarm:
             ready = [fd for fd, _ in poll.poll(math.ceil(seconds * 1000))]
         if bell in ready:
             self._bell.recv(4096)
-        return self._fd in ready
+        return bool(ready)
 
     def ring(self) -> None:
         """See `Alarm`."""

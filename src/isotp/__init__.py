@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from . import errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
+    from .anyasync import AsyncIsoTpSocket
     from .anysocket import IsoTpSocket, ReceivedMessage
     from .bus.pythoncan import PythonCanBus
     from .bus.socketcan import SocketCanBus
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         UnknownOutcomeError,
         WrongSequenceNumberError,
     )
+    from .kernel.aio import AsyncSocket
     from .kernel.doctor import doctor
     from .kernel.sock import socket
     from .soft.sock import SoftSocket
@@ -64,6 +66,8 @@ __all__ = [
     "AddressingMode",
     "AlreadyBoundError",
     "AsymmetricAddress",
+    "AsyncIsoTpSocket",
+    "AsyncSocket",
     "BufferOverflowError",
     "BusyError",
     "ConsecutiveFrameTimeoutError",
@@ -114,6 +118,8 @@ _HOME = {
     "Address": "address",
     "AddressingMode": "address",
     "AsymmetricAddress": "address",
+    "AsyncIsoTpSocket": "anyasync",
+    "AsyncSocket": "kernel.aio",
     "CAN_EFF_FLAG": "address",
     "IsoTpSocket": "anysocket",
     "PythonCanBus": "bus.pythoncan",

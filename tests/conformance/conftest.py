@@ -15,6 +15,8 @@ from isotp.anysocket import IsoTpSocket
 
 from ..kernel.conftest import Links
 from ..kernel.conftest import _missing as kernel_missing
+from ..loops import new_uvloop
+from .blocking import LoopThread, blocking
 
 
 class World(Protocol):
@@ -90,13 +92,37 @@ class OnVcan:
         pass
 
 
+class InLoop:
+    """The asyncio sockets of another world, behind the interface of the blocking ones."""
+
+    def __init__(self, open_socket: Callable[[float | None], Any], bind: Callable[..., None], loop: LoopThread) -> None:
+        self._open_socket, self._bind, self._loop = open_socket, bind, loop
+
+    def open(self, timeout: float | None) -> IsoTpSocket:
+        sock: IsoTpSocket = blocking(self._loop, self._loop.run(lambda: self._open_socket(timeout)))
+        return sock
+
+    def bind(self, sock: Any, address: object = None, **ids: int) -> None:
+        self._bind(sock, address, **ids)
+
+    def close(self) -> None:
+        self._loop.close()
+
+
+def async_kernel(request: pytest.FixtureRequest, loop: LoopThread) -> World:
+    vcan = request.getfixturevalue("vcan")
+    return InLoop(isotp.AsyncSocket, lambda sock, address, **ids: sock.bind(vcan, address, **ids), loop)
+
+
 WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
     "soft-virtual": lambda _: Soft(),
     "soft-python-can": soft_on_python_can,
     "soft-socketcan": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=True),
     "kernel": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=False),
+    "async-kernel": lambda request: async_kernel(request, LoopThread()),
+    "async-kernel-uvloop": lambda request: async_kernel(request, LoopThread(new_uvloop)),
 }
-IN_KERNEL = ("soft-socketcan", "kernel")
+IN_KERNEL = ("soft-socketcan", "kernel", "async-kernel", "async-kernel-uvloop")
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,391 @@
+"""AsyncSocket: isotp.socket for asyncio, without a thread.
+
+Theory of operation. As in the blocking socket, no call ever waits in the native socket, WAIT_TX_DONE included. What
+goes to the kernel and comes from it, and whose an error is, is shared with the blocking one (`Exchange`, `Flight`);
+here is how tasks wait: in `Turns`, one for each direction, so that at most one task of each direction waits for the
+kernel, in the `Watch` of its loop. Nothing is taken from the kernel before a wait and kept over it: a task that is
+cancelled loses no message, and a message whose sender was cancelled is still in `Flight`, for the next call to see.
+"""
+
+import asyncio
+import select
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from ..anyasync import CommonAsyncSocket, Turns, settle, until
+from ..anysocket import MSG_DONTWAIT, ReceivedMessage
+from .exchange import Exchange
+from .flight import REST_SECONDS, UNKNOWN_SIZE
+from .watch import Watch, watch_of
+
+_RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether others were dropped
+_LONGEST_REST_SECONDS: Final = 0.016
+
+T = TypeVar("T")
+
+
+class AsyncSocket(Exchange, CommonAsyncSocket):
+    """A kernel ISO-TP socket for asyncio.
+
+    Set options, then `bind`, then `await` `send` and `recv`; `bind` and `close` are plain calls. The promises are
+    those of `isotp.socket`: every send is confirmed unless asked otherwise, every failure is raised by the call it
+    belongs to. Tasks may share it: sends go one after the other in the order they were called, each with its own
+    outcome, and messages go to receivers in the order these asked. Any call may be cancelled (`asyncio.timeout`
+    included): a cancelled `recv` loses no message; after a cancelled `send` the kernel goes on sending, the next
+    send waits for that, and `confirm` tells how it ended.
+
+    It belongs to the event loop whose tasks wait in it, and to no other thread.
+
+    Args:
+        timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
+        rcvbuf: bytes the kernel may hold for messages not yet read (None: the system's default, about 26
+            messages of 4095 bytes).
+
+    Raises:
+        UnavailableError: this Python or this kernel has no ISO-TP sockets; it says what to do.
+    """
+
+    def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
+        CommonAsyncSocket.__init__(self, timeout)
+        Exchange.__init__(self, rcvbuf)
+        self._watch: Watch | None = None
+        self._tx_turns, self._rx_turns = Turns(), Turns()
+        self._tx_wait: asyncio.Future[int] | None = None
+        self._rx_wait: asyncio.Future[int] | None = None
+        self._tx_mask = 0
+        self._receives_untold = 0
+        self._leaving: asyncio.Task[None] | None = None
+        fd = self._socket.fileno()
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        self._poll_tx = poll.poll
+        # What poll shows when all is sent, where it can be believed at all.
+        self._all_sent = [(fd, select.POLLOUT)] if self._flight.poll_is_truthful else None
+
+    # --- sending
+
+    async def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
+        """Send one message, and return its length once all of it is on the bus.
+
+        With `confirm=False` it returns when the kernel has taken the message; `confirm()` then tells its outcome.
+        The same holds for a socket that does not block. A message that follows waits for the one before it.
+
+        Args:
+            data: the message, any bytes-like object, from 1 byte to the kernel's max_pdu_size.
+            flags: MSG_DONTWAIT: do not wait this time.
+            confirm: whether to wait for the outcome.
+
+        Raises:
+            TransferError: the message did not get through; the class and `n_result` say why.
+            TimeoutError: the socket's timeout passed first; the message is still being sent, see `confirm`.
+            BlockingIOError: the socket does not wait and an earlier message is still being sent; nothing was sent.
+            MessageSizeError: the message is empty or too long.
+            InterfaceError: the interface is down, gone, or its transmit queue full; nothing was sent.
+        """
+        flight, turns = self._flight, self._tx_turns
+        deadline = None if self._timeout is None and not flags else self._deadline(flags)
+        if turns.taken:
+            await self._queue_up(deadline)
+        turns.taken = True
+        try:
+            if self._closed:
+                raise self._closed_error()
+            if flight.size:
+                await self._settle(deadline)
+            flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
+            try:
+                sent = self._native_send(data, flags | MSG_DONTWAIT)
+            except OSError as e:
+                sent = await self._send_again(e, data, flags, deadline)
+            except Exception:
+                flight.size = 0  # not bytes: the kernel never saw it
+                raise
+            flight.size = sent
+            if confirm or self._taken_over:
+                # The short way of _raise_outcome first: it is out already, and all is well.
+                if self._poll_tx(0) == self._all_sent and self._is_slot_empty() and not flight.transmission:
+                    flight.size = 0
+                    return sent
+                await self._raise_outcome(deadline)
+            return sent
+        finally:
+            turns.give_back()
+
+    async def confirm(self) -> None:
+        """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
+
+        That is one sent with `confirm=False`, or whose `send` was cancelled or out of time. Of several failed ones
+        the first is raised, with a note that counts the others; they are all told then. What nobody asked about is
+        told by UnconfirmedSendWarning when the socket is closed.
+
+        Raises:
+            TransferError: a message did not get through.
+            TimeoutError: the socket's timeout passed first.
+            BlockingIOError: the socket does not wait and a message is still being sent.
+        """
+        deadline = self._deadline(0)
+        await self._queue_up(deadline)
+        try:
+            if self._closed:
+                raise self._closed_error()
+            if self._flight.size:
+                await self._settle(deadline)
+            failure = self._flight.take_failure()
+        finally:
+            self._tx_turns.give_back()
+        if failure is not None:
+            raise failure
+
+    async def _queue_up(self, deadline: float | None) -> None:
+        if self._closed:
+            raise self._closed_error()
+        if not await self._tx_turns.take(deadline):
+            raise self._out_of_time(f"another task is still sending on {self._link}", deadline)
+
+    async def _raise_outcome(self, deadline: float | None) -> None:
+        """Wait for the outcome of the message just handed over, and raise it if it failed."""
+        if not await self._wait_for_end(deadline):
+            if deadline == 0:
+                return  # confirm() tells
+            what = f"{self._flight.size} bytes are still being sent on {self._link}"
+            raise self._out_of_time(what, deadline, "; confirm() waits for the outcome")
+        failure = self._flight.take_outcome()
+        if failure is not None:
+            raise failure
+
+    async def _settle(self, deadline: float | None) -> None:
+        """Wait for the end of an earlier message whose outcome is not known, and keep its failure for `confirm`."""
+        if not await self._wait_for_end(deadline):
+            what = f"an earlier message ({self._flight.size} bytes) is still being sent on {self._link}"
+            raise self._out_of_time(what, deadline)
+        self._flight.keep_failure(self._flight.take_outcome())
+
+    async def _wait_for_end(self, deadline: float | None, *, closing: bool = False) -> bool:
+        """Wait until the kernel is done with the message in flight; False if `deadline` passed first."""
+        flight = self._flight
+        events = self._transmit_events(0)
+        flight.learn_poll(shows_out=bool(events & select.POLLOUT))
+        rest = REST_SECONDS
+        while True:
+            ended = flight.look(events)
+            if flight.reception:
+                self._wake_receiver()
+            if ended:
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            if flight.must_rest:  # a poll that lies: wait for errors only, and ask again a bit later
+                later = time.monotonic() + rest
+                await self._wait_to_send(0, later if deadline is None else min(later, deadline))
+                rest = min(2 * rest, _LONGEST_REST_SECONDS)
+                events = 0 if self._closed and not closing else self._transmit_events(0)
+            else:
+                events = await self._wait_to_send(select.POLLOUT, deadline)
+            if self._closed and not closing:
+                flight.told = True
+                raise self._closed_error()
+
+    async def _send_again(self, e: OSError, data: Any, flags: int, deadline: float | None) -> int:
+        """Do what has to be done after the kernel refused a message: most often, try once more."""
+        refused: OSError | None = e
+        while True:
+            try:
+                return self._hand_over(data, flags, refused)
+            except BlockingIOError:
+                await self._wait_for_room(deadline)
+                refused = None
+
+    async def _wait_for_room(self, deadline: float | None) -> None:
+        """Wait while the kernel is sending something that is not ours, or was given up, or is just being probed."""
+        while not await self._wait_to_send(select.POLLOUT, deadline):
+            if self._closed:
+                raise self._closed_error()
+            if deadline is not None and time.monotonic() >= deadline:
+                raise self._out_of_time(f"another message is still being sent on {self._link}", deadline)
+        if not self._flight.poll_is_truthful:
+            await asyncio.sleep(REST_SECONDS)  # it may have been ready all the time
+        if self._closed:
+            raise self._closed_error()
+
+    # --- receiving
+
+    async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+        """Receive one message, whole.
+
+        Args:
+            bufsize: the longest message wanted, in bytes; None: whatever the kernel can receive.
+            flags: MSG_DONTWAIT, MSG_PEEK.
+
+        Raises:
+            TimeoutError: nothing arrived within the socket's timeout.
+            BlockingIOError: the socket does not wait and there is no message, or another task is waiting for it.
+            TransferError: a message began to arrive and broke off; the class and `n_result` say why.
+            ReceiveBufferTooSmallError: the message is longer than `bufsize`; it is kept.
+
+        Warns:
+            MessagesDroppedWarning: the kernel dropped messages because nobody read them.
+        """
+        if bufsize is None and not flags and self._receives_untold and not self._rx_turns.taken and not self._closed:
+            self._receives_untold -= 1
+            if not self._flight.reception:
+                try:  # the short way of _receive
+                    return self._native_recv(self._max_pdu_size, MSG_DONTWAIT)
+                except BlockingIOError:
+                    pass
+                except OSError as e:
+                    self._sort(e)
+        else:
+            self._receives_untold = _RECEIVES_UNTOLD
+            self._tell_dropped()
+        return await self._receive(lambda: self._take(bufsize, flags), flags)
+
+    async def recv_message(self, flags: int = 0) -> ReceivedMessage:
+        """Receive one message with the time of its last frame and the count of messages dropped before it.
+
+        Raises:
+            OSError: as `recv`.
+        """
+        self._check_receives()
+        return await self._receive(lambda: self._take_message(flags), flags)
+
+    async def _receive(self, take: Callable[[], T], flags: int) -> T:
+        """Call `take` until it has something, waiting in between."""
+        deadline = self._deadline(flags)
+        turns = self._rx_turns
+        if self._closed:
+            raise self._closed_error()
+        if not await turns.take(deadline):
+            raise self._out_of_time(f"no message on {self._link}", deadline)
+        try:
+            while True:
+                try:
+                    return self._look(take)
+                except BlockingIOError:
+                    if deadline is not None and time.monotonic() >= deadline:
+                        raise self._out_of_time(f"no message on {self._link}", deadline) from None
+                await self._wait_to_receive(deadline)
+        finally:
+            turns.give_back()
+
+    # --- waiting
+
+    async def _wait_to_send(self, mask: int, deadline: float | None) -> int:
+        """Wait for `mask` or an error; the events, 0 if woken or at the deadline. The turn must be held."""
+        watch = self._enter_watch()
+        self._tx_wait = mine = watch.loop.create_future()
+        self._tx_mask = mask
+        try:
+            self._arm()
+            return await until(deadline, mine, 0)
+        finally:
+            if self._tx_wait is mine:
+                self._tx_wait = None
+
+    async def _wait_to_receive(self, deadline: float | None) -> None:
+        """Wait for a message or an error. The turn must be held."""
+        watch = self._enter_watch()
+        self._rx_wait = mine = watch.loop.create_future()
+        try:
+            self._arm()
+            await until(deadline, mine, 0)
+        finally:
+            if self._rx_wait is mine:
+                self._rx_wait = None
+
+    def _enter_watch(self) -> Watch:
+        """The watch of the running loop; one loop after the other may use the socket."""
+        watch, loop = self._watch, asyncio.get_running_loop()
+        if watch is not None and watch.loop is loop:
+            return watch
+        if watch is not None:
+            if self._tx_wait or self._rx_wait:
+                raise RuntimeError(f"tasks of two event loops wait in one socket: {self!r}")
+            self._watch = None
+            watch.leave(self.fileno())
+        watch = watch_of(loop)
+        watch.enter(self.fileno(), self)
+        self._watch = watch
+        return watch
+
+    def _arm(self) -> None:
+        """Ask for what is waited for, all of it: the watch tells once and then forgets."""
+        tx, rx = self._tx_wait, self._rx_wait
+        tx_mask = self._tx_mask if tx and not tx.done() else 0
+        rx_mask = select.POLLIN if rx and not rx.done() else 0
+        if self._watch is not None:
+            self._watch.arm(self.fileno(), tx_mask | rx_mask)
+
+    def _take_events(self, events: int) -> None:
+        """See `Watched`."""
+        tx, rx = self._tx_wait, self._rx_wait
+        if tx and events & (self._tx_mask | select.POLLERR | select.POLLHUP):
+            settle(tx, events)
+        if rx and events & (select.POLLIN | select.POLLERR | select.POLLHUP):
+            settle(rx, events)
+        if (tx and not tx.done()) or (rx and not rx.done()):
+            self._arm()
+
+    def _wake_sender(self) -> None:
+        settle(self._tx_wait, 0)
+
+    def _wake_receiver(self) -> None:
+        settle(self._rx_wait, 0)
+
+    # --- closing
+
+    def close(self) -> None:
+        """Close the socket; who waits in `send` or `recv` gets SocketClosedError. Closing again does nothing.
+
+        It does not wait: a message that is still being sent goes on, and the native socket is gone when it has
+        ended, see `wait_closed`. Without a running event loop `close` itself waits for that, as the kernel does.
+
+        Warns:
+            UnconfirmedSendWarning: a message failed, and nobody asked for its outcome.
+            MessagesDroppedWarning: the kernel dropped messages since it was last told.
+        """
+        if self._closed:
+            return
+        dropped = self.dropped - self._dropped_told
+        self._closed = True
+        self._wake_sender()
+        self._wake_receiver()
+        flight = self._flight
+        if flight.size and flight.look(self._transmit_events(0)):
+            flight.keep_failure(flight.take_outcome())
+        if flight.size:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self._finish()
+            else:
+                self._leaving = loop.create_task(self._leave_later(dropped), name=f"close of {self!r}")
+                return
+        self._leave(dropped)
+
+    async def wait_closed(self) -> None:
+        """Wait until a closed socket is gone: until what it was sending when it was closed has ended.
+
+        At the end of an `async with` block that is done. A loop that ends earlier ends the wait; the kernel then
+        makes the process wait.
+        """
+        if self._leaving is not None:
+            await asyncio.wait((self._leaving,))
+            if not self._leaving.cancelled():
+                self._leaving.result()
+
+    async def _leave_later(self, dropped: int) -> None:
+        flight = self._flight
+        try:
+            while flight.size:
+                if await self._wait_for_end(None, closing=True):
+                    flight.keep_failure(flight.take_outcome())
+        finally:
+            self._leave(dropped)
+
+    def _leave(self, dropped: int) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.leave(self.fileno())
+        self._socket.close()
+        self._tell_what_was_lost(dropped)

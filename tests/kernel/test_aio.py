@@ -88,7 +88,7 @@ def test_it_never_spins(run: Run[Any], vcan: Link, monkeypatch: pytest.MonkeyPat
             await a.send(LONG)
             assert await receiving == LONG
             assert time.monotonic() - start > 1.5
-            assert time.process_time() - busy < 0.1
+            assert time.process_time() - busy < (0.2 if truthful is False else 0.1)
         if truthful is None:
             assert Flight.poll_is_truthful  # learned from seeing no POLLOUT while it was sending
 
@@ -230,7 +230,7 @@ def test_what_fails_one_way_leaves_the_other_alone(run: Run[Any], vcan: Link, bu
                 await sending
             assert not receiving.done()
             bus.send(B_TO_A, b"\x10\x14\x01\x02\x03\x04\x05\x06")
-            bus.send(B_TO_A, b"\x22\x07")  # the wrong number
+            bus.send(B_TO_A, b"\x22\x07\x08\x09\x0a\x0b\x0c\x0d")  # the wrong number
             with pytest.raises(isotp.WrongSequenceNumberError):
                 await receiving
 

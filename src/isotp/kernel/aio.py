@@ -20,7 +20,7 @@ from .flight import REST_SECONDS, UNKNOWN_SIZE
 from .watch import Watch, watch_of
 
 _RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether others were dropped
-_LONGEST_REST_SECONDS: Final = 0.016
+_LONGEST_REST_SECONDS: Final = 0.05
 
 T = TypeVar("T")
 
@@ -166,7 +166,7 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
         flight = self._flight
         events = self._transmit_events(0)
         flight.learn_poll(shows_out=bool(events & select.POLLOUT))
-        rest = REST_SECONDS
+        start = time.monotonic()
         while True:
             ended = flight.look(events)
             if flight.reception:
@@ -176,9 +176,9 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
             if deadline is not None and time.monotonic() >= deadline:
                 return False
             if flight.must_rest:  # a poll that lies: wait for errors only, and ask again a bit later
-                later = time.monotonic() + rest
+                now = time.monotonic()
+                later = now + min(max(REST_SECONDS, (now - start) / 8), _LONGEST_REST_SECONDS)
                 await self._wait_to_send(0, later if deadline is None else min(later, deadline))
-                rest = min(2 * rest, _LONGEST_REST_SECONDS)
                 events = 0 if self._closed and not closing else self._transmit_events(0)
             else:
                 events = await self._wait_to_send(select.POLLOUT, deadline)

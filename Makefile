@@ -1,16 +1,20 @@
-# make demo    two ISO-TP sockets on a virtual CAN bus, every frame explained (needs Python 3.11, nothing else)
-# make test    all tests, those against a real kernel included
-# make lint    ruff and mypy
-# make bench   how fast it is, as ratios against the plain socket
-# make clean   remove what the others made
+# make demo         two ISO-TP sockets, a long message, every CAN frame explained (needs Python 3.11, nothing else)
+# make demo-kernel  the same on the kernel's ISO-TP, in a VM where this kernel has none
+# make test         all tests, those against a real kernel included
+# make lint         ruff and mypy
+# make bench        how fast it is, as ratios against the plain socket
+# make clean        remove what the others made
 PYTHON ?= python3
 VENV := .venv
 KERNEL_RUN := tools/kernel-run
 
-.PHONY: demo test lint bench clean
+.PHONY: demo demo-kernel test lint bench clean
 .DEFAULT_GOAL := demo
 
 demo:
+	@PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m isotp demo
+
+demo-kernel:
 	@$(KERNEL_RUN) -- env PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 $$(command -v $(PYTHON)) -m isotp demo
 
 $(VENV)/ready: pyproject.toml constraints.txt tools/venv

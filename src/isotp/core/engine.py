@@ -81,6 +81,11 @@ class Engine:
         """Whether a message of several frames is being received."""
         return self._receiver.state is not _RECEIVER_IDLE
 
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes of the message being sent, or of the last one, are confirmed to be on the bus."""
+        return self._sender.done
+
     def send(self, data: bytes | bytearray | memoryview, now: int) -> None:
         """Begin to send a message; `MessageSent` or `TransferFailed` will say how it ended.
 

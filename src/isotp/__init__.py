@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .kernel.aio import AsyncSocket
     from .kernel.doctor import doctor
     from .kernel.sock import socket
+    from .soft.aio import AsyncSoftSocket
     from .soft.sock import SoftSocket
     from .stmin import STmin
 
@@ -68,6 +69,7 @@ __all__ = [
     "AsymmetricAddress",
     "AsyncIsoTpSocket",
     "AsyncSocket",
+    "AsyncSoftSocket",
     "BufferOverflowError",
     "BusyError",
     "ConsecutiveFrameTimeoutError",
@@ -120,6 +122,7 @@ _HOME = {
     "AsymmetricAddress": "address",
     "AsyncIsoTpSocket": "anyasync",
     "AsyncSocket": "kernel.aio",
+    "AsyncSoftSocket": "soft.aio",
     "CAN_EFF_FLAG": "address",
     "IsoTpSocket": "anysocket",
     "PythonCanBus": "bus.pythoncan",

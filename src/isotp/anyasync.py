@@ -5,10 +5,12 @@ import contextlib
 import time
 from collections import deque
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from .anysocket import AnySocket, ReceivedMessage, TimeLimits, fill, room_in
 from .errors import SocketClosedError
+
+_AT_ONCE: Final = 8  # messages; the kernel's receive buffer takes 26 of 4095 bytes
 
 T = TypeVar("T")
 
@@ -50,6 +52,15 @@ class AsyncIsoTpSocket(AnySocket, Protocol):
 
 class CommonAsyncSocket(TimeLimits):
     """What asyncio sockets do alike: `recv_into`, iteration, and closing at the end of an `async with` block."""
+
+    _sent_at_once = 0
+
+    async def _let_others_run(self) -> None:
+        """After some sends that had not to wait: who sends in a loop is not to fill the buffers of tasks that read."""
+        self._sent_at_once += 1
+        if self._sent_at_once >= _AT_ONCE:
+            self._sent_at_once = 0
+            await asyncio.sleep(0)
 
     async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
         """Receive one message, whole."""

@@ -95,18 +95,39 @@ class OnVcan:
 class InLoop:
     """The asyncio sockets of another world, behind the interface of the blocking ones."""
 
-    def __init__(self, open_socket: Callable[[float | None], Any], bind: Callable[..., None], loop: LoopThread) -> None:
-        self._open_socket, self._bind, self._loop = open_socket, bind, loop
+    def __init__(
+        self,
+        open_socket: Callable[[float | None], Any],
+        bind: Callable[..., None],
+        loop: LoopThread,
+        closing: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._open_socket, self._bind, self._loop, self._closing = open_socket, bind, loop, closing
 
     def open(self, timeout: float | None) -> IsoTpSocket:
         sock: IsoTpSocket = blocking(self._loop, self._loop.run(lambda: self._open_socket(timeout)))
         return sock
 
     def bind(self, sock: Any, address: object = None, **ids: int) -> None:
-        self._bind(sock, address, **ids)
+        self._loop.run(lambda: self._bind(sock._sock, address, **ids))
 
     def close(self) -> None:
         self._loop.close()
+        self._closing()
+
+
+def async_soft(loop: LoopThread, *buses: Any, closing: Callable[[], object] = lambda: None) -> World:
+    """AsyncSoftSocket on several buses of one channel, in turn."""
+    turns = itertools.cycle(buses)
+    return InLoop(
+        lambda timeout: isotp.AsyncSoftSocket(next(turns), timeout), isotp.AsyncSoftSocket.bind, loop, closing
+    )
+
+
+def async_on_python_can(request: pytest.FixtureRequest) -> World:
+    can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
+    buses = [can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2)]
+    return async_soft(LoopThread(), *map(isotp.PythonCanBus, buses), closing=lambda: [bus.shutdown() for bus in buses])
 
 
 def async_kernel(request: pytest.FixtureRequest, loop: LoopThread) -> World:
@@ -119,10 +140,16 @@ WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
     "soft-python-can": soft_on_python_can,
     "soft-socketcan": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=True),
     "kernel": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=False),
+    "async-soft-virtual": lambda _: async_soft(LoopThread(), isotp.VirtualBus()),
+    "async-soft-virtual-uvloop": lambda _: async_soft(LoopThread(new_uvloop), isotp.VirtualBus()),
+    "async-soft-python-can": async_on_python_can,
+    "async-soft-socketcan": lambda request: async_soft(
+        LoopThread(), isotp.SocketCanBus(request.getfixturevalue("vcan"))
+    ),
     "async-kernel": lambda request: async_kernel(request, LoopThread()),
     "async-kernel-uvloop": lambda request: async_kernel(request, LoopThread(new_uvloop)),
 }
-IN_KERNEL = ("soft-socketcan", "kernel", "async-kernel", "async-kernel-uvloop")
+IN_KERNEL = ("soft-socketcan", "kernel", "async-soft-socketcan", "async-kernel", "async-kernel-uvloop")
 
 
 @pytest.fixture(autouse=True)

@@ -106,6 +106,7 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
                 # The short way of _raise_outcome first: it is out already, and all is well.
                 if self._poll_tx(0) == self._all_sent and self._is_slot_empty() and not flight.transmission:
                     flight.size = 0
+                    await self._let_others_run()
                     return sent
                 await self._raise_outcome(deadline)
             return sent
@@ -157,8 +158,7 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
     async def _settle(self, deadline: float | None) -> None:
         """Wait for the end of an earlier message whose outcome is not known, and keep its failure for `confirm`."""
         if not await self._wait_for_end(deadline):
-            what = f"an earlier message ({self._flight.size} bytes) is still being sent on {self._link}"
-            raise self._out_of_time(what, deadline)
+            raise self._out_of_time(self._still_sending(), deadline)
         self._flight.keep_failure(self._flight.take_outcome())
 
     async def _wait_for_end(self, deadline: float | None, *, closing: bool = False) -> bool:

@@ -94,6 +94,10 @@ class Exchange(Endpoint):
         limit = bound.single_frame_max if bound and not bound.segmentation else None
         return translate.send_refused(e, size, limit, self.interface, self._link)
 
+    def _still_sending(self) -> str:
+        size = self._flight.size
+        return f"an earlier message{f' ({size} bytes)' if size > 0 else ''} is still being sent on {self._link}"
+
     def _is_slot_empty(self) -> bool:
         """Whether nothing has gone wrong that was not fetched before; what has is sorted."""
         number = self._getsockopt(SOL_SOCKET, SO_ERROR)

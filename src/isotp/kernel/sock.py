@@ -158,7 +158,7 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
     def _settle(self, deadline: float | None) -> None:
         """Wait for the end of an earlier message whose outcome is not known, and keep its failure for `confirm`."""
         if not self._wait_for_end(deadline):
-            raise self._out_of_time(f"an earlier message is still being sent on {self._link}", deadline)
+            raise self._out_of_time(self._still_sending(), deadline)
         self._flight.keep_failure(self._flight.take_outcome())
 
     def _wait_for_end(self, deadline: float | None) -> bool:

@@ -10,6 +10,7 @@ is cheaper than an entry for each frame.
 """
 
 import heapq
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -26,6 +27,8 @@ from .unechoed import Unechoed
 
 NEVER: Final = 1 << 63
 _RETRY_NS: Final = 500_000  # until a full bus is offered frames again; no descriptor tells when a queue has room
+
+_hubs: "weakref.WeakValueDictionary[int, Hub]" = weakref.WeakValueDictionary()  # those that are open, by bus
 
 
 class Hub(ABC):
@@ -54,6 +57,10 @@ class Hub(ABC):
         self._deadlines: list[tuple[int, int, Link]] = []
         self._order = count()
         self._turning = False
+        self._longest_turn_ns = NEVER
+        """After so long a turn ends with work left, and `next_ns` is now; for a driver that has other things to do."""
+        self._window = bus.window
+        self._has_work_left = False
 
     # --- what a driver adds
 
@@ -122,6 +129,7 @@ class Hub(ABC):
             self.bus.watch(self._routes.can_ids)
 
     def _open(self) -> None:
+        _check_free(self)
         self.bus.open(self.wake)
         try:
             self._started()
@@ -129,10 +137,12 @@ class Hub(ABC):
             self.bus.close()
             raise
         self._is_open = True
+        _hubs[id(self.bus)] = self
 
     def _close(self) -> None:
         self._deadlines.clear()
         self._looped.clear()
+        self._has_work_left = False
         if self._is_open:
             self._is_open = False
             self._stopped()
@@ -182,7 +192,9 @@ class Hub(ABC):
         self._close()
 
     def _turn(self, readable: bool) -> None:
-        again = True
+        again, stop_ns = True, self._longest_turn_ns
+        if stop_ns < NEVER:
+            stop_ns += self.clock()
         while again:
             frames, echoes = self.bus.receive() if readable else NOTHING
             now = self.clock()
@@ -200,6 +212,9 @@ class Hub(ABC):
                 if link in self._links:
                     self._pump(link, now)
             again = bool(frames or echoes or self._looped or self._touched or touched.keys() - self._blocked.keys())
+            if stop_ns < NEVER and self.clock() >= stop_ns:
+                break
+        self._has_work_left = again
 
     def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
         sent: dict[Link, int] = {}
@@ -245,7 +260,7 @@ class Hub(ABC):
         if link.held:
             link.held = link.held[self._put(link, link.held, now) :]
         while not link.held:
-            frames = engine.frames_to_send(now, self.bus.window - link.unechoed)
+            frames = engine.frames_to_send(now, self._window - link.unechoed)
             if not frames:
                 break
             link.held = frames[self._put(link, frames, now) :]
@@ -272,6 +287,8 @@ class Hub(ABC):
 
     def next_ns(self) -> int:
         """When something is to be done by time alone, by the clock; NEVER if nothing is."""
+        if self._has_work_left:
+            return self.clock()
         due_ns = self._deadlines[0][0] if self._deadlines else NEVER
         bus_ns = self.bus.get_timer() if self._is_open else None
         if bus_ns is not None:
@@ -279,3 +296,13 @@ class Hub(ABC):
         if self._blocked:
             due_ns = min(due_ns, self.clock() + _RETRY_NS)
         return due_ns
+
+
+def _check_free(hub: Hub) -> None:
+    """Refuse a bus that another hub drives."""
+    other = _hubs.get(id(hub.bus))
+    if other is not None and other is not hub and other._is_open:
+        raise InterfaceError(
+            f"{hub.bus.name} is in use by sockets of another kind: those that block and those of asyncio",
+            remedy="use one kind on a bus, or give each kind its own (SocketCanBus twice for one interface)",
+        )

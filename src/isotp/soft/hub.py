@@ -208,13 +208,22 @@ class Hub(ABC):
             if self._blocked:
                 self._touched.update(self._blocked)
             touched, self._touched = self._touched, {}
-            for link in touched:
-                if link in self._links:
-                    self._pump(link, now)
+            is_over = self._pump_all(touched, now, stop_ns)
             again = bool(frames or echoes or self._looped or self._touched or touched.keys() - self._blocked.keys())
-            if stop_ns < NEVER and self.clock() >= stop_ns:
+            if is_over:
                 break
         self._has_work_left = again
+
+    def _pump_all(self, links: Iterable[Link], now: int, stop_ns: int) -> bool:
+        """Pump `links` until `stop_ns`; whether it has come. Those that are left stay touched."""
+        left = iter(links)
+        for link in left:
+            if link in self._links:
+                self._pump(link, now)
+            if stop_ns < NEVER and self.clock() >= stop_ns:
+                self._touched.update(dict.fromkeys(left))
+                return True
+        return False
 
     def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
         sent: dict[Link, int] = {}

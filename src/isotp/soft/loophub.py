@@ -22,7 +22,7 @@ from .link import Link
 from .timer import Timer, timer_for
 
 _LONGEST_TURN_NS: Final = 5_000_000
-_WINDOW: Final = 64  # frames of one link at a time, so that a turn can stop
+_WINDOW: Final = 1024  # frames of one link at a time, about a millisecond, so that a turn can stop
 
 _hubs: "weakref.WeakValueDictionary[int, LoopHub]" = weakref.WeakValueDictionary()
 _hubs_lock: Final = threading.Lock()

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         UnknownOutcomeError,
         WrongSequenceNumberError,
     )
+    from .functional import Reply, async_functional_request, functional_request
     from .kernel.aio import AsyncSocket
     from .kernel.doctor import doctor
     from .kernel.sock import socket
@@ -95,6 +96,7 @@ __all__ = [
     "ReceiveBufferTooSmallError",
     "ReceivedMessage",
     "ReceptionInterruptedError",
+    "Reply",
     "STmin",
     "SocketCanBus",
     "SocketClosedError",
@@ -108,8 +110,10 @@ __all__ = [
     "UnknownOutcomeError",
     "VirtualBus",
     "WrongSequenceNumberError",
+    "async_functional_request",
     "doctor",
     "errors",
+    "functional_request",
     "opts",
     "socket",
 ]
@@ -127,12 +131,15 @@ _HOME = {
     "IsoTpSocket": "anysocket",
     "PythonCanBus": "bus.pythoncan",
     "ReceivedMessage": "anysocket",
+    "Reply": "functional",
     "STmin": "stmin",
     "SocketCanBus": "bus.socketcan",
     "SoftSocket": "soft.sock",
     "TargetAddressType": "address",
     "VirtualBus": "bus.virtual",
+    "async_functional_request": "functional",
     "doctor": "kernel.doctor",
+    "functional_request": "functional",
     "socket": "kernel.sock",
 }
 

@@ -28,11 +28,15 @@ class World(Protocol):
     def bind(self, sock: Any, address: object = None, **ids: int) -> None:
         """Bind a socket of this world."""
 
+    def ask(self, sender: Any, receivers: list[Any], data: bytes, **how: Any) -> list[isotp.Reply]:
+        """Make a functional request."""
+        return isotp.functional_request(sender, receivers, data, **how)
+
     def close(self) -> None:
         """Give the bus back."""
 
 
-class Soft:
+class Soft(World):
     """SoftSocket on VirtualBus."""
 
     def __init__(self, bus: Any = None) -> None:
@@ -54,7 +58,7 @@ def soft_on_python_can(request: pytest.FixtureRequest) -> World:
     return TwoBuses([isotp.PythonCanBus(bus) for bus in buses], [bus.shutdown for bus in buses])
 
 
-class TwoBuses:
+class TwoBuses(World):
     """SoftSocket on several buses of one channel, in turn: two programs on one real bus."""
 
     def __init__(self, buses: list[Any], closing: list[Callable[[], object]]) -> None:
@@ -72,7 +76,7 @@ class TwoBuses:
             close()
 
 
-class OnVcan:
+class OnVcan(World):
     """Sockets on a virtual CAN interface of the kernel, each implementation with its own way to be bound."""
 
     def __init__(self, name: str, soft: bool) -> None:
@@ -92,7 +96,7 @@ class OnVcan:
         pass
 
 
-class InLoop:
+class InLoop(World):
     """The asyncio sockets of another world, behind the interface of the blocking ones."""
 
     def __init__(
@@ -110,6 +114,12 @@ class InLoop:
 
     def bind(self, sock: Any, address: object = None, **ids: int) -> None:
         self._loop.run(lambda: self._bind(sock._sock, address, **ids))
+
+    def ask(self, sender: Any, receivers: list[Any], data: bytes, **how: Any) -> list[isotp.Reply]:
+        ecus = [receiver._sock for receiver in receivers]
+        replies = self._loop.run(lambda: isotp.async_functional_request(sender._sock, ecus, data, **how))
+        assert isinstance(replies, list)
+        return replies
 
     def close(self) -> None:
         self._loop.close()
@@ -130,8 +140,11 @@ def async_on_python_can(request: pytest.FixtureRequest) -> World:
     return async_soft(LoopThread(), *map(isotp.PythonCanBus, buses), closing=lambda: [bus.shutdown() for bus in buses])
 
 
-def async_kernel(request: pytest.FixtureRequest, loop: LoopThread) -> World:
-    vcan = request.getfixturevalue("vcan")
+def async_on_socketcan(vcan: str) -> World:
+    return async_soft(LoopThread(), isotp.SocketCanBus(vcan))
+
+
+def async_on_vcan(vcan: str, loop: LoopThread) -> World:
     return InLoop(isotp.AsyncSocket, lambda sock, address, **ids: sock.bind(vcan, address, **ids), loop)
 
 
@@ -143,11 +156,9 @@ WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
     "async-soft-virtual": lambda _: async_soft(LoopThread(), isotp.VirtualBus()),
     "async-soft-virtual-uvloop": lambda _: async_soft(LoopThread(new_uvloop), isotp.VirtualBus()),
     "async-soft-python-can": async_on_python_can,
-    "async-soft-socketcan": lambda request: async_soft(
-        LoopThread(), isotp.SocketCanBus(request.getfixturevalue("vcan"))
-    ),
-    "async-kernel": lambda request: async_kernel(request, LoopThread()),
-    "async-kernel-uvloop": lambda request: async_kernel(request, LoopThread(new_uvloop)),
+    "async-soft-socketcan": lambda request: async_on_socketcan(request.getfixturevalue("vcan")),
+    "async-kernel": lambda request: async_on_vcan(request.getfixturevalue("vcan"), LoopThread()),
+    "async-kernel-uvloop": lambda request: async_on_vcan(request.getfixturevalue("vcan"), LoopThread(new_uvloop)),
 }
 IN_KERNEL = ("soft-socketcan", "kernel", "async-soft-socketcan", "async-kernel", "async-kernel-uvloop")
 

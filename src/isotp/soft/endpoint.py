@@ -133,7 +133,8 @@ class Endpoint(Options):
         if self._closed:  # meanwhile, by another thread
             self._hub.remove(node)
             raise self._closed_error()
-        if others and not self._general.optflags & optflags_.LISTEN_MODE:
+        answers = engine.address.tx is not None and not self._general.optflags & optflags_.LISTEN_MODE
+        if others and answers:
             warn(
                 f"{others} other socket(s) already listen to {engine.address.rx} on {self._bus.name}: all of them "
                 "answer with flow control, and transfers will break; close the other one, or set LISTEN_MODE here to "

@@ -1,0 +1,148 @@
+"""The asyncio sockets against what there is without them, in one run: `make bench`.
+
+A round sends messages from one socket and receives them on another, in one task. The rounds of the contenders are
+interleaved; the figure is the median time per message, the ratio the median of the ratios of neighbouring rounds.
+
+`kernel`, in a kernel with ISO-TP:
+* plain: `loop.sock_sendall` and `loop.sock_recv` on the plain socket, into a buffer for the longest message. The send
+  returns when the kernel has taken the message; nobody learns whether it got through.
+* careful: the same with what a confirmed send takes by hand: wait until it is out, look whether it failed.
+* unconfirmed: `AsyncSocket` with `confirm=False`, so the guarantee of `plain`.
+* confirmed: `AsyncSocket` as it comes.
+
+`soft`, anywhere: `AsyncSoftSocket` against `SoftSocket` on a VirtualBus.
+"""
+
+import asyncio
+import os
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+import isotp
+from isotp.kernel import support
+
+ROUNDS = 21
+SECONDS_PER_ROUND = 0.25
+Once = Callable[[], Awaitable[bytes]]
+
+
+def native(rxid: int, txid: int) -> socket.socket:
+    sock = socket.socket(socket.AF_CAN, socket.SOCK_DGRAM, socket.CAN_ISOTP)
+    sock.setblocking(False)
+    sock.bind(("vcan0", rxid, txid))
+    return sock
+
+
+async def plain(data: bytes) -> Once:
+    a, b = native(0x101, 0x102), native(0x102, 0x101)
+    size, loop = support.max_pdu_size(), asyncio.get_running_loop()
+
+    async def once() -> bytes:
+        await loop.sock_sendall(a, data)
+        return await loop.sock_recv(b, size)
+
+    return once
+
+
+async def careful(data: bytes) -> Once:
+    a, b = native(0x103, 0x104), native(0x104, 0x103)
+    size, loop = support.max_pdu_size(), asyncio.get_running_loop()
+
+    async def once() -> bytes:
+        await loop.sock_sendall(a, data)
+        out = loop.create_future()
+        loop.add_writer(a, out.set_result, None)
+        try:
+            await out
+        finally:
+            loop.remove_writer(a)
+        if number := a.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(number, os.strerror(number))
+        return await loop.sock_recv(b, size)
+
+    return once
+
+
+async def ours(data: bytes, rxid: int, txid: int, confirm: bool) -> Once:
+    a, b = isotp.AsyncSocket(), isotp.AsyncSocket()
+    a.bind("vcan0", rxid=rxid, txid=txid)
+    b.bind("vcan0", rxid=txid, txid=rxid)
+
+    async def once() -> bytes:
+        await a.send(data, confirm=confirm)
+        return await b.recv()
+
+    return once
+
+
+async def blocking_soft(data: bytes) -> Once:
+    bus = isotp.VirtualBus()
+    a, b = isotp.SoftSocket(bus), isotp.SoftSocket(bus)
+    a.bind(rxid=1, txid=2)
+    b.bind(rxid=2, txid=1)
+
+    async def once() -> bytes:
+        a.send(data)
+        return b.recv()
+
+    return once
+
+
+async def async_soft(data: bytes) -> Once:
+    bus = isotp.VirtualBus()
+    a, b = isotp.AsyncSoftSocket(bus), isotp.AsyncSoftSocket(bus)
+    a.bind(rxid=1, txid=2)
+    b.bind(rxid=2, txid=1)
+
+    async def once() -> bytes:
+        await a.send(data)
+        return await b.recv()
+
+    return once
+
+
+async def seconds_per_message(once: Once, count: int) -> float:
+    start = time.perf_counter()
+    for _ in range(count):
+        await once()
+    return (time.perf_counter() - start) / count
+
+
+async def compare(data: bytes, contenders: dict[str, Once], ratios: list[tuple[str, str]]) -> None:
+    for once in contenders.values():
+        assert await once() == data
+    first = next(iter(contenders.values()))
+    count = max(1, int(SECONDS_PER_ROUND / await seconds_per_message(first, 3)))
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(ROUNDS):
+        for name, once in contenders.items():
+            times[name].append(await seconds_per_message(once, count))
+    for name, seconds in times.items():
+        print(f"{len(data):5} bytes  {name:16}{statistics.median(seconds) * 1e6:12.1f} us per message", flush=True)
+    for name, other in ratios:
+        ratio = statistics.median(a / b for a, b in zip(times[name], times[other], strict=True))
+        print(f"{len(data):5} bytes  {name} / {other} = {ratio:.2f}", flush=True)
+
+
+async def main(where: str) -> None:
+    for size in (4, 4095):
+        data = bytes(i & 0xFF for i in range(size))
+        if where == "kernel":
+            contenders = {
+                "plain": await plain(data),
+                "careful": await careful(data),
+                "unconfirmed": await ours(data, 0x105, 0x106, confirm=False),
+                "confirmed": await ours(data, 0x107, 0x108, confirm=True),
+            }
+            pairs = [("unconfirmed", "plain"), ("confirmed", "plain"), ("confirmed", "careful")]
+        else:
+            contenders = {"SoftSocket": await blocking_soft(data), "AsyncSoftSocket": await async_soft(data)}
+            pairs = [("AsyncSoftSocket", "SoftSocket")]
+        await compare(data, contenders, pairs)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "soft"))

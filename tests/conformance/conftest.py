@@ -55,7 +55,7 @@ class Soft(World):
 def soft_on_python_can(request: pytest.FixtureRequest) -> World:
     can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
     buses = [can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2)]
-    return TwoBuses([isotp.PythonCanBus(bus) for bus in buses], [bus.shutdown for bus in buses])
+    return TwoBuses([isotp.PythonCanBus(bus, can_fd=True) for bus in buses], [bus.shutdown for bus in buses])
 
 
 class TwoBuses(World):
@@ -137,7 +137,11 @@ def async_soft(loop: LoopThread, *buses: Any, closing: Callable[[], object] = la
 def async_on_python_can(request: pytest.FixtureRequest) -> World:
     can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
     buses = [can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2)]
-    return async_soft(LoopThread(), *map(isotp.PythonCanBus, buses), closing=lambda: [bus.shutdown() for bus in buses])
+    return async_soft(
+        LoopThread(),
+        *(isotp.PythonCanBus(bus, can_fd=True) for bus in buses),
+        closing=lambda: [bus.shutdown() for bus in buses],
+    )
 
 
 def async_on_socketcan(vcan: str) -> World:

@@ -16,7 +16,8 @@ from isotp.core.engine import Engine
 from isotp.core.events import Event, MessageReceived, MessageSent, TransferFailed
 from isotp.core.params import Params
 from isotp.errors import InterfaceError, IsoTpError
-from isotp.soft.hub import NEVER, Hub
+from isotp.soft.deadlines import NEVER
+from isotp.soft.hub import Hub
 from isotp.soft.link import Link
 
 MS = 1_000_000
@@ -191,7 +192,7 @@ def test_every_link_learns_of_a_failure(error: Exception) -> None:
     a.send(LONG)
     assert len(a.failures) == len(b.failures) == 1
     ended = not isinstance(error, InterfaceError)
-    assert (bench.hub.failure is not None) == ended
+    assert bench.hub.has_failed == ended
     assert bench.hub.is_running == (not ended)
     with contextlib.suppress(InterfaceError):
         End(bench.hub, 4, 3)

@@ -34,6 +34,7 @@ from ..optflags import flags as optflags_
 from ..stmin import STmin
 from .hub import Hub
 from .inbox import Inbox
+from .interrupts import put_off
 from .link import Link
 from .options import Options
 
@@ -127,6 +128,7 @@ class Endpoint(Options):
             others = self._hub.add(node)  # without the lock: should it fail, a thread has to end
         except BaseException:
             self._node, self._fixed = None, False
+            self._hub.remove(node)
             raise
         with self._hub.lock:
             self._address = address
@@ -147,13 +149,16 @@ class Endpoint(Options):
     def _begin(self, data: bytes) -> Outgoing:
         """Hand a message to the engine; nothing may be in its way."""
         node = self._bound_node()
-        try:
-            node.engine.send(data, self._hub.clock())
-        except IsoTpError as e:
-            e.link = self._link
-            raise
-        self._outgoing = outgoing = Outgoing(len(data))
-        self._hub.turn(node)
+        self._check_usable()
+        outgoing = Outgoing(len(data))
+        with put_off():
+            try:
+                node.engine.send(data, self._hub.clock())
+            except IsoTpError as e:
+                e.link = self._link
+                raise
+            self._outgoing = outgoing
+            self._hub.turn(node)
         return outgoing
 
     def _leave(self, outgoing: Outgoing) -> None:
@@ -197,9 +202,11 @@ class Endpoint(Options):
         first = self._inbox.first()
         if bufsize is not None and len(first.data) > bufsize:
             raise buffer_too_small(len(first.data), bufsize, self._link)
-        if not flags & MSG_PEEK:
-            self._inbox.drop_first()
-            if not self._is_ready and not self._inbox.is_full:
+        if flags & MSG_PEEK:
+            return first
+        self._inbox.drop_first()
+        if not self._is_ready and not self._inbox.is_full:
+            with put_off():
                 self._set_ready(True)
                 self._hub.turn(self._node)
         return first
@@ -255,6 +262,8 @@ class Endpoint(Options):
         node = self._node
         if node is None:
             return
+        while (event := node.engine.next_event()) is not None:  # what came before it
+            self._take_event(event)
         was_sending, was_receiving = node.engine.is_sending, node.engine.is_receiving
         node.engine.abort(TransferError(error.what))
         node.engine.frame_sent(self._hub.clock(), _ALL)  # none of them will be confirmed any more
@@ -280,14 +289,18 @@ class Endpoint(Options):
     def _check_usable(self) -> None:
         """Raise what keeps any call from going on."""
         self._check_open()
+        self._tell_callback_error()
+        if self._node is not None and self._hub.has_failed:
+            raise self._hub.failure()
+
+    def _tell_callback_error(self) -> None:
         error, self._callback_error = self._callback_error, None
         if error is not None:
             raise error
-        if self._node is not None and self._hub.failure is not None:
-            raise self._hub.failure
 
     def _bound_node(self) -> Link:
-        self._check_usable()
+        self._check_open()
+        self._tell_callback_error()
         if self._node is None or not self.bound:
             raise NotBoundError("the socket is not bound", remedy="bind(rxid=..., txid=...) first")
         return self._node
@@ -352,7 +365,7 @@ class Endpoint(Options):
         params = node.engine.params
         longest_ns = params.n_as_ns + params.n_bs_ns + max(_LONGEST_STMIN_NS, params.forced_tx_stmin_ns or 0)
         done, since_ns = -1, 0
-        while self._is_sending and self._hub.failure is None:
+        while self._is_sending and not self._hub.has_failed:
             now_ns = self._hub.clock()
             if node.engine.bytes_sent != done:
                 done, since_ns = node.engine.bytes_sent, now_ns

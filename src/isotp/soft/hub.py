@@ -5,27 +5,29 @@ a bus inside this process that goes on until all is quiet, so a short message is
 When the next turn is to be made is for the driver: the hub knows when something is due by time alone
 (`next_ns`), the bus tells when frames have arrived.
 
-Deadlines are in one heap. A link whose deadline moves later keeps its old entry, and is looked at once in vain: that
-is cheaper than an entry for each frame.
+A hub is not entered twice: what a signal handler or an application's callback asks for in the middle of a turn is
+left for its end. Ctrl-C is put off to the end of a turn.
 """
 
-import heapq
 import weakref
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count
+from itertools import groupby
 from typing import Any, Final
 
 from ..bus.base import NOTHING, Bus
 from ..core.can_frame import CanFrame
 from ..core.events import TransferFailed
-from ..errors import InterfaceError, N_Result, OptionError
+from ..core.params import Params
+from ..errors import BusyError, InterfaceError, InterfaceNotFoundError, N_Result, OptionError
+from .deadlines import NEVER, Deadlines
+from .interrupts import put_off
 from .link import Link
 from .routes import Routes
 from .unechoed import Unechoed
 
-NEVER: Final = 1 << 63
 _RETRY_NS: Final = 500_000  # until a full bus is offered frames again; no descriptor tells when a queue has room
 
 _hubs: "weakref.WeakValueDictionary[int, Hub]" = weakref.WeakValueDictionary()  # those that are open, by bus
@@ -45,8 +47,7 @@ class Hub(ABC):
     def __init__(self, bus: Bus, clock: Callable[[], int]) -> None:
         self.bus = bus
         self.clock = clock
-        self.failure: InterfaceError | None = None
-        """Why it has ended, if it has."""
+        self._failure: InterfaceError | None = None  # why it has ended
         self._is_open = False
         self._links: dict[Link, None] = {}
         self._routes = Routes()
@@ -54,9 +55,9 @@ class Hub(ABC):
         self._touched: dict[Link, None] = {}
         self._blocked: dict[Link, None] = {}
         self._looped: list[CanFrame] = []  # our own frames, for other links here, on a bus that does not echo
-        self._deadlines: list[tuple[int, int, Link]] = []
-        self._order = count()
-        self._turning = False
+        self._deadlines = Deadlines()
+        self._abandoned: deque[Link] = deque()  # to be dropped as soon as no turn is under way
+        self._busy = False
         self._longest_turn_ns = NEVER
         """After so long a turn ends with work left, and `next_ns` is now; for a driver that has other things to do."""
         self._window = bus.window
@@ -89,20 +90,24 @@ class Hub(ABC):
             InterfaceError: the bus cannot be opened.
             OptionError: the link uses CAN FD and the bus is Classical CAN.
         """
-        if not self._links:
-            self.failure = None
-            self._open()
-        elif self.failure is not None:
-            raise self.failure
-        self._links[link] = None
-        self._routes.add(link)
-        try:
-            self._check_kind(link)
-            self.bus.watch(self._routes.can_ids)
-        except BaseException:
-            self._drop(link)
-            raise
-        return self._routes.others_at(link)
+        if self._busy:
+            raise BusyError("a signal handler cannot bind a socket in the middle of a turn of its bus")
+        with self._being_busy():
+            if not self._links:
+                self._failure = None
+                self._open()
+            elif self._failure is not None:
+                raise self.failure()
+            self._links[link] = None
+            self._routes.add(link)
+            try:
+                self.bus.check()
+                self._check_kind(link)
+                self.bus.watch(self._routes.can_ids)
+            except BaseException:
+                self._drop(link)
+                raise
+            return self._routes.others_at(link)
 
     def _check_kind(self, link: Link) -> None:
         if link.engine.params.can_fd and not self.bus.has_can_fd:
@@ -113,19 +118,23 @@ class Hub(ABC):
 
     def remove(self, link: Link) -> None:
         """Serve `link` no more; with the last one the bus is closed."""
-        if link in self._links:
-            self._drop(link)
+        self._abandoned.append(link)
+        if not self._busy:
+            with self._being_busy():
+                pass
 
     def _drop(self, link: Link) -> None:
+        if link not in self._links:
+            return
         del self._links[link]
         self._routes.remove(link)
         self._unechoed.forget(link, lambda _: True)
+        self._deadlines.forget(link)
         self._touched.pop(link, None)
         self._blocked.pop(link, None)
-        link.armed_ns = None
         if not self._links:
             self._close()
-        elif self.failure is None:
+        elif self._failure is None:
             self.bus.watch(self._routes.can_ids)
 
     def _open(self) -> None:
@@ -140,7 +149,7 @@ class Hub(ABC):
         _hubs[id(self.bus)] = self
 
     def _close(self) -> None:
-        self._deadlines.clear()
+        self._deadlines = Deadlines()
         self._looped.clear()
         self._has_work_left = False
         if self._is_open:
@@ -159,52 +168,79 @@ class Hub(ABC):
         """
         if link is not None:
             self._touched[link] = None
-        if self._turning or not self._is_open:  # from within: the turn under way goes on with it
+        if self._busy or not self._is_open:  # from within: the turn under way goes on with it
             return
-        with self._failing():
+        with self._being_busy(), self._telling():
             self._turn(readable)
 
     @contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _being_busy(self) -> Iterator[None]:
+        """What is asked for meanwhile is left for the end."""
+        with put_off():
+            self._busy = True
+            try:
+                yield
+            finally:
+                while self._abandoned:
+                    self._drop(self._abandoned.popleft())
+                self._busy = False
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
         """Whatever goes wrong in a turn is told to every link."""
-        self._turning = True
         try:
             yield
+        except InterfaceNotFoundError as e:
+            self._fail(e)
         except InterfaceError as e:  # the bus may come back
             for link in tuple(self._links):
                 link.held.clear()
                 self._unechoed.forget(link, lambda _: True)
                 link.on_failure(e)
             self._blocked.clear()
-        except BaseException as e:
+        except Exception as e:
             self._fail(e)
-        finally:
-            self._turning = False
+        except BaseException:  # of a signal handler: nothing is wrong with the bus
+            self._touched.update(self._links)
+            self.wake()
+            raise
 
     def _fail(self, e: BaseException) -> None:
         """No turn can be made any more: every link learns why."""
-        self.failure = InterfaceError(
-            f"{self.bus.name} failed: {type(e).__name__}: {e}", remedy="close all sockets of this bus, bind new ones"
-        )
-        self.failure.__cause__ = e
+        what = e.what if isinstance(e, InterfaceError) else f"{self.bus.name} failed: {type(e).__name__}: {e}"
+        self._failure = InterfaceError(what, remedy="close all sockets of this bus, bind new ones")
+        self._failure.__cause__ = e
         for link in tuple(self._links):
-            link.on_failure(self.failure)
+            link.on_failure(self.failure())
         self._close()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended: no link is served any more."""
+        return self._failure is not None
+
+    def failure(self) -> InterfaceError:
+        """Why it has ended, as an error to be raised once; it must have."""
+        assert self._failure is not None
+        error = InterfaceError(self._failure.what, remedy=self._failure.remedy)
+        error.__cause__ = self._failure.__cause__
+        return error
 
     def _turn(self, readable: bool) -> None:
         again, stop_ns = True, self._longest_turn_ns
         if stop_ns < NEVER:
             stop_ns += self.clock()
         while again:
-            frames, echoes = self.bus.receive() if readable else NOTHING
+            frames, echoes, echoed_ns = self.bus.receive() if readable else NOTHING
             now = self.clock()
             if echoes:
-                self._confirm(echoes, now)
+                self._confirm(echoes, now if echoed_ns is None else min(now, echoed_ns))
             if self._looped:
                 frames, self._looped = frames + self._looped, []
             if frames:
                 self._dispatch(frames, now)
-            self._ring_timers(now)
+            if not (frames or echoes):  # a timer must not go off before a frame that had arrived in time
+                self._ring_timers(now)
             if self._blocked:
                 self._touched.update(self._blocked)
             touched, self._touched = self._touched, {}
@@ -226,30 +262,23 @@ class Hub(ABC):
         return False
 
     def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
-        sent: dict[Link, int] = {}
-        for frame in echoes:
-            link = self._unechoed.take(frame)
-            if link is not None:
-                sent[link] = sent.get(link, 0) + 1
-        for link, confirmed in sent.items():
+        for link, confirmed in self._unechoed.take_all(echoes).items():
             link.engine.frame_sent(now, confirmed)
+            link.moved_ns = now
             self._touched[link] = None
 
     def _dispatch(self, frames: Iterable[CanFrame], now: int) -> None:
-        find, touched = self._routes.of, self._touched
-        for frame in frames:
-            for link in find(frame):
-                link.engine.receive_frame(frame, now)
+        touched = self._touched
+        for links, run in groupby(frames, self._routes.of):  # a long message comes in long runs
+            together = tuple(run)
+            for link in links:
+                link.engine.receive_frames(together, now)
                 touched[link] = None
 
     def _ring_timers(self, now: int) -> None:
-        deadlines = self._deadlines
-        while deadlines and deadlines[0][0] <= now:
-            due_ns, _, link = heapq.heappop(deadlines)
-            if link.armed_ns == due_ns:
-                link.armed_ns = None
-                link.engine.handle_timer(now)
-                self._touched[link] = None
+        for link in self._deadlines.take(now):
+            link.engine.handle_timer(now)
+            self._touched[link] = None
 
     def _pump(self, link: Link, now: int) -> None:
         """Let `link` send what is due and tell what happened, and set its alarm."""
@@ -260,31 +289,41 @@ class Hub(ABC):
                 self._give_up(link, event)
             link.on_event(event)
         due_ns = engine.get_timer()
-        if due_ns is not None and (link.armed_ns is None or due_ns < link.armed_ns):
-            link.armed_ns = due_ns
-            heapq.heappush(self._deadlines, (due_ns, next(self._order), link))
+        if due_ns is not None:
+            self._deadlines.arm(link, due_ns)
 
     def _send(self, link: Link, now: int) -> None:
         engine = link.engine
+        if (link.held or link.unechoed) and now > link.moved_ns + _longest_ns(engine.params):
+            # What had a timer of the protocol's is given up by now; this is the rest, and it must not block the link.
+            link.held.clear()
+            self._unechoed.forget(link, lambda _: True)
         if link.held:
-            link.held = link.held[self._put(link, link.held, now) :]
+            link.held = link.held[self._put(link, link.held) :]
+        elif not link.unechoed:
+            link.moved_ns = now
         while not link.held:
             frames = engine.frames_to_send(now, self._window - link.unechoed)
             if not frames:
                 break
-            link.held = frames[self._put(link, frames, now) :]
+            link.held = frames[self._put(link, frames) :]
         if link.held:
             self._blocked[link] = None
         else:
             self._blocked.pop(link, None)
 
-    def _put(self, link: Link, frames: list[CanFrame], now: int) -> int:
+    def _put(self, link: Link, frames: list[CanFrame]) -> int:
         """Offer frames to the bus; returns how many it took."""
         taken = self.bus.send(frames)
+        if not taken:
+            return 0
         sent = frames if taken == len(frames) else frames[:taken]
         if self.bus.echoes:
             self._unechoed.add(link, sent)
-        elif taken:
+        else:
+            link.moved_ns = now = (
+                self.clock()
+            )  # the bus may have taken its time, and STmin begins when it has the frame
             link.engine.frame_sent(now, taken)
             self._looped += sent
         return taken
@@ -298,7 +337,7 @@ class Hub(ABC):
         """When something is to be done by time alone, by the clock; NEVER if nothing is."""
         if self._has_work_left:
             return self.clock()
-        due_ns = self._deadlines[0][0] if self._deadlines else NEVER
+        due_ns = self._deadlines.next_ns
         bus_ns = self.bus.get_timer() if self._is_open else None
         if bus_ns is not None:
             due_ns = min(due_ns, bus_ns)
@@ -315,3 +354,8 @@ def _check_free(hub: Hub) -> None:
             f"{hub.bus.name} is in use by sockets of another kind: those that block and those of asyncio",
             remedy="use one kind on a bus, or give each kind its own (SocketCanBus twice for one interface)",
         )
+
+
+def _longest_ns(params: Params) -> int:
+    """How long a frame may be on its way."""
+    return max(params.n_as_ns, params.n_ar_ns)

@@ -12,7 +12,6 @@ import contextlib
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -54,7 +53,6 @@ class LoopHub(Hub):
         self._timer: Timer | None = None
         self._fd = -1  # of the bus, while the loop watches it
         self._is_woken = False
-        self._abandoned: deque[Link] = deque()
 
     def attach(self) -> None:
         """Be driven by the running loop.
@@ -125,22 +123,19 @@ class LoopHub(Hub):
 
     def abandon(self, link: Link) -> None:
         """Remove `link` before long; from anywhere, a garbage collection included."""
-        self._abandoned.append(link)
         if self._loop is None or self._loop.is_closed():
-            self._remove_abandoned()
+            self.remove(link)
         else:
+            self._abandoned.append(link)
             self.wake()
 
-    def _remove_abandoned(self) -> None:
-        while self._abandoned:
-            self.remove(self._abandoned.popleft())
-
     def _make_turn(self) -> None:
-        self._remove_abandoned()
         self.turn(readable=True)
 
     def turn(self, link: Link | None = None, *, readable: bool | None = None) -> None:
-        """See `Hub`. A bus with a descriptor is read when the loop says so."""
-        super().turn(link, readable=self._fd < 0 if readable is None else readable)
-        if self._timer is not None and not self._turning:
+        """See `Hub`."""
+        if readable is None:  # the loop tells of a bus with a descriptor; a timer goes off after what came before it
+            readable = self._fd < 0 or self._deadlines.next_ns <= self.clock()
+        super().turn(link, readable=readable)
+        if self._timer is not None and not self._busy:
             self._timer.set(self.next_ns())

@@ -9,6 +9,7 @@ from typing import Any
 from ..anysocket import CommonSocket, ReceivedMessage
 from ..bus.base import Bus
 from ..core.events import Event
+from ..errors import BusyError
 from .endpoint import INBOX_BYTES, Endpoint, Outgoing
 from .reactor import reactor_of
 
@@ -154,6 +155,12 @@ class SoftSocket(Endpoint, CommonSocket):
             seconds = None if deadline is None else deadline - time.monotonic()
             if seconds is not None and seconds <= 0:
                 return False
+            if self._reactor.is_inside():
+                raise BusyError(
+                    "a callback or signal handler on top of a turn of the bus cannot wait for it",
+                    link=self._link,
+                    remedy="send(..., confirm=False), or leave it to another thread",
+                )
             self._changed.wait(seconds)
         if self._closed:
             raise self._closed_error()
@@ -176,11 +183,14 @@ class SoftSocket(Endpoint, CommonSocket):
                 return
             self._closed = True
             self._changed.notify_all()
-            if not self._reactor.is_inside():
-                for seconds in self._finish_sending():
-                    self._changed.wait(seconds)
-        if self._node is not None:
-            self._reactor.remove(self._node)
+            try:
+                if not self._reactor.is_inside():
+                    for seconds in self._finish_sending():
+                        self._changed.wait(seconds)
+            finally:  # an interrupted close has closed, too
+                if self._node is not None:
+                    self._reactor.remove(self._node)
+        self._reactor.join()
         self._tell_last()
 
     def __del__(self) -> None:

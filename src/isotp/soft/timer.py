@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from .hub import NEVER
+from .deadlines import NEVER
 
 _LONGEST_S: Final = 3600.0
 

@@ -21,6 +21,8 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
+from contest import Report, message
+
 import isotp
 from isotp.kernel import support
 
@@ -111,7 +113,8 @@ async def seconds_per_message(once: Once, count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
-async def compare(data: bytes, contenders: dict[str, Once], ratios: list[tuple[str, str]]) -> None:
+async def compare(data: bytes, contenders: dict[str, Once], targets: list[tuple[str, str, float | None]]) -> int:
+    """Print times, and ratios with their targets; how many of these were missed."""
     for once in contenders.values():
         assert await once() == data
     first = next(iter(contenders.values()))
@@ -120,16 +123,20 @@ async def compare(data: bytes, contenders: dict[str, Once], ratios: list[tuple[s
     for _ in range(ROUNDS):
         for name, once in contenders.items():
             times[name].append(await seconds_per_message(once, count))
+    report = Report(f"asyncio, {len(data)} bytes, sent and received")
     for name, seconds in times.items():
-        print(f"{len(data):5} bytes  {name:16}{statistics.median(seconds) * 1e6:12.1f} us per message", flush=True)
-    for name, other in ratios:
+        report.time(name, statistics.median(seconds))
+    for name, other, target in targets:
         ratio = statistics.median(a / b for a, b in zip(times[name], times[other], strict=True))
-        print(f"{len(data):5} bytes  {name} / {other} = {ratio:.2f}", flush=True)
+        report.figure(f"{name} / {other}", ratio, at_most=target)
+    return report.missed
 
 
-async def main(where: str) -> None:
+async def main(where: str) -> int:
+    """How many targets were missed."""
+    missed = 0
     for size in (4, 4095):
-        data = bytes(i & 0xFF for i in range(size))
+        data = message(size)
         if where == "kernel":
             contenders = {
                 "plain": await plain(data),
@@ -137,12 +144,13 @@ async def main(where: str) -> None:
                 "unconfirmed": await ours(data, 0x105, 0x106, confirm=False),
                 "confirmed": await ours(data, 0x107, 0x108, confirm=True),
             }
-            pairs = [("unconfirmed", "plain"), ("confirmed", "plain"), ("confirmed", "careful")]
+            targets = [("unconfirmed", "plain", 1.3), ("confirmed", "plain", 1.3), ("confirmed", "careful", None)]
         else:
             contenders = {"SoftSocket": await blocking_soft(data), "AsyncSoftSocket": await async_soft(data)}
-            pairs = [("AsyncSoftSocket", "SoftSocket")]
-        await compare(data, contenders, pairs)
+            targets = [("AsyncSoftSocket", "SoftSocket", None)]
+        missed += await compare(data, contenders, targets)
+    return missed
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "soft"))
+    sys.exit(asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "soft")) > 0)

@@ -30,25 +30,25 @@ OpenSocket = Callable[[isotp.Address], Any]
 # --- an ECU
 
 
-def answer(data: dict[int, bytes], payload: bytes) -> bytes:
+def answer(values: dict[int, bytes], payload: bytes) -> bytes:
     """What an ECU replies to a request."""
     request = Request.from_payload(payload)
+    data = request.data or b""
     if request.service is TesterPresent:
-        return bytes(Response(TesterPresent, Response.Code.PositiveResponse, b"\0").get_payload())
-    if request.service is not ReadDataByIdentifier:
-        return bytes(Response(request.service, Response.Code.ServiceNotSupported).get_payload())
-    identifier = int.from_bytes(request.data)
-    if identifier not in data:
-        return bytes(Response(request.service, Response.Code.RequestOutOfRange).get_payload())
-    return bytes(
-        Response(request.service, Response.Code.PositiveResponse, request.data + data[identifier]).get_payload()
-    )
+        response = Response(TesterPresent, Response.Code.PositiveResponse, b"\0")
+    elif request.service is not ReadDataByIdentifier:
+        response = Response(request.service, Response.Code.ServiceNotSupported)
+    elif int.from_bytes(data) not in values:
+        response = Response(request.service, Response.Code.RequestOutOfRange)
+    else:
+        response = Response(request.service, Response.Code.PositiveResponse, data + values[int.from_bytes(data)])
+    return response.get_payload()
 
 
-async def serve(ear: Any, mouth: Any, data: dict[int, bytes]) -> None:
+async def serve(ear: Any, mouth: Any, values: dict[int, bytes]) -> None:
     """Reply through `mouth` to what comes in at `ear`, until that is closed."""
     async for payload in ear:
-        await mouth.send(answer(data, payload))
+        await mouth.send(answer(values, payload))
 
 
 # --- the tester
@@ -58,7 +58,7 @@ async def read(sock: Any, identifier: int) -> str:
     """ReadDataByIdentifier."""
     await sock.send(Request(ReadDataByIdentifier, data=identifier.to_bytes(2)).get_payload())
     response = Response.from_payload(await sock.recv())
-    return f"{len(response.data) - 2} bytes" if response.positive else response.code_name
+    return f"{len(response.data or b'') - 2} bytes" if response.positive else response.code_name
 
 
 async def survey(everybody: Any, sockets: dict[str, Any]) -> None:
@@ -81,13 +81,13 @@ async def main(open_socket: OpenSocket) -> None:
     """Simulate the ECUs and test them."""
     functional = isotp.Address.normal(txid=FUNCTIONAL_ID, functional=True)
     async with AsyncExitStack() as ecus, asyncio.TaskGroup() as tasks, AsyncExitStack() as tester:
-        for request_id, data in ECUS.values():
+        for request_id, values in ECUS.values():
             ear = await ecus.enter_async_context(open_socket(isotp.Address.normal(rxid=FUNCTIONAL_ID)))
             mouth = await ecus.enter_async_context(
                 open_socket(isotp.Address.normal(rxid=request_id, txid=request_id + 8))
             )
             for one in (ear, mouth):
-                tasks.create_task(serve(one, mouth, data))
+                tasks.create_task(serve(one, mouth, values))
                 tester.callback(one.close)  # which ends the task
         everybody = await tester.enter_async_context(open_socket(functional))
         sockets = {

@@ -5,12 +5,10 @@ import contextlib
 import time
 from collections import deque
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from .anysocket import AnySocket, ReceivedMessage, TimeLimits, fill, room_in
 from .errors import SocketClosedError
-
-_AT_ONCE: Final = 8  # messages; the kernel's receive buffer takes 26 of 4095 bytes
 
 T = TypeVar("T")
 
@@ -52,15 +50,6 @@ class AsyncIsoTpSocket(AnySocket, Protocol):
 
 class CommonAsyncSocket(TimeLimits):
     """What asyncio sockets do alike: `recv_into`, iteration, and closing at the end of an `async with` block."""
-
-    _sent_at_once = 0
-
-    async def _let_others_run(self) -> None:
-        """After some sends that had not to wait: who sends in a loop is not to fill the buffers of tasks that read."""
-        self._sent_at_once += 1
-        if self._sent_at_once >= _AT_ONCE:
-            self._sent_at_once = 0
-            await asyncio.sleep(0)
 
     async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
         """Receive one message, whole."""
@@ -146,7 +135,8 @@ class Turns:
 
     def __init__(self) -> None:
         self.taken = False
-        self._queue: deque[asyncio.Future[bool]] = deque()
+        self.queue: deque[asyncio.Future[bool]] = deque()
+        """Those who wait, the first one first; with nobody in it, `taken = False` is all there is to `give_back`."""
 
     async def take(self, deadline: float | None) -> bool:
         """Have the turn; False if it did not come by `deadline` (monotonic seconds; None: no limit)."""
@@ -156,7 +146,7 @@ class Turns:
         if deadline == 0:
             return False
         mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._queue.append(mine)
+        self.queue.append(mine)
         try:
             return await until(deadline, mine, False)
         except BaseException:
@@ -165,12 +155,12 @@ class Turns:
             raise
         finally:
             with contextlib.suppress(ValueError):
-                self._queue.remove(mine)
+                self.queue.remove(mine)
 
     def give_back(self) -> None:
         """Let the next one have the turn."""
-        while self._queue:
-            next_one = self._queue.popleft()
+        while self.queue:
+            next_one = self.queue.popleft()
             if not next_one.done() and not next_one.get_loop().is_closed():
                 next_one.set_result(True)
                 return

@@ -11,6 +11,7 @@ import asyncio
 import select
 import time
 from collections.abc import Callable
+from socket import SO_ERROR, SOL_SOCKET
 from typing import Any, Final, TypeVar
 
 from ..anyasync import CommonAsyncSocket, Turns, settle, until
@@ -20,6 +21,7 @@ from .flight import REST_SECONDS, UNKNOWN_SIZE
 from .watch import Watch, watch_of
 
 _RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether others were dropped
+_AT_ONCE: Final = 64  # single frames; the receive buffer takes some 270, as the system sets it
 _LONGEST_REST_SECONDS: Final = 0.05
 
 T = TypeVar("T")
@@ -55,6 +57,7 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
         self._rx_wait: asyncio.Future[int] | None = None
         self._tx_mask = 0
         self._receives_untold = 0
+        self._sent_at_once = 0
         self._leaving: asyncio.Task[None] | None = None
         fd = self._socket.fileno()
         poll = select.poll()
@@ -91,7 +94,7 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
         try:
             if self._closed:
                 raise self._closed_error()
-            if flight.size:
+            if flight.size and not self._is_through():
                 await self._settle(deadline)
             flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
             try:
@@ -103,15 +106,24 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
                 raise
             flight.size = sent
             if confirm or self._taken_over:
-                # The short way of _raise_outcome first: it is out already, and all is well.
-                if self._poll_tx(0) == self._all_sent and self._is_slot_empty() and not flight.transmission:
+                is_out = self._poll_tx(0) == self._all_sent  # most often, and then the short way of _raise_outcome
+                if is_out and (number := self._getsockopt(SOL_SOCKET, SO_ERROR)):
+                    flight.sort(number)
+                    is_out = False
+                if not is_out or flight.transmission:
+                    await self._raise_outcome(deadline)
+                else:  # who sends in a loop is not to fill the buffers of tasks that read
                     flight.size = 0
-                    await self._let_others_run()
-                    return sent
-                await self._raise_outcome(deadline)
+                    self._sent_at_once += 1
+                    if self._sent_at_once >= _AT_ONCE:
+                        self._sent_at_once = 0
+                        await asyncio.sleep(0)
             return sent
         finally:
-            turns.give_back()
+            if turns.queue:
+                turns.give_back()
+            else:
+                turns.taken = False
 
     async def confirm(self) -> None:
         """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
@@ -154,6 +166,19 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
         failure = self._flight.take_outcome()
         if failure is not None:
             raise failure
+
+    def _is_through(self) -> bool:
+        """Whether the message in flight is out and all is well, as most often; it is in flight no more then."""
+        if self._poll_tx(0) != self._all_sent:
+            return False
+        flight = self._flight
+        if number := self._getsockopt(SOL_SOCKET, SO_ERROR):
+            flight.sort(number)
+            return False
+        if flight.is_well:
+            flight.size = 0
+            return True
+        return False
 
     async def _settle(self, deadline: float | None) -> None:
         """Wait for the end of an earlier message whose outcome is not known, and keep its failure for `confirm`."""

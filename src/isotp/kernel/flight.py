@@ -44,6 +44,11 @@ class Flight(UnconfirmedFailures):
         """Whether poll() showed POLLOUT just now while the kernel was sending: a wait in it would be none."""
         self._overwritten = False
 
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is known against the message in flight."""
+        return not (self.transmission or self.told or self._overwritten)
+
     def is_transmitting(self) -> bool:
         """Whether the kernel is still sending.
 

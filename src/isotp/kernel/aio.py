@@ -86,44 +86,51 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
             MessageSizeError: the message is empty or too long.
             InterfaceError: the interface is down, gone, or its transmit queue full; nothing was sent.
         """
-        flight, turns = self._flight, self._tx_turns
-        deadline = None if self._timeout is None and not flags else self._deadline(flags)
-        if turns.taken:
-            await self._queue_up(deadline)
-        turns.taken = True
+        flight = self._flight
+        if self._closed or flags or self._tx_turns.taken or (flight.size and not self._is_through()):
+            return await self._send_in_turn(data, flags, confirm)
+        # Most often nobody is in the way and the message is out at once: no wait, hence no need for a turn.
+        flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
         try:
-            if self._closed:
-                raise self._closed_error()
-            if flight.size and not self._is_through():
-                await self._settle(deadline)
-            flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
-            try:
-                sent = self._native_send(data, flags | MSG_DONTWAIT)
-            except OSError as e:
-                sent = await self._send_again(e, data, flags, deadline)
-            except Exception:
-                flight.size = 0  # not bytes: the kernel never saw it
-                raise
-            flight.size = sent
+            flight.size = sent = self._native_send(data, MSG_DONTWAIT)
+        except OSError as e:
+            return await self._send_in_turn(data, flags, confirm, refused=e)
+        except Exception:
+            flight.size = 0  # not bytes: the kernel never saw it
+            raise
+        if not confirm and not self._taken_over:
+            return sent
+        if not self._is_through():
+            return await self._send_in_turn(data, flags, confirm, sent=sent)
+        self._sent_at_once += 1
+        if self._sent_at_once >= _AT_ONCE:  # who sends in a loop is not to fill the buffers of tasks that read
+            self._sent_at_once = 0
+            await asyncio.sleep(0)
+        return sent
+
+    async def _send_in_turn(
+        self, data: Any, flags: int, confirm: bool, *, sent: int = 0, refused: OSError | None = None
+    ) -> int:
+        """Send a message that something is in the way of, or wait for one that was `sent` and is not out yet.
+
+        `refused`: what a first attempt got.
+        """
+        deadline = self._deadline(flags)
+        if not sent and not refused:
+            await self._queue_up(deadline)
+        self._tx_turns.taken = True
+        try:
+            if not sent:
+                if self._closed:
+                    raise self._closed_error()
+                if self._flight.size and not refused:
+                    await self._settle(deadline)
+                sent = await self._hand_over_in_time(data, flags, deadline, refused)
             if confirm or self._taken_over:
-                is_out = self._poll_tx(0) == self._all_sent  # most often, and then the short way of _raise_outcome
-                if is_out and (number := self._getsockopt(SOL_SOCKET, SO_ERROR)):
-                    flight.sort(number)
-                    is_out = False
-                if not is_out or flight.transmission:
-                    await self._raise_outcome(deadline)
-                else:  # who sends in a loop is not to fill the buffers of tasks that read
-                    flight.size = 0
-                    self._sent_at_once += 1
-                    if self._sent_at_once >= _AT_ONCE:
-                        self._sent_at_once = 0
-                        await asyncio.sleep(0)
+                await self._raise_outcome(deadline)
             return sent
         finally:
-            if turns.queue:
-                turns.give_back()
-            else:
-                turns.taken = False
+            self._tx_turns.give_back()
 
     async def confirm(self) -> None:
         """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
@@ -211,9 +218,8 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
                 flight.told = True
                 raise self._closed_error()
 
-    async def _send_again(self, e: OSError, data: Any, flags: int, deadline: float | None) -> int:
-        """Do what has to be done after the kernel refused a message: most often, try once more."""
-        refused: OSError | None = e
+    async def _hand_over_in_time(self, data: Any, flags: int, deadline: float | None, refused: OSError | None) -> int:
+        """Give the kernel a message, waiting while it has no room; `refused`: what a first attempt got."""
         while True:
             try:
                 return self._hand_over(data, flags, refused)

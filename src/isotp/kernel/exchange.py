@@ -69,6 +69,9 @@ class Exchange(Endpoint):
                     flight.size = sent = self._native_send(data, flags | MSG_DONTWAIT)
                 except OSError as again:
                     e = again
+                except Exception:
+                    flight.size = 0  # not bytes: the kernel never saw it
+                    raise
                 else:
                     self._put_down(fetched)
                     return sent

@@ -6,7 +6,8 @@ interleaved; the figure is the median time per message, the ratio the median of 
 `kernel`, in a kernel with ISO-TP:
 * plain: `loop.sock_sendall` and `loop.sock_recv` on the plain socket, into a buffer for the longest message. The send
   returns when the kernel has taken the message; nobody learns whether it got through.
-* careful: the same with what a confirmed send takes by hand: wait until it is out (asking once before a wait in the loop), look whether it failed.
+* careful: the same with what a confirmed send takes by hand: wait until it is out (asking once before a wait in the
+  loop), look whether it failed.
 * unconfirmed: `AsyncSocket` with `confirm=False`, so the guarantee of `plain`.
 * confirmed: `AsyncSocket` as it comes.
 

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+import isotp
+
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
 
@@ -67,3 +69,28 @@ async def ticks_during(awaitable: Awaitable[object], seconds: float = 0.005) -> 
         ticking.cancel()
         await asyncio.wait([ticking])
     return count, longest
+
+
+async def exchange_all(pairs: list[tuple[Any, Any]], size: int) -> None:
+    """Let each pair exchange a message of its own, all at once, then wait for a while: that costs next to nothing."""
+
+    async def exchange(number: int, a: Any, b: Any) -> None:
+        message = bytes((7 * i + number) % 251 for i in range(size))
+        _, received = await asyncio.gather(a.send(message), b.recv())
+        assert received == message
+
+    await asyncio.gather(*(exchange(number, a, b) for number, (a, b) in enumerate(pairs)))
+    waiting = [asyncio.create_task(b.recv()) for _, b in pairs]
+    await asyncio.sleep(0)
+    busy = time.process_time()
+    await asyncio.sleep(1.0)
+    assert time.process_time() - busy < 0.2
+    for a, b in pairs:
+        a.close()
+        b.close()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {isotp.SocketClosedError}
+    for a, b in pairs:
+        await a.wait_closed()
+        await b.wait_closed()
+    assert len(asyncio.all_tasks()) <= 2  # the test, and who runs it

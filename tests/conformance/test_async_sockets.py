@@ -28,8 +28,8 @@ def run(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Run
 class AsyncWorld:
     """A place where asyncio sockets live, all on one bus."""
 
-    def __init__(self, new_socket: Callable[[float | None], Any], *interface: str) -> None:
-        self.open = new_socket
+    def __init__(self, new_socket: Callable[[float | None], isotp.AsyncIsoTpSocket], *interface: str) -> None:
+        self.open: Callable[[float | None], Any] = new_socket
         self._interface = interface
 
     def bind(self, sock: Any, rxid: int, txid: int) -> None:

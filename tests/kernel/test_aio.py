@@ -17,7 +17,7 @@ import pytest
 import isotp
 from isotp.kernel.flight import Flight
 
-from ..loops import LOOPS, Run, runner
+from ..loops import LOOPS, Run, exchange_all, runner
 from .conftest import A_TO_B, B_TO_A, Bus, Link, payload
 
 LONG = payload(100)  # a first frame and 14 consecutive frames
@@ -135,23 +135,15 @@ def test_close_without_a_loop(vcan: Link) -> None:
 
 @pytest.mark.timeout(120)
 def test_a_thousand_sockets_in_one_loop(vcan: Link) -> None:
-    pairs = 500
     files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
 
-    async def exchange(n: int) -> None:
-        message = payload(4095, n)
-        async with isotp.AsyncSocket() as a, isotp.AsyncSocket() as b:
-            for s in (a, b):  # a tenth of the frames: an emulated machine is slow
-                s.set_ll_opts(mtu=s.LinkLayerProtocol.CAN_FD, tx_dl=64)
+    async def test() -> None:
+        pairs = [(isotp.AsyncSocket(), isotp.AsyncSocket()) for _ in range(500)]
+        for n, (a, b) in enumerate(pairs):
             a.bind(vcan, rxid=0x10000 + n, txid=0x20000 + n)
             b.bind(vcan, rxid=0x20000 + n, txid=0x10000 + n)
-            _, received = await asyncio.gather(a.send(message), b.recv())
-            assert received == message
-            assert threading.active_count() == threads
-
-    async def test() -> None:
-        await asyncio.gather(*(exchange(n) for n in range(pairs)))
-        assert len(asyncio.all_tasks()) == 1
+        await exchange_all(pairs, 4095)
+        assert threading.active_count() == threads
 
     asyncio.run(test())
     gc.collect()

@@ -19,7 +19,7 @@ from isotp.core.events import Event, MessageSent
 from isotp.soft.loophub import loop_hub_of
 from isotp.soft.timer import DescriptorTimer, LoopTimer, timer_for
 
-from ..loops import LOOPS, Run, runner, ticks_during
+from ..loops import LOOPS, Run, exchange_all, runner, ticks_during
 
 LONG = bytes(range(100))
 
@@ -289,20 +289,14 @@ def test_a_forgotten_socket_is_told_and_leaves(run: Run[Any]) -> None:
 
 
 def test_a_thousand_sockets_in_one_loop(run: Run[Any]) -> None:
-    pairs = 500
     files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
-
-    async def exchange(bus: isotp.VirtualBus, n: int) -> None:
-        message = bytes((n + i) % 251 for i in range(4095))
-        async with bound(bus, 0x20000 + n, 0x10000 + n) as a, bound(bus, 0x10000 + n, 0x20000 + n) as b:
-            _, received = await asyncio.gather(a.send(message), b.recv())
-            assert received == message
-            assert threading.active_count() == threads
 
     async def test() -> None:
         asyncio.get_running_loop().set_debug(False)
         bus = isotp.VirtualBus()
-        await asyncio.gather(*(exchange(bus, n) for n in range(pairs)))
+        pairs = [(bound(bus, 0x20000 + n, 0x10000 + n), bound(bus, 0x10000 + n, 0x20000 + n)) for n in range(500)]
+        await exchange_all(pairs, 4095)
+        assert threading.active_count() == threads
         assert loop_hub_of(bus)._links == {}
 
     run(test())

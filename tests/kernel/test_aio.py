@@ -133,6 +133,21 @@ def test_close_without_a_loop(vcan: Link) -> None:
 # --- many
 
 
+def test_two_loops_at_once_are_refused(vcan: Link) -> None:
+    async def test() -> None:
+        async with pair(vcan, slow) as (a, b):
+            receiving = asyncio.create_task(a.recv())
+            await waits(receiving)
+            with pytest.raises(RuntimeError, match="tasks of two event loops"):
+                await asyncio.to_thread(lambda: asyncio.run(a.send(LONG)))
+            assert await b.recv() == LONG  # it had been handed over
+            await b.send(b"still here")
+            assert await receiving == b"still here"
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    asyncio.run(test())
+
+
 @pytest.mark.timeout(120)
 def test_a_thousand_sockets_in_one_loop(vcan: Link) -> None:
     files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()

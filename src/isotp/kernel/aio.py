@@ -3,7 +3,7 @@
 Theory of operation. As in the blocking socket, no call ever waits in the native socket, WAIT_TX_DONE included. What
 goes to the kernel and comes from it, and whose an error is, is shared with the blocking one (`Exchange`, `Flight`);
 here is how tasks wait: in `Turns`, one for each direction, so that at most one task of each direction waits for the
-kernel, in the `Watch` of its loop. Nothing is taken from the kernel before a wait and kept over it: a task that is
+kernel, in the `Waits` of the socket. Nothing is taken from the kernel before a wait and kept over it: a task that is
 cancelled loses no message, and a message whose sender was cancelled is still in `Flight`, for the next call to see.
 """
 
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from socket import SO_ERROR, SOL_SOCKET
 from typing import Any, Final, TypeVar
 
-from ..anyasync import CommonAsyncSocket, Turns, settle, until
+from ..anyasync import CommonAsyncSocket, Turns
 from ..anysocket import MSG_DONTWAIT, ReceivedMessage
 from .exchange import Exchange
 from .flight import REST_SECONDS, UNKNOWN_SIZE
-from .watch import Watch, watch_of
+from .watch import Waits
 
 _RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether others were dropped
 _AT_ONCE: Final = 64  # single frames; the receive buffer takes some 270, as the system sets it
@@ -51,15 +51,12 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
     def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
         CommonAsyncSocket.__init__(self, timeout)
         Exchange.__init__(self, rcvbuf)
-        self._watch: Watch | None = None
         self._tx_turns, self._rx_turns = Turns(), Turns()
-        self._tx_wait: asyncio.Future[int] | None = None
-        self._rx_wait: asyncio.Future[int] | None = None
-        self._tx_mask = 0
         self._receives_untold = 0
         self._sent_at_once = 0
         self._leaving: asyncio.Task[None] | None = None
         fd = self._socket.fileno()
+        self._waits = Waits(fd)
         poll = select.poll()
         poll.register(fd, select.POLLOUT)
         self._poll_tx = poll.poll
@@ -210,10 +207,10 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
             if flight.must_rest:  # a poll that lies: wait for errors only, and ask again a bit later
                 now = time.monotonic()
                 later = now + min(max(REST_SECONDS, (now - start) / 8), _LONGEST_REST_SECONDS)
-                await self._wait_to_send(0, later if deadline is None else min(later, deadline))
+                await self._waits.to_send(0, later if deadline is None else min(later, deadline))
                 events = 0 if self._closed and not closing else self._transmit_events(0)
             else:
-                events = await self._wait_to_send(select.POLLOUT, deadline)
+                events = await self._waits.to_send(select.POLLOUT, deadline)
             if self._closed and not closing:
                 flight.told = True
                 raise self._closed_error()
@@ -229,7 +226,7 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
 
     async def _wait_for_room(self, deadline: float | None) -> None:
         """Wait while the kernel is sending something that is not ours, or was given up, or is just being probed."""
-        while not await self._wait_to_send(select.POLLOUT, deadline):
+        while not await self._waits.to_send(select.POLLOUT, deadline):
             if self._closed:
                 raise self._closed_error()
             if deadline is not None and time.monotonic() >= deadline:
@@ -295,73 +292,17 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
                 except BlockingIOError:
                     if deadline is not None and time.monotonic() >= deadline:
                         raise self._out_of_time(f"no message on {self._link}", deadline) from None
-                await self._wait_to_receive(deadline)
+                await self._waits.to_receive(deadline)
         finally:
             turns.give_back()
 
     # --- waiting
 
-    async def _wait_to_send(self, mask: int, deadline: float | None) -> int:
-        """Wait for `mask` or an error; the events, 0 if woken or at the deadline. The turn must be held."""
-        watch = self._enter_watch()
-        self._tx_wait = mine = watch.loop.create_future()
-        self._tx_mask = mask
-        try:
-            self._arm()
-            return await until(deadline, mine, 0)
-        finally:
-            if self._tx_wait is mine:
-                self._tx_wait = None
-
-    async def _wait_to_receive(self, deadline: float | None) -> None:
-        """Wait for a message or an error. The turn must be held."""
-        watch = self._enter_watch()
-        self._rx_wait = mine = watch.loop.create_future()
-        try:
-            self._arm()
-            await until(deadline, mine, 0)
-        finally:
-            if self._rx_wait is mine:
-                self._rx_wait = None
-
-    def _enter_watch(self) -> Watch:
-        """The watch of the running loop; one loop after the other may use the socket."""
-        watch, loop = self._watch, asyncio.get_running_loop()
-        if watch is not None and watch.loop is loop:
-            return watch
-        if watch is not None:
-            if self._tx_wait or self._rx_wait:
-                raise RuntimeError(f"tasks of two event loops wait in one socket: {self!r}")
-            self._watch = None
-            watch.leave(self.fileno())
-        watch = watch_of(loop)
-        watch.enter(self.fileno(), self)
-        self._watch = watch
-        return watch
-
-    def _arm(self) -> None:
-        """Ask for what is waited for, all of it: the watch tells once and then forgets."""
-        tx, rx = self._tx_wait, self._rx_wait
-        tx_mask = self._tx_mask if tx and not tx.done() else 0
-        rx_mask = select.POLLIN if rx and not rx.done() else 0
-        if self._watch is not None:
-            self._watch.arm(self.fileno(), tx_mask | rx_mask)
-
-    def _take_events(self, events: int) -> None:
-        """See `Watched`."""
-        tx, rx = self._tx_wait, self._rx_wait
-        if tx and events & (self._tx_mask | select.POLLERR | select.POLLHUP):
-            settle(tx, events)
-        if rx and events & (select.POLLIN | select.POLLERR | select.POLLHUP):
-            settle(rx, events)
-        if (tx and not tx.done()) or (rx and not rx.done()):
-            self._arm()
-
     def _wake_sender(self) -> None:
-        settle(self._tx_wait, 0)
+        self._waits.wake_sender()
 
     def _wake_receiver(self) -> None:
-        settle(self._rx_wait, 0)
+        self._waits.wake_receiver()
 
     # --- closing
 
@@ -415,8 +356,6 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
             self._leave(dropped)
 
     def _leave(self, dropped: int) -> None:
-        watch, self._watch = self._watch, None
-        if watch is not None:
-            watch.leave(self.fileno())
+        self._waits.leave()
         self._socket.close()
         self._tell_what_was_lost(dropped)

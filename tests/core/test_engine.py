@@ -21,6 +21,19 @@ def test_only_one_message_at_a_time() -> None:
         link.send(b"1", 0)
 
 
+def test_bytes_sent_counts_what_is_confirmed() -> None:
+    link = engine()
+    link.send(bytes(20), 0)
+    assert link.bytes_sent == 0
+    take(link, confirm=False)
+    assert link.bytes_sent == 0
+    link.frame_sent(0)
+    assert link.bytes_sent == 6
+    link.receive_frame(can("300000"), 0)
+    take(link)
+    assert link.bytes_sent == 20
+
+
 @pytest.mark.parametrize(
     ("address", "longest", "says"),
     [

@@ -42,7 +42,9 @@ bench: $(VENV)/ready $(RIVAL)/ready
 	$(VENV)/bin/python benchmarks/core_engine.py --can-isotp $(RIVAL) || missed=1; \
 	$(VENV)/bin/python benchmarks/soft_socket.py --can-isotp $(RIVAL) || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/soft_kernel.py --can-isotp $(RIVAL) || missed=1; \
+	$(VENV)/bin/python benchmarks/async_sockets.py soft || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/kernel_socket.py || missed=1; \
+	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/async_sockets.py kernel || missed=1; \
 	$(VENV)/bin/python benchmarks/kernel_socket.py imports || missed=1; \
 	exit $$missed
 

@@ -12,7 +12,7 @@ import isotp
 
 SRC = Path(isotp.__file__).parents[1]
 
-BASE = {"address", "errors", "stmin", "optflags", "optvalues", "anysocket", "interface"}
+BASE = {"address", "errors", "stmin", "optflags", "optvalues", "anysocket", "anyasync", "functional", "interface"}
 FRONT = "isotp"  # the package itself: its lazy names lead everywhere
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from . import errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
+    from .anyasync import AsyncIsoTpSocket
     from .anysocket import IsoTpSocket, ReceivedMessage
     from .bus.pythoncan import PythonCanBus
     from .bus.socketcan import SocketCanBus
@@ -52,8 +53,11 @@ if TYPE_CHECKING:
         UnknownOutcomeError,
         WrongSequenceNumberError,
     )
+    from .functional import Reply, async_functional_request, functional_request
+    from .kernel.aio import AsyncSocket
     from .kernel.doctor import doctor
     from .kernel.sock import socket
+    from .soft.aio import AsyncSoftSocket
     from .soft.sock import SoftSocket
     from .stmin import STmin
 
@@ -64,6 +68,9 @@ __all__ = [
     "AddressingMode",
     "AlreadyBoundError",
     "AsymmetricAddress",
+    "AsyncIsoTpSocket",
+    "AsyncSocket",
+    "AsyncSoftSocket",
     "BufferOverflowError",
     "BusyError",
     "ConsecutiveFrameTimeoutError",
@@ -89,6 +96,7 @@ __all__ = [
     "ReceiveBufferTooSmallError",
     "ReceivedMessage",
     "ReceptionInterruptedError",
+    "Reply",
     "STmin",
     "SocketCanBus",
     "SocketClosedError",
@@ -102,8 +110,10 @@ __all__ = [
     "UnknownOutcomeError",
     "VirtualBus",
     "WrongSequenceNumberError",
+    "async_functional_request",
     "doctor",
     "errors",
+    "functional_request",
     "opts",
     "socket",
 ]
@@ -114,16 +124,22 @@ _HOME = {
     "Address": "address",
     "AddressingMode": "address",
     "AsymmetricAddress": "address",
+    "AsyncIsoTpSocket": "anyasync",
+    "AsyncSocket": "kernel.aio",
+    "AsyncSoftSocket": "soft.aio",
     "CAN_EFF_FLAG": "address",
     "IsoTpSocket": "anysocket",
     "PythonCanBus": "bus.pythoncan",
     "ReceivedMessage": "anysocket",
+    "Reply": "functional",
     "STmin": "stmin",
     "SocketCanBus": "bus.socketcan",
     "SoftSocket": "soft.sock",
     "TargetAddressType": "address",
     "VirtualBus": "bus.virtual",
+    "async_functional_request": "functional",
     "doctor": "kernel.doctor",
+    "functional_request": "functional",
     "socket": "kernel.sock",
 }
 

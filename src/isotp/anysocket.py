@@ -34,11 +34,8 @@ class ReceivedMessage(NamedTuple):
     """Messages dropped since the socket was made, up to this one, because nobody read them."""
 
 
-class IsoTpSocket(Protocol):
-    """What code that uses an ISO-TP socket can rely on, be it `isotp.socket` or `SoftSocket`.
-
-    `bind` is not among it: where a link is differs. The classes document each method.
-    """
+class AnySocket(Protocol):
+    """What all ISO-TP sockets have in common, those that wait and those of asyncio."""
 
     @property
     def bound(self) -> bool:
@@ -63,21 +60,6 @@ class IsoTpSocket(Protocol):
     @property
     def timeout(self) -> float | None:
         """Seconds that a call may wait; None: without limit."""
-
-    def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
-        """Send one message; returns its length."""
-
-    def confirm(self) -> None:
-        """Wait for messages sent with `confirm=False`, and raise their failure."""
-
-    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole."""
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive one message into `buffer`; returns its length."""
-
-    def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with its time."""
 
     def set_general_opts(
         self,
@@ -132,6 +114,28 @@ class IsoTpSocket(Protocol):
     def close(self) -> None:
         """Close the socket; who waits in it gets SocketClosedError."""
 
+
+class IsoTpSocket(AnySocket, Protocol):
+    """What code that uses an ISO-TP socket can rely on, be it `isotp.socket` or `SoftSocket`.
+
+    `bind` is not among it: where a link is differs. The classes document each method.
+    """
+
+    def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
+        """Send one message; returns its length."""
+
+    def confirm(self) -> None:
+        """Wait for messages sent with `confirm=False`, and raise their failure."""
+
+    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+        """Receive one message, whole."""
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive one message into `buffer`; returns its length."""
+
+    def recv_message(self, flags: int = 0) -> ReceivedMessage:
+        """Receive one message with its time."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -139,8 +143,8 @@ class IsoTpSocket(Protocol):
     ) -> None: ...
 
 
-class CommonSocket:
-    """What all sockets do alike: time limits, `recv_into`, and closing at the end of a `with` block."""
+class TimeLimits:
+    """How long the calls of a socket may wait."""
 
     def __init__(self, timeout: float | None) -> None:
         self._timeout = _checked_timeout(timeout)
@@ -165,6 +169,23 @@ class CommonSocket:
     def getblocking(self) -> bool:
         """Whether calls may wait."""
         return self._timeout != 0
+
+    def _deadline(self, flags: int) -> float | None:
+        """When to stop waiting, in monotonic seconds; 0: do not wait, None: no limit."""
+        timeout = self._timeout
+        if timeout == 0 or flags & MSG_DONTWAIT:
+            return 0.0
+        return None if timeout is None else time.monotonic() + timeout
+
+    def _out_of_time(self, what: str, deadline: float | None, remedy: str = "") -> OSError:
+        if deadline == 0:
+            return BlockingIOError(errno.EAGAIN, what + remedy)
+        timeout = self._timeout  # None if it was changed meanwhile
+        return TimeoutError(f"{what} after {timeout:g} s{remedy}" if timeout else what + remedy)
+
+
+class CommonSocket(TimeLimits):
+    """What sockets that wait do alike: `recv_into`, and closing at the end of a `with` block."""
 
     def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
         """Receive one message, whole."""
@@ -191,17 +212,8 @@ class CommonSocket:
             ReceiveBufferTooSmallError: the message is longer; it is kept.
             OSError: as `recv`.
         """
-        view = memoryview(buffer).cast("B")
-        if view.readonly:
-            raise TypeError("the buffer is read-only; a bytearray is not")
-        if nbytes < 0:
-            raise ValueError(f"nbytes={nbytes}: allowed is 0 (the whole buffer) or a number of bytes")
-        room = min(nbytes or len(view), len(view))
-        data = self.recv(room, flags)
-        if len(data) > room:
-            raise buffer_too_small(len(data), room, self._link, data)
-        view[: len(data)] = data
-        return len(data)
+        view = room_in(buffer, nbytes)
+        return fill(view, self.recv(len(view), flags), self._link)
 
     def __enter__(self) -> Self:
         return self
@@ -210,19 +222,6 @@ class CommonSocket:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _deadline(self, flags: int) -> float | None:
-        """When to stop waiting, in monotonic seconds; 0: do not wait, None: no limit."""
-        timeout = self._timeout
-        if timeout == 0 or flags & MSG_DONTWAIT:
-            return 0.0
-        return None if timeout is None else time.monotonic() + timeout
-
-    def _out_of_time(self, what: str, deadline: float | None, remedy: str = "") -> OSError:
-        if deadline == 0:
-            return BlockingIOError(errno.EAGAIN, what + remedy)
-        timeout = self._timeout  # None if it was changed meanwhile
-        return TimeoutError(f"{what} after {timeout:g} s{remedy}" if timeout else what + remedy)
 
 
 class UnconfirmedFailures:
@@ -269,6 +268,29 @@ def check_address(address: object, rxid: int | None, txid: int | None) -> None:
         raise TypeError(f"address must be an isotp.Address, not {address!r}; identifiers go as rxid=, txid=")
     if rxid is not None or txid is not None:
         raise AddressError("an address and rxid/txid were both given: give one of them")
+
+
+def room_in(buffer: Any, nbytes: int) -> memoryview:
+    """The part of `buffer` that `recv_into` may fill: its first `nbytes`; 0: all.
+
+    Raises:
+        TypeError: it is read-only.
+        ValueError: `nbytes` is negative.
+    """
+    view = memoryview(buffer).cast("B")
+    if view.readonly:
+        raise TypeError("the buffer is read-only; a bytearray is not")
+    if nbytes < 0:
+        raise ValueError(f"nbytes={nbytes}: allowed is 0 (the whole buffer) or a number of bytes")
+    return view[: nbytes or len(view)]
+
+
+def fill(view: memoryview, data: bytes, link: str) -> int:
+    """Put `data` at the start of `view` and return its length."""
+    if len(data) > len(view):
+        raise buffer_too_small(len(data), len(view), link, data)
+    view[: len(data)] = data
+    return len(data)
 
 
 def options_are_fixed() -> AlreadyBoundError:

@@ -15,6 +15,8 @@ from isotp.anysocket import IsoTpSocket
 
 from ..kernel.conftest import Links
 from ..kernel.conftest import _missing as kernel_missing
+from ..loops import new_uvloop
+from .blocking import LoopThread, blocking
 
 
 class World(Protocol):
@@ -26,11 +28,15 @@ class World(Protocol):
     def bind(self, sock: Any, address: object = None, **ids: int) -> None:
         """Bind a socket of this world."""
 
+    def ask(self, sender: Any, receivers: list[Any], data: bytes, **how: Any) -> list[isotp.Reply]:
+        """Make a functional request."""
+        return isotp.functional_request(sender, receivers, data, **how)
+
     def close(self) -> None:
         """Give the bus back."""
 
 
-class Soft:
+class Soft(World):
     """SoftSocket on VirtualBus."""
 
     def __init__(self, bus: Any = None) -> None:
@@ -52,7 +58,7 @@ def soft_on_python_can(request: pytest.FixtureRequest) -> World:
     return TwoBuses([isotp.PythonCanBus(bus, can_fd=True) for bus in buses], [bus.shutdown for bus in buses])
 
 
-class TwoBuses:
+class TwoBuses(World):
     """SoftSocket on several buses of one channel, in turn: two programs on one real bus."""
 
     def __init__(self, buses: list[Any], closing: list[Callable[[], object]]) -> None:
@@ -70,7 +76,7 @@ class TwoBuses:
             close()
 
 
-class OnVcan:
+class OnVcan(World):
     """Sockets on a virtual CAN interface of the kernel, each implementation with its own way to be bound."""
 
     def __init__(self, name: str, soft: bool) -> None:
@@ -90,13 +96,75 @@ class OnVcan:
         pass
 
 
+class InLoop(World):
+    """The asyncio sockets of another world, behind the interface of the blocking ones."""
+
+    def __init__(
+        self,
+        open_socket: Callable[[float | None], Any],
+        bind: Callable[..., None],
+        loop: LoopThread,
+        closing: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._open_socket, self._bind, self._loop, self._closing = open_socket, bind, loop, closing
+
+    def open(self, timeout: float | None) -> IsoTpSocket:
+        sock: IsoTpSocket = blocking(self._loop, self._loop.run(lambda: self._open_socket(timeout)))
+        return sock
+
+    def bind(self, sock: Any, address: object = None, **ids: int) -> None:
+        self._loop.run(lambda: self._bind(sock._sock, address, **ids))
+
+    def ask(self, sender: Any, receivers: list[Any], data: bytes, **how: Any) -> list[isotp.Reply]:
+        ecus = [receiver._sock for receiver in receivers]
+        replies = self._loop.run(lambda: isotp.async_functional_request(sender._sock, ecus, data, **how))
+        assert isinstance(replies, list)
+        return replies
+
+    def close(self) -> None:
+        self._loop.close()
+        self._closing()
+
+
+def async_soft(loop: LoopThread, *buses: Any, closing: Callable[[], object] = lambda: None) -> World:
+    """AsyncSoftSocket on several buses of one channel, in turn."""
+    turns = itertools.cycle(buses)
+    return InLoop(
+        lambda timeout: isotp.AsyncSoftSocket(next(turns), timeout), isotp.AsyncSoftSocket.bind, loop, closing
+    )
+
+
+def async_on_python_can(request: pytest.FixtureRequest) -> World:
+    can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
+    buses = [can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2)]
+    return async_soft(
+        LoopThread(),
+        *(isotp.PythonCanBus(bus, can_fd=True) for bus in buses),
+        closing=lambda: [bus.shutdown() for bus in buses],
+    )
+
+
+def async_on_socketcan(vcan: str) -> World:
+    return async_soft(LoopThread(), isotp.SocketCanBus(vcan))
+
+
+def async_on_vcan(vcan: str, loop: LoopThread) -> World:
+    return InLoop(isotp.AsyncSocket, lambda sock, address, **ids: sock.bind(vcan, address, **ids), loop)
+
+
 WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
     "soft-virtual": lambda _: Soft(),
     "soft-python-can": soft_on_python_can,
     "soft-socketcan": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=True),
     "kernel": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=False),
+    "async-soft-virtual": lambda _: async_soft(LoopThread(), isotp.VirtualBus()),
+    "async-soft-virtual-uvloop": lambda _: async_soft(LoopThread(new_uvloop), isotp.VirtualBus()),
+    "async-soft-python-can": async_on_python_can,
+    "async-soft-socketcan": lambda request: async_on_socketcan(request.getfixturevalue("vcan")),
+    "async-kernel": lambda request: async_on_vcan(request.getfixturevalue("vcan"), LoopThread()),
+    "async-kernel-uvloop": lambda request: async_on_vcan(request.getfixturevalue("vcan"), LoopThread(new_uvloop)),
 }
-IN_KERNEL = ("soft-socketcan", "kernel")
+IN_KERNEL = ("soft-socketcan", "kernel", "async-soft-socketcan", "async-kernel", "async-kernel-uvloop")
 
 
 @pytest.fixture(autouse=True)

@@ -410,3 +410,69 @@ def test_closed_is_closed(sockets: Sockets) -> None:
         assert caught.value.errno == errno.EBADF
     with pytest.raises(isotp.SocketClosedError):
         sockets.world.bind(b, rxid=1, txid=2)
+
+
+# --- functional requests
+
+
+class Ecu:
+    """An ECU: it listens to everybody, and replies to its tester."""
+
+    def __init__(self, sockets: Sockets, number: int) -> None:
+        self.ear, self.mouth = sockets(), sockets()
+        self.ear.set_general_opts(optflags=isotp.opts.flags.LISTEN_MODE)
+        sockets.world.bind(self.ear, isotp.Address.normal(rxid=0x7DF))
+        sockets.world.bind(self.mouth, rxid=0x7E0 + number, txid=0x7E8 + number)
+
+
+def one_tester(sockets: Sockets, ecus: int) -> tuple[IsoTpSocket, list[IsoTpSocket]]:
+    sender, *receivers = (sockets() for _ in range(ecus + 1))
+    sockets.world.bind(sender, isotp.Address.normal(txid=0x7DF, functional=True))
+    for number, receiver in enumerate(receivers):
+        sockets.world.bind(receiver, rxid=0x7E8 + number, txid=0x7E0 + number)
+    return sender, receivers
+
+
+def test_functional_request(sockets: Sockets) -> None:
+    sender, receivers = one_tester(sockets, 3)
+    ecus = [Ecu(sockets, number) for number in range(3)]
+    asking = Task(lambda: sockets.world.ask(sender, receivers, b"\x22\xf1\x90", timeout=5.0))
+    for ecu in (ecus[2], ecus[0], ecus[1]):
+        assert ecu.ear.recv() == b"\x22\xf1\x90"
+        ecu.mouth.send(LONG)  # each with flow control of its own
+    replies = asking.outcome()
+    assert [(r.can_id, r.data, r.error) for r in replies] == [(n, LONG, None) for n in (0x7EA, 0x7E8, 0x7E9)]
+    assert [r.timestamp_ns for r in replies] == sorted(r.timestamp_ns for r in replies)
+    assert replies[0].socket is receivers[2] or replies[0].socket is receivers[2]._sock  # type: ignore[attr-defined]
+
+
+def test_functional_request_until_the_deadline(sockets: Sockets) -> None:
+    """Two replies of one ECU, one of another, none of the third; and an old message that is none."""
+    sender, receivers = one_tester(sockets, 3)
+    ecus = [Ecu(sockets, number) for number in range(2)]
+    ecus[0].mouth.send(b"old")
+
+    def reply() -> None:
+        for ecu in ecus:
+            assert ecu.ear.recv() == b"\x3e\x00"
+        ecus[0].mouth.send(b"pending")
+        ecus[0].mouth.send(b"done")
+        ecus[1].mouth.send(b"only")
+
+    replying = Task(reply)
+    start = time.monotonic()
+    with pytest.warns(isotp.MessagesDroppedWarning, match="1 message"):
+        replies = sockets.world.ask(sender, receivers, b"\x3e\x00", timeout=0.8, limit=None)
+    assert 0.8 <= time.monotonic() - start < 4
+    replying.outcome()
+    assert [(r.can_id, r.data) for r in replies] == [(0x7E8, b"pending"), (0x7E8, b"done"), (0x7E9, b"only")]
+    assert receivers[0].timeout == 5.0
+
+
+def test_functional_requests_that_cannot_be(sockets: Sockets) -> None:
+    sender, receivers = one_tester(sockets, 1)
+    with pytest.raises(isotp.MessageSizeError, match="single frame"):
+        sockets.world.ask(sender, receivers, LONG, timeout=0.1)
+    for wrong in ({"timeout": -1.0}, {"timeout": float("inf")}, {"timeout": 1.0, "limit": 0}):
+        with pytest.raises(ValueError, match="allowed is"):
+            sockets.world.ask(sender, receivers, b"x", **wrong)

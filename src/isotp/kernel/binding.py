@@ -144,7 +144,7 @@ def _warn_of_others(interface: str, rx_id: int) -> None:
 
     Sockets with an address byte share identifiers by design and are not looked at.
     """
-    others = sum(listener == (interface, rx_id) for listener in listeners())
+    others = sum(listener == (interface, rx_id) for listener in listeners(rx_id))
     if others:
         warn(
             f"{others} other ISO-TP socket(s) already listen to {CanAddress(rx_id)} on {interface}: all of them answer "
@@ -154,19 +154,25 @@ def _warn_of_others(interface: str, rx_id: int) -> None:
         )
 
 
-def listeners() -> Iterator[tuple[str, int]]:
-    """Interface and CAN identifier of every ISO-TP socket of this network namespace that receives."""
+def listeners(can_id: int | None = None) -> Iterator[tuple[str, int]]:
+    """Interface and CAN identifier of every ISO-TP socket of this network namespace that receives.
+
+    `can_id`: leave out most of those with any other; of a thousand sockets each looks at all others.
+    """
+    part = "" if can_id is None else f"{can_id:x}"
     for kind in ("sff", "eff", "fil"):
-        for fields in _receive_list(Path("/proc/net/can", f"rcvlist_{kind}")):
+        for fields in _receive_list(Path("/proc/net/can", f"rcvlist_{kind}"), part):
             if fields[-1] == "isotp":  # "isotpe" are those that listen to their own echo
                 yield fields[0], int(fields[1], 16)
 
 
-def _receive_list(path: Path) -> list[list[str]]:
-    """The entries of one of the kernel's receive lists: interface, id, mask, ..., who."""
+def _receive_list(path: Path, part: str = "") -> list[list[str]]:
+    """The entries of one of the kernel's receive lists that have `part` in them: interface, id, mask, ..., who."""
     try:
-        lines = path.read_text().splitlines()
+        text = path.read_text()
     except OSError:  # no procfs here
         return []
-    rows = (line.split() for line in lines)
+    if part not in text:
+        return []
+    rows = (line.split() for line in text.splitlines() if part in line)
     return [fields for fields in rows if len(fields) == 7 and fields[0] != "device"]

@@ -11,7 +11,6 @@ likes, and shows it the events.
 import errno
 import select
 import socket
-import time
 from typing import ClassVar, Final
 
 from ..anysocket import MSG_DONTWAIT, UnconfirmedFailures
@@ -20,6 +19,7 @@ from . import support, translate
 from .binding import Binding
 
 UNKNOWN_SIZE: Final = -1  # of a message that is just being handed to the kernel
+REST_SECONDS: Final = 0.002  # between two looks where poll() is no place to wait
 
 
 class Flight(UnconfirmedFailures):
@@ -40,7 +40,14 @@ class Flight(UnconfirmedFailures):
         """errno of the message in flight, or 0."""
         self.reception = 0
         """errno of a reception that broke off and was not told yet, or 0."""
+        self.must_rest = False
+        """Whether poll() showed POLLOUT just now while the kernel was sending: a wait in it would be none."""
         self._overwritten = False
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is known against the message in flight."""
+        return not (self.transmission or self.told or self._overwritten)
 
     def is_transmitting(self) -> bool:
         """Whether the kernel is still sending.
@@ -83,7 +90,9 @@ class Flight(UnconfirmedFailures):
 
         The kernel's poll looks for errors first and at its state only then: POLLOUT alone says nothing of success.
         """
-        ended = bool(events & select.POLLOUT) and (bool(self.poll_is_truthful) or not self._is_still_sending())
+        out = bool(events & select.POLLOUT)
+        self.must_rest = out and not self.poll_is_truthful and self.is_transmitting()
+        ended = out and not self.must_rest
         if ended or events & select.POLLERR:
             self.sort(self._native.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
         # An interface that failed leaves the kernel sending for two more seconds; there is nothing to wait for.
@@ -125,10 +134,3 @@ class Flight(UnconfirmedFailures):
         """Whether the message in flight needs flow control from the receiver."""
         bound, size = self.bound, self.size
         return bool(bound and bound.needs_flow_control and (size > bound.single_frame_max or size == UNKNOWN_SIZE))
-
-    def _is_still_sending(self) -> bool:
-        """Ask the kernel past its poll(); takes a short rest if so, because that poll() is always ready."""
-        sending = self.is_transmitting()
-        if sending:
-            time.sleep(0.002)
-        return sending

@@ -1,40 +1,31 @@
 """isotp.socket: a kernel ISO-TP socket that cannot be misused in silence.
 
 Theory of operation. The native socket is never blocked in: a call that has to wait polls in a `Lane`, so that a
-timeout, close() and an error meant for the other direction can end the wait. What goes wrong in either direction
-lands in the kernel's one error slot, and the call that looks first gets it: `Flight` sorts the catch. `_looking`
-names the threads that are in a receiving call and may not have put down their catch yet: a sender does not call its
-message through before they have.
+timeout, close() and an error meant for the other direction can end the wait. Whichever call finds an error in the
+kernel's one slot puts it where it belongs (`Exchange`). `_looking` names the threads that are in a receiving call and
+may not have put down their catch yet: a sender does not call its message through before they have.
 """
 
 import select
 import threading
 import time
 from collections.abc import Callable
-from socket import SO_ERROR, SOL_SOCKET
 from typing import Any, Final, TypeVar
 
-from ..anysocket import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, CommonSocket, ReceivedMessage, buffer_too_small
-from ..errors import (
-    IsoTpError,
-    MessagesDroppedWarning,
-    warn,
-)
+from ..anysocket import MSG_DONTWAIT, CommonSocket, ReceivedMessage
 from . import translate
 from .binding import Binding
-from .endpoint import Endpoint
-from .flight import UNKNOWN_SIZE
+from .exchange import Exchange
+from .flight import REST_SECONDS, UNKNOWN_SIZE
 from .lane import Lane
-from .linux import SO_RXQ_OVFL, SO_TIMESTAMPNS, TIMESPEC, U32
 
-_CONTROL_SIZE: Final = 64  # room for a timespec and a counter
 _CLOSE_SECONDS: Final = 1.0
 _RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether others were dropped
 
 T = TypeVar("T")
 
 
-class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard library taught everyone
+class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard library taught everyone
     """A kernel ISO-TP socket.
 
     Set options, then `bind`, then `send` and `recv`. Every send is confirmed unless asked otherwise, and every
@@ -52,14 +43,10 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
 
     def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
         CommonSocket.__init__(self, timeout)
-        Endpoint.__init__(self, rcvbuf)
+        Exchange.__init__(self, rcvbuf)
         native = self._socket
-        self._native_send: Callable[[Any, int], int] = native.send
-        self._native_recv: Callable[[int, int], bytes] = native.recv
-        self._getsockopt: Callable[[int, int], int] = native.getsockopt
         self._looking: set[int] = set()
         self._receives_untold = 0
-        self._dropped_before = 0  # the message received last
         self._closing = threading.RLock()
         self._tx = Lane(native.fileno(), select.POLLOUT)
         self._rx = Lane(native.fileno(), select.POLLIN)
@@ -67,12 +54,15 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
         self._all_sent = [(native.fileno(), select.POLLOUT)] if self._flight.poll_is_truthful else None
 
     def _on_bound(self, bound: Binding) -> None:
+        super()._on_bound(bound)
         if bound.sends:
             self._tx.open()
-        else:
-            self._native_send = self._refuse_send
-        if not bound.receives:
-            self._native_recv = self._refuse_recv
+
+    def _wake_sender(self) -> None:
+        self._tx.ring()
+
+    def _wake_receiver(self) -> None:
+        self._rx.ring()
 
     # --- sending
 
@@ -117,12 +107,10 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
             flight.size = sent
             if confirm or self._taken_over:
                 # The short way of _raise_outcome first: without a limit, and all is well.
-                if deadline is None and lane.poll() == self._all_sent:
-                    if number := self._getsockopt(SOL_SOCKET, SO_ERROR):
-                        flight.sort(number)
-                    elif not self._looking and not flight.transmission:
-                        flight.size = 0
-                        return sent
+                is_out = deadline is None and lane.poll() == self._all_sent and self._is_slot_empty()
+                if is_out and not self._looking and not flight.transmission:
+                    flight.size = 0
+                    return sent
                 self._raise_outcome(deadline)
             return sent
         finally:
@@ -170,7 +158,7 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
     def _settle(self, deadline: float | None) -> None:
         """Wait for the end of an earlier message whose outcome is not known, and keep its failure for `confirm`."""
         if not self._wait_for_end(deadline):
-            raise self._out_of_time(f"an earlier message is still being sent on {self._link}", deadline)
+            raise self._out_of_time(self._still_sending(), deadline)
         self._flight.keep_failure(self._flight.take_outcome())
 
     def _wait_for_end(self, deadline: float | None) -> bool:
@@ -190,12 +178,8 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
                 return True
             if deadline is not None and time.monotonic() >= deadline:
                 return False
-
-    def _transmit_events(self, timeout_ms: int | None) -> int:
-        """Poll for the end of the transmission, deaf to everything else."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLOUT)
-        return sum(events for _, events in poll.poll(timeout_ms))
+            if flight.must_rest:
+                time.sleep(REST_SECONDS)
 
     def _let_others_sort(self) -> None:
         """Wait for threads whose call may have fetched our error and not yet put it down: microseconds."""
@@ -206,43 +190,14 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
             time.sleep(0.0001)
 
     def _send_again(self, e: OSError, data: Any, flags: int, deadline: float | None) -> int:
-        """Do what has to be done after the kernel refused a message: most often, try once more.
-
-        An errno may have lain in the slot, about something earlier; one that comes again is about this message.
-        """
-        flight = self._flight
-        fetched = 0
+        """Do what has to be done after the kernel refused a message: most often, try once more."""
+        refused: OSError | None = e
         while True:
-            flight.size = 0
-            if isinstance(e, IsoTpError):
-                raise e
-            if isinstance(e, BlockingIOError):
-                self._wait_for_room(deadline)
-            elif e.errno in translate.SLOT_ERRNOS and (e.errno != fetched or e.errno in translate.RECEPTION_ERRNOS):
-                self._put_down(fetched)
-                fetched = e.errno or 0
-            else:
-                self._put_down(fetched if e.errno != fetched else 0)
-                raise self._refusal(e, memoryview(data).nbytes) from None
-            flight.size = UNKNOWN_SIZE
             try:
-                sent = self._native_send(data, flags | MSG_DONTWAIT)
-            except OSError as again:
-                e = again
-            else:
-                self._put_down(fetched)
-                return sent
-
-    def _put_down(self, fetched: int) -> None:
-        """Put what a send found in the slot, and what is not about it, where `recv` finds it."""
-        if fetched and fetched not in translate.TRANSMISSION_ERRNOS:
-            self._flight.reception = fetched
-            self._rx.ring()
-
-    def _refusal(self, e: OSError, size: int) -> OSError:
-        bound = self._binding
-        limit = bound.single_frame_max if bound and not bound.segmentation else None
-        return translate.send_refused(e, size, limit, self.interface, self._link)
+                return self._hand_over(data, flags, refused)
+            except BlockingIOError:
+                self._wait_for_room(deadline)
+                refused = None
 
     def _wait_for_room(self, deadline: float | None) -> None:
         """Wait while the kernel is sending something that is not ours, or was given up, or is just being probed."""
@@ -252,7 +207,7 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
             if deadline is not None and time.monotonic() >= deadline:
                 raise self._out_of_time(f"another message is still being sent on {self._link}", deadline)
         if not self._flight.poll_is_truthful:
-            time.sleep(0.002)  # it may have been ready all the time
+            time.sleep(REST_SECONDS)  # it may have been ready all the time
 
     # --- receiving
 
@@ -295,18 +250,7 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
             OSError: as `recv`.
         """
         self._check_receives()
-        data, ancillary, _, _ = self._receive(
-            lambda: self._socket.recvmsg(self._max_pdu_size, _CONTROL_SIZE, _quiet(flags)), flags
-        )
-        timestamp_ns = 0
-        for level, kind, value in ancillary:
-            if (level, kind) == (SOL_SOCKET, SO_TIMESTAMPNS):
-                seconds, nanoseconds = TIMESPEC.unpack(value[: TIMESPEC.size])
-                timestamp_ns = seconds * 1_000_000_000 + nanoseconds
-            elif (level, kind) == (SOL_SOCKET, SO_RXQ_OVFL):
-                (self._dropped_before,) = U32.unpack(value)
-                self._dropped_told = max(self._dropped_told, self._dropped_before)
-        return ReceivedMessage(data, timestamp_ns, self._dropped_before)
+        return self._receive(lambda: self._take_message(flags), flags)
 
     def _receive(self, take: Callable[[], T], flags: int) -> T:
         """Call `take` until it has something, waiting in between."""
@@ -327,53 +271,12 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
         raise self._out_of_time(f"no message on {self._link}", deadline)
 
     def _look(self, take: Callable[[], T]) -> T:
-        """Call `take` once; BlockingIOError if there is nothing."""
-        if self._closed:
-            raise self._closed_error()
-        if self._flight.reception:
-            self._raise_reception()
         me = threading.get_ident()
         try:
             self._looking.add(me)
-            return take()
-        except BlockingIOError:
-            raise
-        except OSError as e:
-            self._sort(e)
+            return super()._look(take)
         finally:
             self._looking.discard(me)
-        raise BlockingIOError
-
-    def _sort(self, e: OSError) -> None:
-        """Put what a receiving call fetched where it belongs; raise it if that is here."""
-        if isinstance(e, IsoTpError):
-            raise e
-        if e.errno is None or not self._flight.sort(e.errno):
-            raise translate.unusable(e, self.interface, self._link) from None
-        if self._flight.transmission:
-            self._tx.ring()
-        if self._flight.reception:
-            self._raise_reception()
-
-    def _raise_reception(self) -> None:
-        if number := self._flight.take_reception():  # another thread may have been faster
-            raise translate.reception_failed(number, self.interface, self._link) from None
-
-    def _take(self, bufsize: int | None, flags: int) -> bytes:
-        """Receive a message if there is one, and if it fits.
-
-        If another thread takes the one that was looked at, the next one is returned even if it is longer.
-        """
-        if bufsize is not None:
-            self._check_receives()
-            size = self._socket.recv_into(bytearray(1), 1, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)
-            if size > bufsize:
-                raise buffer_too_small(size, bufsize, self._link)
-        return self._native_recv(self._max_pdu_size, _quiet(flags))
-
-    def _check_receives(self) -> None:
-        if self._binding and not self._binding.receives:
-            self._refuse_recv(0, 0)
 
     # --- waiting
 
@@ -406,26 +309,14 @@ class socket(Endpoint, CommonSocket):  # noqa: N801 - the name the standard libr
                 self._end_calls()
             finally:
                 self._socket.close()
-        try:
-            if dropped:
-                warn(f"the kernel had dropped {dropped} message(s) on {self._link}", MessagesDroppedWarning)
-        finally:
-            self._flight.tell_failures()
+        self._tell_what_was_lost(dropped)
 
     def _end_calls(self) -> None:
         """Get everyone out of the lanes, and learn the outcome of what is still in flight."""
         cleared = [lane.clear(_CLOSE_SECONDS) for lane in (self._tx, self._rx)]
         self._let_others_sort()
-        flight = self._flight
-        while flight.size and cleared[0]:  # else it is the message of a call beneath us, which tells
-            if flight.look(self._transmit_events(None)):
-                flight.keep_failure(flight.take_outcome())
-                break
+        if cleared[0]:  # else what is in flight is the message of a call beneath us, which tells
+            self._finish()
         for lane, is_clear in zip((self._tx, self._rx), cleared, strict=True):
             if is_clear:
                 lane.free()
-
-
-def _quiet(flags: int) -> int:
-    """`flags` for the kernel: never blocking; no MSG_TRUNC, with which Python would read past its buffer."""
-    return (flags | MSG_DONTWAIT) & ~MSG_TRUNC

@@ -10,7 +10,7 @@ The hub holds an endpoint only weakly: one that is forgotten without `close` doe
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from ..errors import (
     warn,
 )
 from ..optflags import flags as optflags_
+from ..stmin import STmin
 from .hub import Hub
 from .inbox import Inbox
 from .interrupts import put_off
@@ -39,6 +40,7 @@ from .options import Options
 
 INBOX_BYTES: Final = 256 * 1024
 _ALL: Final = 1 << 30
+_LONGEST_STMIN_NS: Final = STmin(0x7F).ns
 
 
 class Outgoing:
@@ -133,7 +135,8 @@ class Endpoint(Options):
         if self._closed:  # meanwhile, by another thread
             self._hub.remove(node)
             raise self._closed_error()
-        if others and not self._general.optflags & optflags_.LISTEN_MODE:
+        answers = engine.address.tx is not None and not self._general.optflags & optflags_.LISTEN_MODE
+        if others and answers:
             warn(
                 f"{others} other socket(s) already listen to {engine.address.rx} on {self._bus.name}: all of them "
                 "answer with flow control, and transfers will break; close the other one, or set LISTEN_MODE here to "
@@ -178,7 +181,8 @@ class Endpoint(Options):
         """What is in the way of a new message; empty if nothing is."""
         engine = self._bound_node().engine
         if engine.is_sending:
-            return f"an earlier message is still being sent on {self._link}"
+            size = f" ({self._outgoing.size} bytes)" if self._outgoing else ""
+            return f"an earlier message{size} is still being sent on {self._link}"
         if engine.params.half_duplex and engine.is_receiving:
             return f"a message is still being received on {self._link}"
         return ""
@@ -349,6 +353,32 @@ class Endpoint(Options):
         return f"<isotp.{type(self).__name__} {name}{' closed' if self._closed else ''}>"
 
     # --- closing
+
+    def _finish_sending(self) -> Iterator[float]:
+        """Wait for the message being sent as long as it gets on: every frame has its time limit, WAITs have none.
+
+        Yields how many seconds to wait for a change before the next look.
+        """
+        node = self._node
+        if node is None:
+            return
+        params = node.engine.params
+        longest_ns = params.n_as_ns + params.n_bs_ns + max(_LONGEST_STMIN_NS, params.forced_tx_stmin_ns or 0)
+        done, since_ns = -1, 0
+        while self._is_sending and not self._hub.has_failed:
+            now_ns = self._hub.clock()
+            if node.engine.bytes_sent != done:
+                done, since_ns = node.engine.bytes_sent, now_ns
+            left_ns = since_ns + longest_ns - now_ns
+            if left_ns <= 0:
+                self._give_up_sending(f"the socket was closed after {done} bytes, the receiver asks to wait")
+                return
+            yield left_ns / 1e9
+
+    def _give_up_sending(self, why: str) -> None:
+        if self._node is not None:
+            self._node.engine.abort(TransferError(why))
+            self._hub.turn(self._node)
 
     def _tell_last(self) -> None:
         """Warn of what nobody asked about, now that nobody can any more."""

@@ -9,6 +9,7 @@ A hub is not entered twice: what a signal handler or an application's callback a
 left for its end. Ctrl-C is put off to the end of a turn.
 """
 
+import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,13 +22,15 @@ from ..core.can_frame import CanFrame
 from ..core.events import TransferFailed
 from ..core.params import Params
 from ..errors import BusyError, InterfaceError, InterfaceNotFoundError, N_Result, OptionError
-from .deadlines import Deadlines
+from .deadlines import NEVER, Deadlines
 from .interrupts import put_off
 from .link import Link
 from .routes import Routes
 from .unechoed import Unechoed
 
 _RETRY_NS: Final = 500_000  # until a full bus is offered frames again; no descriptor tells when a queue has room
+
+_hubs: "weakref.WeakValueDictionary[int, Hub]" = weakref.WeakValueDictionary()  # those that are open, by bus
 
 
 class Hub(ABC):
@@ -55,6 +58,10 @@ class Hub(ABC):
         self._deadlines = Deadlines()
         self._abandoned: deque[Link] = deque()  # to be dropped as soon as no turn is under way
         self._busy = False
+        self._longest_turn_ns = NEVER
+        """After so long a turn ends with work left, and `next_ns` is now; for a driver that has other things to do."""
+        self._window = bus.window
+        self._has_work_left = False
 
     # --- what a driver adds
 
@@ -131,6 +138,7 @@ class Hub(ABC):
             self.bus.watch(self._routes.can_ids)
 
     def _open(self) -> None:
+        _check_free(self)
         self.bus.open(self.wake)
         try:
             self._started()
@@ -138,10 +146,12 @@ class Hub(ABC):
             self.bus.close()
             raise
         self._is_open = True
+        _hubs[id(self.bus)] = self
 
     def _close(self) -> None:
         self._deadlines = Deadlines()
         self._looped.clear()
+        self._has_work_left = False
         if self._is_open:
             self._is_open = False
             self._stopped()
@@ -217,7 +227,9 @@ class Hub(ABC):
         return error
 
     def _turn(self, readable: bool) -> None:
-        again = True
+        again, stop_ns = True, self._longest_turn_ns
+        if stop_ns < NEVER:
+            stop_ns += self.clock()
         while again:
             frames, echoes, echoed_ns = self.bus.receive() if readable else NOTHING
             now = self.clock()
@@ -232,10 +244,22 @@ class Hub(ABC):
             if self._blocked:
                 self._touched.update(self._blocked)
             touched, self._touched = self._touched, {}
-            for link in touched:
-                if link in self._links:
-                    self._pump(link, now)
+            is_over = self._pump_all(touched, now, stop_ns)
             again = bool(frames or echoes or self._looped or self._touched or touched.keys() - self._blocked.keys())
+            if is_over:
+                break
+        self._has_work_left = again
+
+    def _pump_all(self, links: Iterable[Link], now: int, stop_ns: int) -> bool:
+        """Pump `links` until `stop_ns`; whether it has come. Those that are left stay touched."""
+        left = iter(links)
+        for link in left:
+            if link in self._links:
+                self._pump(link, now)
+            if stop_ns < NEVER and self.clock() >= stop_ns:
+                self._touched.update(dict.fromkeys(left))
+                return True
+        return False
 
     def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
         for link, confirmed in self._unechoed.take_all(echoes).items():
@@ -279,7 +303,7 @@ class Hub(ABC):
         elif not link.unechoed:
             link.moved_ns = now
         while not link.held:
-            frames = engine.frames_to_send(now, self.bus.window - link.unechoed)
+            frames = engine.frames_to_send(now, self._window - link.unechoed)
             if not frames:
                 break
             link.held = frames[self._put(link, frames) :]
@@ -311,6 +335,8 @@ class Hub(ABC):
 
     def next_ns(self) -> int:
         """When something is to be done by time alone, by the clock; NEVER if nothing is."""
+        if self._has_work_left:
+            return self.clock()
         due_ns = self._deadlines.next_ns
         bus_ns = self.bus.get_timer() if self._is_open else None
         if bus_ns is not None:
@@ -318,6 +344,16 @@ class Hub(ABC):
         if self._blocked:
             due_ns = min(due_ns, self.clock() + _RETRY_NS)
         return due_ns
+
+
+def _check_free(hub: Hub) -> None:
+    """Refuse a bus that another hub drives."""
+    other = _hubs.get(id(hub.bus))
+    if other is not None and other is not hub and other._is_open:
+        raise InterfaceError(
+            f"{hub.bus.name} is in use by sockets of another kind: those that block and those of asyncio",
+            remedy="use one kind on a bus, or give each kind its own (SocketCanBus twice for one interface)",
+        )
 
 
 def _longest_ns(params: Params) -> int:

@@ -4,17 +4,14 @@ import time
 import warnings
 from collections.abc import Callable
 from threading import Condition
-from typing import Any, Final
+from typing import Any
 
 from ..anysocket import CommonSocket, ReceivedMessage
 from ..bus.base import Bus
 from ..core.events import Event
-from ..errors import BusyError, TransferError
-from ..stmin import STmin
+from ..errors import BusyError
 from .endpoint import INBOX_BYTES, Endpoint, Outgoing
 from .reactor import reactor_of
-
-_LONGEST_STMIN_NS: Final = STmin(0x7F).ns
 
 
 class SoftSocket(Endpoint, CommonSocket):
@@ -188,31 +185,13 @@ class SoftSocket(Endpoint, CommonSocket):
             self._changed.notify_all()
             try:
                 if not self._reactor.is_inside():
-                    self._finish_sending()
+                    for seconds in self._finish_sending():
+                        self._changed.wait(seconds)
             finally:  # an interrupted close has closed, too
                 if self._node is not None:
                     self._reactor.remove(self._node)
         self._reactor.join()
         self._tell_last()
-
-    def _finish_sending(self) -> None:
-        """Wait for the message being sent as long as it gets on: every frame has its time limit, WAITs have none."""
-        node = self._node
-        if node is None:
-            return
-        params = node.engine.params
-        longest_ns = params.n_as_ns + params.n_bs_ns + max(_LONGEST_STMIN_NS, params.forced_tx_stmin_ns or 0)
-        done, since = -1, 0.0
-        while self._is_sending and not self._reactor.has_failed:
-            now = time.monotonic()
-            if node.engine.bytes_sent != done:
-                done, since = node.engine.bytes_sent, now
-            left = since + longest_ns / 1e9 - now
-            if left <= 0:
-                node.engine.abort(TransferError(f"the socket was closed after {done} bytes, the receiver asks to wait"))
-                self._reactor.turn(node)
-                return
-            self._changed.wait(left)
 
     def __del__(self) -> None:
         if self._is_forgotten():

@@ -1,0 +1,145 @@
+"""Where an event loop waits for kernel sockets: one epoll for all of them, in which the loop sees a single reader.
+
+A loop's own add_reader and add_writer do not tell an error from readiness, and uvloop stops watching a descriptor
+that shows one: here POLLERR is daily business. And a wait costs one system call (EPOLLONESHOT: whoever was told
+is told no more until it asks again), so nothing is ever ready that nobody waits for.
+"""
+
+import asyncio
+import select
+import threading
+import weakref
+from typing import Final
+
+from ..anyasync import settle, until
+
+_watches: "weakref.WeakValueDictionary[int, Watch]" = weakref.WeakValueDictionary()
+_watches_lock: Final = threading.Lock()
+_BATCH: Final = 256
+_BAD: Final = select.POLLERR | select.POLLHUP
+
+
+def watch_of(loop: asyncio.AbstractEventLoop) -> "Watch":
+    """The one watch of `loop`; sockets keep it, and it keeps the loop."""
+    with _watches_lock:
+        watch = _watches.get(id(loop))
+        if watch is None:
+            watch = _watches[id(loop)] = Watch(loop)
+        return watch
+
+
+class Watch:
+    """The kernel sockets that tasks of one loop wait for."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._epoll = select.epoll()
+        self._sockets: weakref.WeakValueDictionary[int, Waits] = weakref.WeakValueDictionary()
+        loop.add_reader(self._epoll.fileno(), self._tell)
+
+    def enter(self, fd: int, waits: "Waits") -> None:
+        """Be ready to watch `fd`."""
+        if self._epoll.closed:  # the last one has left
+            self._epoll = select.epoll()
+            self.loop.add_reader(self._epoll.fileno(), self._tell)
+        self._epoll.register(fd, select.EPOLLONESHOT)
+        self._sockets[fd] = waits
+
+    def arm(self, fd: int, events: int) -> None:
+        """Tell of the next of `events`, or of an error, once; what was asked for before is forgotten."""
+        self._epoll.modify(fd, events | select.EPOLLONESHOT)
+
+    def leave(self, fd: int) -> None:
+        """Forget `fd`; it must still be open."""
+        self._sockets.pop(fd, None)
+        self._epoll.unregister(fd)
+        if not self._sockets:
+            if not self.loop.is_closed():
+                self.loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def _tell(self) -> None:
+        for fd, events in self._epoll.poll(0, _BATCH):
+            waits = self._sockets.get(fd)
+            if waits is not None:
+                waits.take_events(events)
+
+
+class Waits:
+    """What tasks wait for in one socket: at most one to send, and one to receive.
+
+    Args:
+        fd: of the socket, which outlives this.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._watch: Watch | None = None
+        self._tx: asyncio.Future[int] | None = None
+        self._rx: asyncio.Future[int] | None = None
+        self._tx_mask = 0
+
+    async def to_send(self, mask: int, deadline: float | None) -> int:
+        """Wait for `mask` or an error; the events, 0 if woken or at `deadline` (monotonic seconds; None: no limit)."""
+        watch = self._enter()
+        self._tx = mine = watch.loop.create_future()
+        self._tx_mask = mask
+        try:
+            self._arm(watch)
+            return await until(deadline, mine, 0)
+        finally:
+            if self._tx is mine:
+                self._tx = None
+
+    async def to_receive(self, deadline: float | None) -> None:
+        """Wait for a message or an error, to be woken, or for `deadline`."""
+        watch = self._enter()
+        self._rx = mine = watch.loop.create_future()
+        try:
+            self._arm(watch)
+            await until(deadline, mine, 0)
+        finally:
+            if self._rx is mine:
+                self._rx = None
+
+    def _enter(self) -> Watch:
+        """The watch of the running loop; one loop after the other may use the socket."""
+        watch, loop = self._watch, asyncio.get_running_loop()
+        if watch is None or watch.loop is not loop:
+            if self._tx or self._rx:
+                raise RuntimeError("tasks of two event loops wait in one socket; give each loop a socket of its own")
+            self.leave()
+            watch = watch_of(loop)
+            watch.enter(self._fd, self)
+            self._watch = watch
+        return watch
+
+    def leave(self) -> None:
+        """Wait no more; the socket must still be open."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.leave(self._fd)
+
+    def _arm(self, watch: Watch) -> None:
+        """Ask for what is waited for, all of it: the watch tells once and then forgets."""
+        tx, rx = self._tx, self._rx
+        tx_mask = self._tx_mask if tx and not tx.done() else 0
+        watch.arm(self._fd, tx_mask | (select.POLLIN if rx and not rx.done() else 0))
+
+    def take_events(self, events: int) -> None:
+        """Take what poll() shows of the socket; it is not watched any more."""
+        tx, rx = self._tx, self._rx
+        if tx and events & (self._tx_mask | _BAD):
+            settle(tx, events)
+        if rx and events & (select.POLLIN | _BAD):
+            settle(rx, events)
+        if self._watch and ((tx and not tx.done()) or (rx and not rx.done())):
+            self._arm(self._watch)
+
+    def wake_sender(self) -> None:
+        """End the wait to send."""
+        settle(self._tx, 0)
+
+    def wake_receiver(self) -> None:
+        """End the wait to receive."""
+        settle(self._rx, 0)

@@ -1,0 +1,304 @@
+"""AsyncSoftSocket where the engine is special: STmin, long turns, loops that come and go, many sockets.
+
+What it shares with AsyncSocket is in tests/conformance.
+"""
+
+import asyncio
+import gc
+import itertools
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+
+import isotp
+from isotp.core.can_frame import CanFrame
+from isotp.core.events import Event, MessageSent
+from isotp.soft.loophub import loop_hub_of
+from isotp.soft.timer import DescriptorTimer, LoopTimer, timer_for
+
+from ..loops import LOOPS, Run, exchange_all, runner, ticks_during
+
+LONG = bytes(range(100))
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Run[Any]:
+    """Runs a coroutine, in asyncio's loop and in uvloop."""
+    return runner(request.param, caplog)
+
+
+def bound(bus: Any, rxid: int, txid: int, **how: Any) -> isotp.AsyncSoftSocket:
+    s = isotp.AsyncSoftSocket(bus, **how)
+    s.bind(rxid=rxid, txid=txid)
+    return s
+
+
+# --- time
+
+
+@pytest.mark.parametrize("stmin_us", [100, 400, 900, 3000])
+def test_stmin_is_kept_and_not_rounded_up(run: Run[Any], stmin_us: int) -> None:
+    stmin = isotp.STmin.from_us(stmin_us) if stmin_us < 1000 else isotp.STmin.from_ms(stmin_us // 1000)
+    sent: list[int] = []
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_debug(False)
+        bus = isotp.VirtualBus()
+        bus.listen(lambda frame: sent.append(time.monotonic_ns()) if frame.data[0] >> 4 == 2 else None)
+        async with bound(bus, 1, 2) as a, isotp.AsyncSoftSocket(bus) as b:
+            b.set_fc_opts(stmin=stmin)
+            b.bind(rxid=2, txid=1)
+            await a.send(bytes(1000))
+
+    run(test())
+    gaps_us = sorted((after - before) / 1000 for before, after in itertools.pairwise(sent))
+    assert len(gaps_us) == 141
+    assert gaps_us[0] >= stmin_us
+    assert gaps_us[len(gaps_us) // 2] < stmin_us + 500  # a timer that counts milliseconds is late by 500 on average
+
+
+@pytest.mark.parametrize("kind", [LoopTimer, DescriptorTimer])
+def test_a_timer_calls_at_the_earliest_time_set(run: Run[Any], kind: Any) -> None:
+    async def test() -> None:
+        rung: list[int] = []
+        timer = kind(asyncio.get_running_loop(), lambda: rung.append(time.monotonic_ns()))
+        start = time.monotonic_ns()
+        timer.set(start + 10**12)
+        timer.set(start + 20_000_000)
+        timer.set(start + 10**13)
+        while not rung:
+            await asyncio.sleep(0.001)
+        assert rung[0] >= start + 19_000_000  # uvloop counts milliseconds
+        timer.set(time.monotonic_ns() - 5)  # long due
+        while len(rung) < 2:
+            await asyncio.sleep(0.001)
+        timer.set(time.monotonic_ns() + 1_000_000)
+        timer.close()
+        await asyncio.sleep(0.01)
+        assert len(rung) == 2
+
+    run(test())
+
+
+def test_without_timerfd_the_loop_keeps_the_time(run: Run[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Any:
+        raise AttributeError("timerfd_create")
+
+    monkeypatch.setattr("isotp.soft.timer._timerfd", missing)
+
+    async def test() -> None:
+        assert isinstance(timer_for(asyncio.get_running_loop(), gc.enable), LoopTimer)
+        bus = isotp.VirtualBus()
+        async with bound(bus, 1, 2) as a, isotp.AsyncSoftSocket(bus) as b:
+            b.set_fc_opts(stmin=2)
+            b.bind(rxid=2, txid=1)
+            start = time.monotonic()
+            await a.send(LONG)
+            assert time.monotonic() - start >= 13 * 0.002
+            assert await b.recv() == LONG
+
+    run(test())
+
+
+def test_it_never_spins(run: Run[Any]) -> None:
+    async def test() -> None:
+        asyncio.get_running_loop().set_debug(False)
+        bus = isotp.VirtualBus()
+        async with bound(bus, 1, 2) as a, isotp.AsyncSoftSocket(bus) as b:
+            b.set_fc_opts(stmin=100)
+            b.bind(rxid=2, txid=1)
+            receiving = asyncio.create_task(b.recv())
+            start, busy = time.monotonic(), time.process_time()
+            await a.send(LONG)
+            assert await receiving == LONG
+            assert time.monotonic() - start > 1.3
+            assert time.process_time() - busy < 0.05
+
+    run(test())
+
+
+def test_a_very_long_message_leaves_time_for_others(run: Run[Any]) -> None:
+    async def test() -> None:
+        asyncio.get_running_loop().set_debug(False)
+        bus = isotp.VirtualBus()
+        message = bytes(2_000_000)
+        async with isotp.AsyncSoftSocket(bus) as a, isotp.AsyncSoftSocket(bus) as b:
+            for s, rxid, txid in ((a, 1, 2), (b, 2, 1)):
+                s.set_engine_opts(max_pdu_size=len(message))
+                s.bind(rxid=rxid, txid=txid)
+            start = time.monotonic()
+            count, _ = await ticks_during(a.send(message), 0.0)
+            assert count > (time.monotonic() - start) / 0.1
+            assert await b.recv() == message
+
+    run(test())
+
+
+def test_who_sends_in_a_loop_lets_others_read(run: Run[Any]) -> None:
+    async def test() -> None:
+        bus = isotp.VirtualBus()
+        async with bound(bus, 1, 2) as a, bound(bus, 2, 1, rcvbuf=100) as b:
+            received: list[bytes] = []
+
+            async def read() -> None:
+                received.extend([message async for message in b])
+
+            reading = asyncio.create_task(read())
+            for n in range(500):
+                await a.send(n.to_bytes(2))
+            await asyncio.sleep(0.01)
+            b.close()
+            await reading
+            assert received == [n.to_bytes(2) for n in range(500)]
+
+    run(test())
+
+
+# --- the bus, and who drives it
+
+
+def test_frames_that_come_from_another_thread(run: Run[Any]) -> None:
+    async def test() -> None:
+        bus = isotp.VirtualBus()
+        async with bound(bus, 1, 2) as a:
+            thread = threading.Thread(target=lambda: bus.inject(CanFrame(1, b"\x02ok", False, False)))
+            receiving = asyncio.create_task(a.recv())
+            await asyncio.sleep(0)
+            thread.start()
+            assert await receiving == b"ok"
+            thread.join()
+
+    run(test())
+
+
+def test_events_are_told_and_what_a_callback_raises_too(run: Run[Any]) -> None:
+    async def test() -> None:
+        bus = isotp.VirtualBus()
+        events: list[Event] = []
+        async with bound(bus, 1, 2, on_event=events.append) as a, bound(bus, 2, 1, on_event=lambda _: 1 / 0) as b:
+            await a.send(b"x")
+            await asyncio.sleep(0)
+            assert events == [MessageSent(1)]
+            with pytest.raises(ZeroDivisionError):
+                await b.recv()
+            assert await b.recv() == b"x"
+
+    run(test())
+
+
+def test_sockets_that_block_and_others_on_one_bus(run: Run[Any]) -> None:
+    bus = isotp.VirtualBus("mine")
+    with isotp.SoftSocket(bus) as blocking:
+        blocking.bind(rxid=1, txid=2)
+
+        async def test() -> None:
+            async with isotp.AsyncSoftSocket(bus) as s:
+                with pytest.raises(isotp.InterfaceError, match="mine is in use"):
+                    s.bind(rxid=3, txid=4)
+                blocking.close()
+                s.bind(rxid=3, txid=4)
+                with isotp.SoftSocket(bus) as late, pytest.raises(isotp.InterfaceError, match="mine is in use"):
+                    late.bind(rxid=1, txid=2)
+
+        run(test())
+
+
+def test_two_loops_at_once_are_refused(run: Run[Any]) -> None:
+    async def test() -> None:
+        bus = isotp.VirtualBus("mine")
+        async with bound(bus, 1, 2) as a:
+            outcome: list[object] = []
+
+            async def elsewhere() -> None:
+                with pytest.raises(RuntimeError, match="mine is driven by another event loop"):
+                    await a.send(b"x")
+                outcome.append(True)
+
+            thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
+            thread.start()
+            await asyncio.to_thread(thread.join)
+            assert outcome == [True]
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    run(test())
+
+
+def test_bound_before_there_is_a_loop() -> None:
+    bus = isotp.VirtualBus()
+    a, b = bound(bus, 1, 2), bound(bus, 2, 1)
+    bus.inject(CanFrame(1, b"\x05early", False, False))
+
+    async def test() -> None:
+        assert await a.recv() == b"early"
+        _, received = await asyncio.gather(a.send(LONG), b.recv())
+        assert received == LONG
+
+    asyncio.run(test())
+    a.close()
+    b.close()
+
+
+def test_close_without_a_loop_gives_up_what_is_being_sent() -> None:
+    bus = isotp.VirtualBus()
+    a = bound(bus, 1, 2)
+    assert asyncio.run(a.send(LONG, confirm=False)) == 100
+    with pytest.warns(isotp.UnconfirmedSendWarning, match="no event loop is running"):
+        a.close()
+
+
+def test_a_receiver_that_only_asks_to_wait_does_not_keep_a_closed_socket(run: Run[Any]) -> None:
+    async def test() -> None:
+        bus = isotp.VirtualBus()
+        s = isotp.AsyncSoftSocket(bus)
+        s.set_engine_opts(n_as_ns=10_000_000, n_bs_ns=50_000_000)
+        s.bind(rxid=1, txid=2)
+        await s.send(LONG, confirm=False)
+        wait = CanFrame(1, b"\x31\0\0", False, False)
+        s.close()
+
+        async def ask_to_wait() -> None:
+            while True:
+                bus.inject(wait)
+                await asyncio.sleep(0.02)
+
+        asking = asyncio.create_task(ask_to_wait())
+        with pytest.warns(isotp.UnconfirmedSendWarning, match="asks to wait"):
+            await s.wait_closed()
+        asking.cancel()
+        await asyncio.wait([asking])
+
+    run(test())
+
+
+def test_a_forgotten_socket_is_told_and_leaves(run: Run[Any]) -> None:
+    async def test() -> None:
+        bus = isotp.VirtualBus()
+        s = bound(bus, 1, 2)
+        with pytest.warns(ResourceWarning, match="unclosed <isotp.AsyncSoftSocket virtual rxid=0x001 txid=0x002>"):
+            del s
+        await asyncio.sleep(0.01)
+        assert loop_hub_of(bus)._links == {}
+
+    run(test())
+
+
+# --- many
+
+
+def test_a_thousand_sockets_in_one_loop(run: Run[Any]) -> None:
+    files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_debug(False)
+        bus = isotp.VirtualBus()
+        pairs = [(bound(bus, 0x20000 + n, 0x10000 + n), bound(bus, 0x10000 + n, 0x20000 + n)) for n in range(500)]
+        await exchange_all(pairs, 4095)
+        assert threading.active_count() == threads
+        assert loop_hub_of(bus)._links == {}
+
+    run(test())
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == files

@@ -1,0 +1,323 @@
+"""The link of a command: which bus, which addresses, which options; written once for all commands."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Final
+
+import typer
+
+from ..address import Address, AsymmetricAddress, normal_address
+from ..anysocket import IsoTpSocket
+from ..optflags import flags
+from . import values
+from .buses import open_bus, socketcan_bus
+
+BUS: Final = "Bus"
+ADDRESSES: Final = "Addresses (hexadecimal, as in can-utils)"
+FRAMES: Final = "CAN frames"
+FLOW: Final = "Flow control"
+_CAN_FD: Final = values.LinkLayer(72, 64, 0)
+_BRS: Final = 1
+BIGGEST: Final = 1 << 24
+"""Bytes of the longest message that the engine takes here."""
+
+# These may be used one by one, too, where a command needs no whole link.
+Interface = Annotated[
+    str | None, typer.Argument(metavar="INTERFACE", help="CAN interface, such as can0; none with --bus")
+]
+Bus = Annotated[
+    values.Where | None,
+    typer.Option(
+        "--bus",
+        metavar="WHERE",
+        parser=values.where,
+        help="virtual (in this process, a peer echoes) or an adapter of python-can, INTERFACE:CHANNEL",
+        rich_help_panel=BUS,
+    ),
+]
+Bitrate = Annotated[
+    int | None, typer.Option("--bitrate", metavar="N", help="bit/s, for adapters of python-can", rich_help_panel=BUS)
+]
+Soft = Annotated[bool, typer.Option("--soft", help="the engine in Python, not the kernel's", rich_help_panel=BUS)]
+TxId = Annotated[
+    int | None,
+    typer.Option(
+        "-s",
+        "--txid",
+        metavar="ID",
+        parser=values.can_id,
+        help="source: identifier of the frames sent; 8 digits for 29 bits",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+RxId = Annotated[
+    int | None,
+    typer.Option(
+        "-d",
+        "--rxid",
+        metavar="ID",
+        parser=values.can_id,
+        help="destination: identifier of the frames received",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+Extended = Annotated[
+    values.Bytes2 | None,
+    typer.Option(
+        "-x",
+        "--extended",
+        metavar="TA[:SA]",
+        parser=values.address_bytes,
+        help="extended addressing: byte before the N_PCI of frames sent, of those received if it differs",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+Mixed = Annotated[
+    int | None,
+    typer.Option(
+        "--mixed",
+        metavar="AE",
+        parser=values.byte,
+        help="mixed addressing: address extension of both directions",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+Fixed = Annotated[
+    values.Bytes2 | None,
+    typer.Option(
+        "--fixed",
+        metavar="TA:SA",
+        parser=values.target_and_source,
+        help="normal fixed identifiers 18DA<TA><SA> in place of -s and -d; 18CE<TA><SA> with --mixed",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One ISO-TP link, as the command line says it."""
+
+    interface: Interface = None
+    bus: Bus = None
+    bitrate: Bitrate = None
+    soft: Soft = False
+    txid: TxId = None
+    rxid: RxId = None
+    extended: Extended = None
+    mixed: Mixed = None
+    fixed: Fixed = None
+    fd: Annotated[bool, typer.Option("--fd", help="CAN FD, 64 bytes a frame", rich_help_panel=FRAMES)] = False
+    brs: Annotated[bool, typer.Option("--brs", help="CAN FD with the second bit rate", rich_help_panel=FRAMES)] = False
+    link_layer: Annotated[
+        values.LinkLayer | None,
+        typer.Option(
+            "-L",
+            metavar="MTU:TX_DL:FLAGS",
+            parser=values.link_layer,
+            help="as in can-utils; 72:64:0 is --fd",
+            rich_help_panel=FRAMES,
+        ),
+    ] = None
+    padding: Annotated[
+        values.Bytes2 | None,
+        typer.Option(
+            "-p",
+            "--padding",
+            metavar="[TX]:[RX]",
+            parser=values.padding,
+            help="pad what is sent; expect this in what is received",
+            rich_help_panel=FRAMES,
+        ),
+    ] = None
+    check_padding: Annotated[
+        str | None,
+        typer.Option(
+            "-P",
+            "--check-padding",
+            metavar="l|c|a",
+            parser=values.pad_check,
+            help="refuse frames of wrong (l)ength, (c)ontent, or (a)ny of them",
+            rich_help_panel=FRAMES,
+        ),
+    ] = None
+    bs: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, max=255, help="block size we ask for; 0: all at once", rich_help_panel=FLOW),
+    ] = 0
+    stmin: Annotated[
+        int | None,
+        typer.Option(
+            metavar="TIME",
+            parser=values.stmin,
+            help="separation time we ask for: 5ms, 300us",
+            rich_help_panel=FLOW,
+        ),
+    ] = None
+    tx_stmin: Annotated[
+        int | None,
+        typer.Option(
+            metavar="TIME",
+            parser=values.time_ns,
+            help="send with this separation time whatever the receiver asks for",
+            rich_help_panel=FLOW,
+        ),
+    ] = None
+
+    def words(self, words: list[str] | None) -> tuple["Link", list[str]]:
+        """The link and the words that follow the interface; with --bus the first word is not an interface."""
+        from dataclasses import replace
+
+        given = words or []
+        if self.bus is None or self.interface is None:
+            return self, given
+        return replace(self, interface=None), [self.interface, *given]
+
+    @contextmanager
+    def open(
+        self,
+        timeout: float | None = None,
+        *,
+        functional: bool = False,
+        peer_speaks: bool = False,
+        rcvbuf: int | None = None,
+    ) -> Iterator[IsoTpSocket]:
+        """A bound socket.
+
+        Args:
+            timeout: of the socket, in seconds.
+            functional: to many receivers, single frames only.
+            peer_speaks: the peer on the virtual bus sends a message every second instead of echoing.
+            rcvbuf: bytes of messages to keep until they are read.
+        """
+        address = self.address(functional)
+        with ExitStack() as stack:
+            if self.bus is None and not self.soft:
+                import isotp
+
+                kernel = stack.enter_context(isotp.socket(timeout, rcvbuf=rcvbuf))
+                self.configure(kernel)
+                kernel.bind(self._interface(), address)
+                yield kernel
+                return
+            from ..soft.sock import SoftSocket
+
+            self._check_bus()
+            if self.bus is None:
+                bus = socketcan_bus(self._interface())
+            else:
+                bus = open_bus(stack, self.bus, self.bitrate, self.is_fd)
+            if self.bus and self.bus.is_virtual:
+                from .virtual_peer import join
+
+                join(stack, bus, self, address, BIGGEST, peer_speaks)
+            soft = stack.enter_context(SoftSocket(bus, timeout, rcvbuf=rcvbuf or BIGGEST))
+            soft.set_engine_opts(max_pdu_size=BIGGEST)
+            self.configure(soft)
+            soft.bind(address)
+            yield soft
+
+    def _interface(self) -> str:
+        if self.interface is None:
+            raise typer.BadParameter("INTERFACE is missing: a CAN interface such as can0, or --bus virtual")
+        return self.interface
+
+    def _check_bus(self) -> None:
+        if self.bus is not None and self.interface is not None:
+            raise typer.BadParameter(f"--bus says where: the interface {self.interface!r} is too many")
+
+    def address(self, functional: bool = False) -> Address | AsymmetricAddress:
+        """The address that the options make."""
+        if self.extended is not None and self.mixed is not None:
+            raise typer.BadParameter("-x (extended) and --mixed exclude each other")
+        if self.fixed is not None:
+            return self._fixed_address(self.fixed, functional)
+        missing = [
+            name
+            for name, value in (("-s", self.txid), ("-d", self.rxid))
+            if value is None and not (functional and name == "-d")
+        ]
+        if missing:
+            raise typer.BadParameter(f"{' and '.join(missing)} missing: such as -s 7E0 -d 7E8")
+        rxid = None if functional else self.rxid
+        if self.extended is not None:
+            target, source = self.extended
+            return Address.extended(
+                rxid=rxid,
+                txid=self.txid,
+                target_address=target,
+                source_address=None if functional else source,
+                functional=functional,
+            )
+        if self.mixed is not None:
+            # On the bus mixed addressing with free identifiers is extended addressing with one byte for both ways.
+            return Address.extended(
+                rxid=rxid,
+                txid=self.txid,
+                target_address=self.mixed,
+                source_address=None if functional else self.mixed,
+                functional=functional,
+            )
+        if functional:
+            return Address.normal(txid=self.txid, functional=True)
+        return normal_address(rxid, self.txid)
+
+    def _fixed_address(self, fixed: values.Bytes2, functional: bool) -> Address:
+        if self.txid is not None or self.rxid is not None or self.extended is not None:
+            raise typer.BadParameter("--fixed makes the identifiers: leave out -s, -d and -x")
+        target, source = fixed
+        assert target is not None
+        assert source is not None
+        if self.mixed is None:
+            return Address.normal_fixed(target_address=target, source_address=source, functional=functional)
+        return Address.mixed_29bits(
+            target_address=target, source_address=source, address_extension=self.mixed, functional=functional
+        )
+
+    @property
+    def frames(self) -> values.LinkLayer | None:
+        """The link layer options, if any are given."""
+        if self.link_layer is not None:
+            if self.fd or self.brs:
+                raise typer.BadParameter("-L says it all: leave out --fd and --brs")
+            return self.link_layer
+        if self.fd or self.brs:
+            return _CAN_FD._replace(tx_flags=_BRS if self.brs else 0)
+        return None
+
+    @property
+    def is_fd(self) -> bool:
+        """Whether frames are CAN FD."""
+        return self.frames is not None and self.frames.mtu > 16
+
+    def configure(self, sock: IsoTpSocket) -> None:
+        """Set the options of `sock`."""
+        checks = {"l": flags.CHK_PAD_LEN, "c": flags.CHK_PAD_DATA, "a": flags.CHK_PAD_LEN | flags.CHK_PAD_DATA}
+        tx, rx = self.padding or (None, None)
+        if self.check_padding is not None and rx is None:
+            raise typer.BadParameter("-P needs the padding byte to expect, such as -p :AA")
+        sock.set_general_opts(
+            checks[self.check_padding] if self.check_padding else None, txpad=tx, rxpad=rx, tx_stmin=self.tx_stmin
+        )
+        sock.set_fc_opts(bs=self.bs, stmin=self.stmin)
+        if frames := self.frames:
+            sock.set_ll_opts(*frames)
+
+
+def with_link(command: Callable[..., int]) -> Callable[..., int]:
+    """Give `command(link, ...)` the options of `Link` beside its own: its INTERFACE first, the others last."""
+    signature = inspect.signature(command)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "link"]
+    names = [field.name for field in fields(Link)]
+
+    def run(**given: Any) -> int:
+        link = Link(**{name: given.pop(name) for name in names})
+        return command(link, **given)
+
+    interface, *others = inspect.signature(Link).parameters.values()
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (interface, *own, *others)]
+    run.__signature__ = signature.replace(parameters=keyword)  # type: ignore[attr-defined]
+    run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+    return run

@@ -85,7 +85,7 @@ class CandumpLog:
                 id_text, _, data = frame.partition("#")
                 can_id = ids[id_text] if id_text in ids else self._can_id(id_text)
                 is_fd = data[:1] == "#"
-                if can_id is None or data[:1] in "Rr" and data:
+                if can_id is None or (data and data[0] in "Rr"):
                     continue
                 raw = fromhex(data[2:] if is_fd else data)
                 time_ns = int(stamp[1:-8] + stamp[-7:-1]) * 1000 if stamp[-8] == "." else _time_ns(stamp)

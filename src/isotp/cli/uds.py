@@ -54,7 +54,7 @@ def _describe(head: bytes) -> Uds | None:
 
 @cache
 def _services() -> dict[int, Any]:
-    """udsoncan's service classes by request id."""
+    """The service classes of udsoncan by request id."""
     from udsoncan import services
     from udsoncan.BaseService import BaseService
 
@@ -63,7 +63,7 @@ def _services() -> dict[int, Any]:
 
 
 def _response_code(code: int) -> str:
-    from udsoncan import Response
+    from udsoncan.Response import Response
 
     name = Response.Code.get_name(code)
     return f"0x{code:02X}" if name.isdecimal() else f"{name} (0x{code:02X})"
@@ -91,16 +91,15 @@ def _identifier(raw: bytes) -> str:
         return ""
     from udsoncan import DataIdentifier
 
-    number = int.from_bytes(raw, "big")
-    name = DataIdentifier.name_from_id(number)
+    name = str(DataIdentifier.name_from_id(int.from_bytes(raw, "big")))
     # Only 0xF180 to 0xF19F and a few more have a meaning of their own; the rest is a range with one name.
-    return f"{raw.hex().upper()} {name.removesuffix('DataIdentifier')}" if name.endswith("DataIdentifier") else _hex(raw)
+    return f"{_hex(raw)} {name.removesuffix('DataIdentifier')}" if name.endswith("DataIdentifier") else _hex(raw)
 
 
 def _routine(raw: bytes) -> str:
     from udsoncan import Routine
 
-    name = Routine.name_from_id(int.from_bytes(raw, "big"))
+    name = str(Routine.name_from_id(int.from_bytes(raw, "big")))
     return _hex(raw) if name.endswith("Specific") or name.startswith("ISOSAE") else f"{_hex(raw)} {name}"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..core.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, SingleFrame, decode
+from ..core.n_pdu import FirstFrame, FlowControl, NPciType, SingleFrame, decode
 from ..core.stream import Fault, ObservedMessage, Stream
 from . import terminal, uds
 from .look import Look, stmin_text
@@ -10,7 +10,7 @@ from .message_lines import error_text
 from .writer import Writer
 
 FLOW_STATUS: Final = ("CTS", "WAIT", "OVFLW")
-_DETAIL: Final = 12
+_HEADS_MAX: Final = 10_000
 
 
 class FrameLines:
@@ -28,32 +28,38 @@ class FrameLines:
         self._look = look
         self._names = names
         self._out = out
-        self._heads: dict[tuple[str, Stream], str] = {}
+        self._heads: dict[Stream, str] = {}
+        self._time, self._text, self._line = look.time, look.text, out.line
         self.flush = out.flush
 
     def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
         """See `Display`."""
         look = self._look
-        # The colour is that of the first sight: whose partner is not known yet may change it.
-        head = self._heads.get((channel, stream))
-        if head is None:
-            if len(self._heads) > 10_000:
-                self._heads.clear()
-            head = self._heads[channel, stream] = look.head(channel, stream, with_partner=False)
-        n_pdu = decode(data, stream.address_size)
-        if isinstance(n_pdu, ConsecutiveFrame):
-            meaning = f"CF SN {n_pdu.sn:X}        {look.text(n_pdu.data)}"
-        elif isinstance(n_pdu, SingleFrame):
+        head = self._heads.get(stream) or self._head(channel, stream)
+        size = stream.address_size
+        if len(data) > size and data[size] >> 4 == NPciType.CF:
+            self._line(
+                f"{self._time(time_ns)}  {head}  CF SN {data[size] & 15:X}        {self._text(data[size + 1 :])}"
+            )
+            return
+        n_pdu = decode(data, size)
+        if isinstance(n_pdu, SingleFrame):
             meaning = f"SF len {len(n_pdu.data):<7}{look.text(n_pdu.data)}{self._name(n_pdu.data)}"
         elif isinstance(n_pdu, FirstFrame):
             meaning = f"FF len {n_pdu.length:<7}{look.text(n_pdu.data)}{self._name(n_pdu.data)}"
         elif isinstance(n_pdu, FlowControl):
             status = FLOW_STATUS[n_pdu.status] if n_pdu.status < len(FLOW_STATUS) else f"reserved {n_pdu.status}"
-            meaning = f"FC {status:<6} BS {n_pdu.bs}, STmin {stmin_text(n_pdu.stmin)}"
+            meaning = f"FC {status:<11}BS {n_pdu.bs}, STmin {stmin_text(n_pdu.stmin)}"
         else:
-            self._out.line(f"{look.time(time_ns)}  {head}  {look.paint('??', terminal.RED)} {data.hex(' ').upper()}")
-            return
-        self._out.line(f"{look.time(time_ns)}  {head}  {meaning}")
+            meaning = f"{look.paint('??', terminal.RED)}            {data.hex(' ').upper()}"
+        self._line(f"{self._time(time_ns)}  {head}  {meaning}")
+
+    def _head(self, channel: str, stream: Stream) -> str:
+        # The colour is that of the first sight: whose partner is not known yet may change it.
+        if len(self._heads) > _HEADS_MAX:
+            self._heads.clear()
+        head = self._heads[stream] = self._look.head(channel, stream, with_partner=False)
+        return head
 
     def _name(self, data: bytes) -> str:
         if not self._names:

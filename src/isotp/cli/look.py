@@ -62,10 +62,9 @@ class Look:
 
     def head(self, channel: str, stream: Stream, with_partner: bool) -> str:
         """Channel and identifiers, in the colour of the direction."""
-        partner = stream.partner if with_partner else None
         text = short_address(stream.address)
-        if with_partner:
-            text = f"{text} > {short_address(partner.address) if partner else '?'}"
+        if with_partner and stream.partner is not None:
+            text = f"{text} > {short_address(stream.partner.address)}"
         colour = self.colour(stream)
         where = f"{channel}  " if self._shows_channel else ""
         return where + self.paint(text, colour)

@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "doctor": "Say whether ISO-TP works on this machine, and what to do where it does not.",
     "demo": "Send a long message and explain the CAN frames.",
     "send": "Send messages, each confirmed.",
+    "dump": "Show the ISO-TP traffic of a bus or a log file.",
+    "perf": "Show how fast the transfers on a bus or in a log file are.",
 }
 """Every command, in the order of the list in --help, and what it does.
 

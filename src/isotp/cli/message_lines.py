@@ -121,10 +121,13 @@ def timing_words(message: ObservedMessage, timing: Timing) -> list[str]:
 
 
 def _kept(min_gap_ns: int | None, stmin: int) -> str:
+    """Whether the sender kept to it: the shortest gap that was seen."""
     if min_gap_ns is None:
         return ""
-    verb = "kept" if min_gap_ns + _CLOCK_NS >= STmin(stmin).ns else "NOT KEPT"
-    return f" {verb}, {duration(min_gap_ns)}"
+    asked_ns = STmin(stmin).ns
+    if min_gap_ns + _CLOCK_NS < asked_ns:
+        return f" NOT KEPT, {duration(min_gap_ns)}"
+    return f", {'kept ' if asked_ns else 'gaps from '}{duration(min_gap_ns)}"
 
 
 def error_text(error: TransferError) -> str:

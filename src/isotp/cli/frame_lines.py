@@ -11,6 +11,7 @@ from .writer import Writer
 
 FLOW_STATUS: Final = ("CTS", "WAIT", "OVFLW")
 _HEADS_MAX: Final = 10_000
+_CF: Final = int(NPciType.CF)
 
 
 class FrameLines:
@@ -37,10 +38,9 @@ class FrameLines:
         look = self._look
         head = self._heads.get(stream) or self._head(channel, stream)
         size = stream.address_size
-        if len(data) > size and data[size] >> 4 == NPciType.CF:
-            self._line(
-                f"{self._time(time_ns)}  {head}  CF SN {data[size] & 15:X}        {self._text(data[size + 1 :])}"
-            )
+        if len(data) > size and data[size] >> 4 == _CF:  # most frames are such
+            payload = self._text(data[size + 1 :])
+            self._line(f"{self._time(time_ns)}  {head}  CF SN {data[size] & 15:X}       {payload}")
             return
         n_pdu = decode(data, size)
         if isinstance(n_pdu, SingleFrame):

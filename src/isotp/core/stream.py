@@ -40,7 +40,7 @@ class ObservedMessage(NamedTuple):
 
     stream: "Stream"
     begin_ns: int
-    """When its first frame was seen, and its last."""
+    """When its first frame was seen, and its last, or the one that ended it."""
     end_ns: int
     data: bytes
     """All of it; of a message that failed, what its first frame carried."""

@@ -278,7 +278,7 @@ def test_reserved_identifiers_are_believed(frames: str, link: str) -> None:
 
 def test_one_direction_of_a_link_is_found() -> None:
     observer = Observer()
-    feed(observer, "456#101e010203040506 456#2101010101010101 456#2201010101010101 456#2301010101010101 456#240101")
+    feed(observer, "456#101e010203040506 456#2101010101010101 456#2201010101010101 456#2301010101010101 456#24010101")
     assert told(observer) == ["0x456: " + "010203040506" + "01" * 24]
     assert [str(stream) for stream in observer.streams()] == ["0x456"]
 

@@ -21,7 +21,8 @@ PLAIN: Final = {"doctor": doctor, "demo": demo}
 COMMANDS: Final = {
     "doctor": "Say whether ISO-TP works on this machine, and what to do where it does not.",
     "demo": "Send a long message and explain the CAN frames.",
-    "send": "Send messages, each confirmed.",
+    "send": "Send messages, and wait until each is through.",
+    "recv": "Receive messages and print them.",
 }
 """Every command, in the order of the list in --help, and what it does.
 

@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "demo": "Send a long message and explain the CAN frames.",
     "send": "Send messages, and wait until each is through.",
     "recv": "Receive messages and print them.",
+    "vcan": "Make, remove or list virtual CAN interfaces.",
+    "serve": "Offer one ISO-TP link on a TCP port, as isotpserver does.",
 }
 """Every command, in the order of the list in --help, and what it does.
 

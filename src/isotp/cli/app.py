@@ -1,5 +1,6 @@
 """The commands that need the extra `isotp[cli]`, as one typer app that loads a command when it is asked for."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -86,8 +87,15 @@ def run(argv: Sequence[str], program: str) -> int:
     ) -> None:
         pass
 
+    group = typer.main.get_command(app)
+    if any(name.endswith("ISOTP_COMPLETE") for name in os.environ):  # the shell asks
+        group.main(list(argv), prog_name=program)
     try:
-        outcome = typer.main.get_command(app).main(list(argv), prog_name=program, standalone_mode=False)
+        # Not `group.main`: it would end the process by itself when the reader of the output goes away.
+        with group.make_context(program, list(argv)) as context:
+            outcome = group.invoke(context)
+    except typer.Exit as e:
+        return e.exit_code
     except _UsageError as e:
         _tell(e, program)
         return status.WRONG_USAGE

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ..address import Address, AsymmetricAddress, normal_address
+from ..address import Address, AsymmetricAddress
 from ..anysocket import IsoTpSocket
+from ..errors import IsoTpError
 from ..optflags import flags
 from . import values
+from .addresses import Way, make_address
 from .buses import open_bus, socketcan_bus
 
 BUS: Final = "Bus"
@@ -180,7 +182,7 @@ class Link:
         self,
         timeout: float | None = None,
         *,
-        functional: bool = False,
+        way: Way = Way.BOTH,
         peer_speaks: bool = False,
         rcvbuf: int | None = None,
     ) -> Iterator[IsoTpSocket]:
@@ -188,11 +190,11 @@ class Link:
 
         Args:
             timeout: of the socket, in seconds.
-            functional: to many receivers, single frames only.
+            way: whether it both sends and receives.
             peer_speaks: the peer on the virtual bus sends a message every second instead of echoing.
             rcvbuf: bytes of messages to keep until they are read.
         """
-        address = self.address(functional)
+        address = self.address(way)
         with ExitStack() as stack:
             if self.bus is None and not self.soft:
                 import isotp
@@ -209,14 +211,17 @@ class Link:
                 bus = socketcan_bus(self._interface())
             else:
                 bus = open_bus(stack, self.bus, self.bitrate, self.is_fd)
+            wake_peer: Callable[[], None] | None = None
             if self.bus and self.bus.is_virtual:
                 from .virtual_peer import join
 
-                join(stack, bus, self, address, BIGGEST, peer_speaks)
+                wake_peer = join(stack, bus, self, address, BIGGEST, peer_speaks)
             soft = stack.enter_context(SoftSocket(bus, timeout, rcvbuf=rcvbuf or BIGGEST))
             soft.set_engine_opts(max_pdu_size=BIGGEST)
             self.configure(soft)
             soft.bind(address)
+            if wake_peer is not None:
+                wake_peer()
             yield soft
 
     def _interface(self) -> str:
@@ -228,53 +233,14 @@ class Link:
         if self.bus is not None and self.interface is not None:
             raise typer.BadParameter(f"--bus says where: the interface {self.interface!r} is too many")
 
-    def address(self, functional: bool = False) -> Address | AsymmetricAddress:
+    def address(self, way: Way = Way.BOTH) -> Address | AsymmetricAddress:
         """The address that the options make."""
-        if self.extended is not None and self.mixed is not None:
-            raise typer.BadParameter("-x (extended) and --mixed exclude each other")
-        if self.fixed is not None:
-            return self._fixed_address(self.fixed, functional)
-        missing = [
-            name
-            for name, value in (("-s", self.txid), ("-d", self.rxid))
-            if value is None and not (functional and name == "-d")
-        ]
-        if missing:
-            raise typer.BadParameter(f"{' and '.join(missing)} missing: such as -s 7E0 -d 7E8")
-        rxid = None if functional else self.rxid
-        if self.extended is not None:
-            target, source = self.extended
-            return Address.extended(
-                rxid=rxid,
-                txid=self.txid,
-                target_address=target,
-                source_address=None if functional else source,
-                functional=functional,
-            )
-        if self.mixed is not None:
-            # On the bus mixed addressing with free identifiers is extended addressing with one byte for both ways.
-            return Address.extended(
-                rxid=rxid,
-                txid=self.txid,
-                target_address=self.mixed,
-                source_address=None if functional else self.mixed,
-                functional=functional,
-            )
-        if functional:
-            return Address.normal(txid=self.txid, functional=True)
-        return normal_address(rxid, self.txid)
-
-    def _fixed_address(self, fixed: values.Bytes2, functional: bool) -> Address:
-        if self.txid is not None or self.rxid is not None or self.extended is not None:
-            raise typer.BadParameter("--fixed makes the identifiers: leave out -s, -d and -x")
-        target, source = fixed
-        assert target is not None
-        assert source is not None
-        if self.mixed is None:
-            return Address.normal_fixed(target_address=target, source_address=source, functional=functional)
-        return Address.mixed_29bits(
-            target_address=target, source_address=source, address_extension=self.mixed, functional=functional
-        )
+        try:
+            return make_address(way, self.txid, self.rxid, self.extended, self.mixed, self.fixed)
+        except IsoTpError:
+            raise
+        except ValueError as e:
+            raise typer.BadParameter(str(e)) from None
 
     @property
     def frames(self) -> values.LinkLayer | None:

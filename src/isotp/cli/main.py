@@ -21,9 +21,12 @@ PLAIN: Final = {"doctor": doctor, "demo": demo}
 COMMANDS: Final = {
     "doctor": "Say whether ISO-TP works on this machine, and what to do where it does not.",
     "demo": "Send a long message and explain the CAN frames.",
-    "send": "Send messages, each confirmed.",
+    "send": "Send messages, and wait until each is through.",
+    "recv": "Receive messages and print them.",
     "dump": "Show the ISO-TP traffic of a bus or a log file.",
     "perf": "Show how fast the transfers on a bus or in a log file are.",
+    "vcan": "Make, remove or list virtual CAN interfaces.",
+    "serve": "Offer one ISO-TP link on a TCP port, as isotpserver does.",
 }
 """Every command, in the order of the list in --help, and what it does.
 

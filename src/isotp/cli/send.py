@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from . import status, values
+from .addresses import Way
 from .link import Link, with_link
 
 EXAMPLES: Final = (
@@ -61,7 +62,7 @@ def command(
     if functional and wait_reply:
         raise typer.BadParameter("--functional only sends: receive the replies with isotp recv, one for each receiver")
     messages = _lines() if not words and not file else _repeated(_message(words, file), repeat)
-    with link.open(functional=functional) as sock:
+    with link.open(way=Way.SEND if functional else Way.BOTH) as sock:
         for message in _paced(messages, interval):
             sock.settimeout(None)
             sock.send(message)

@@ -2,13 +2,13 @@
 
 import itertools
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from ..address import Address, AsymmetricAddress, CanAddress
 from ..bus.base import Bus
 from ..errors import IsoTpError, SocketClosedError
-from ..optflags import flags
 from ..soft.sock import SoftSocket
 
 if TYPE_CHECKING:
@@ -19,26 +19,29 @@ AnyAddress = Address | AsymmetricAddress
 _EVERY_S: Final = 1.0
 
 
-def join(stack: ExitStack, bus: Bus, link: "Link", address: AnyAddress, biggest: int, speaks: bool) -> None:
-    """Put the peer on `bus` until `stack` unwinds."""
+def join(
+    stack: ExitStack, bus: Bus, link: "Link", address: AnyAddress, biggest: int, speaks: bool
+) -> Callable[[], None]:
+    """Put the peer on `bus` until `stack` unwinds; it comes to life when what is returned is called."""
     sock = SoftSocket(bus)
     tx, rx = link.padding or (None, None)
-    sock.set_general_opts(flags(0), txpad=rx, rxpad=tx)
+    sock.set_general_opts(txpad=rx, rxpad=tx)
     sock.set_engine_opts(max_pdu_size=biggest)
     if frames := link.frames:
         sock.set_ll_opts(*frames)
     sock.bind(opposite(address))
     ending = threading.Event()
-    run = _speak if speaks and address.rx is not None else _echo
+    run = _speak if speaks else _echo
     thread = threading.Thread(target=run, args=(sock, ending), name="virtual peer", daemon=True)
 
     def leave() -> None:
         ending.set()
         sock.close()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
 
     stack.callback(leave)
-    thread.start()
+    return thread.start
 
 
 def opposite(address: AnyAddress) -> AnyAddress:
@@ -73,9 +76,12 @@ def _echo(sock: SoftSocket, ending: threading.Event) -> None:
 
 
 def _speak(sock: SoftSocket, ending: threading.Event) -> None:
+    form = (
+        "Hello over ISO-TP, number {}" if sock.address and sock.address.rx else "Hello {}"
+    )  # one frame to who listens
     for number in itertools.count(1):
         try:
-            sock.send(f"Hello over ISO-TP, number {number}".encode())
+            sock.send(form.format(number).encode())
         except SocketClosedError:
             return
         except IsoTpError:

@@ -49,8 +49,7 @@ def command(
 ) -> int:
     """Show the ISO-TP traffic of a bus or a log file, frame by frame or as messages.
 
-    Without addresses links are found by their traffic: flow control that answers first frames, responses that fit
-    requests, and the identifiers of ISO 15765-4 (7DF, 7E0 to 7EF, 18DAxxxx and so on).
+    Without addresses the links are found: flow control that answers a first frame, responses that fit a request.
     """
     if names and find_spec("udsoncan") is None:
         raise UnavailableError("udsoncan is not installed", remedy="pip install 'isotp[cli]', or say --no-uds")

@@ -99,13 +99,13 @@ def command(
 ) -> int:
     """Show how fast transfers on a bus or in a log file are, and sum up at the end (Ctrl-C).
 
-    For each message of several frames: bytes, duration from its first frame to the last, throughput, BS and STmin that
-    the receiver asked for, the shortest gap that the sender kept, the longest waits for flow control (N_Bs) and for
-    consecutive frames (N_Cr).
+    For each message of several frames: bytes, time from its first frame to the last, throughput, BS and STmin asked for
+    and the shortest gap there was, the longest waits for flow control (N_Bs) and for consecutive frames (N_Cr).
     """
+    new_observer = observer_maker(txid, rxid, extended, mixed, fixed)
     frames = open_source(source, bus, bitrate, can_fd)
     display = _Transfers(Look(Times.ZERO, False), Writer())
-    watch = Watch(frames, observer_maker(txid, rxid, extended, mixed, fixed), display)
+    watch = Watch(frames, new_observer, display)
     try:
         watch.run()
     finally:

@@ -4,11 +4,12 @@ import gzip
 import io
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
+from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
 from ..errors import UnavailableError
 
 _BLOCK: Final = 1 << 16
@@ -63,15 +64,14 @@ class CandumpLog:
             lines = (rest + block).split(b"\n")
             rest = lines.pop()
             if len(rest) > _BLOCK:  # no log has such a line; what is it?
-                self.passed_over += 1
-                rest = b""
+                rest = b"\xff"  # which no line begins with
             yield self._parse(lines)
         yield self._parse([rest])
 
     def _read(self) -> bytes:
         try:
             block: bytes = self._file.read1(_BLOCK)
-        except (EOFError, gzip.BadGzipFile, OSError, ValueError) as e:
+        except (EOFError, OSError, ValueError, zlib.error) as e:
             raise UnreadableError(f"{self.name}: {e}") from e
         return block
 
@@ -88,7 +88,7 @@ class CandumpLog:
                 if can_id is None or (data and data[0] in "Rr"):
                     continue
                 raw = fromhex(data[2:] if is_fd else data)
-                time_ns = int(stamp[1:-8] + stamp[-7:-1]) * 1000 if stamp[-8] == "." else _time_ns(stamp)
+                time_ns = int(stamp[1:-8] + stamp[-7:-1]) * 1000 if stamp[-8:-7] == "." else _time_ns(stamp)
                 append((time_ns, channel, can_id, raw, is_fd))
             except (ValueError, IndexError, OverflowError):
                 if "_" in line.decode("ascii", "replace") and (longer := self._with_raw_dlc(line)):
@@ -108,11 +108,9 @@ class CandumpLog:
     def _can_id(self, text: str) -> int | None:
         """The identifier; None for an error frame."""
         number = int(text, 16)
-        can_id: int | None = number & CAN_EFF_MASK | (CAN_EFF_FLAG if len(text) > 3 else 0)
-        if len(text) > 3 and number & _ERROR_FLAG:
-            can_id = None
-        elif not 0 <= number <= CAN_EFF_MASK:
+        if not 0 <= number <= (CAN_EFF_MASK | _ERROR_FLAG if len(text) > 3 else CAN_SFF_MASK):
             raise ValueError(text)
+        can_id = None if number & _ERROR_FLAG else number | (CAN_EFF_FLAG if len(text) > 3 else 0)
         if len(self._ids) >= _NAMES_MAX:
             self._ids.clear()
         self._ids[text] = can_id

@@ -8,10 +8,10 @@ from typing import Final, Protocol
 from ..core.observer import Observer
 from ..core.stream import Fault, ObservedMessage, Stream
 from ..errors import UnknownOutcomeError
+from . import terminal
 from .recording import Frames
 
 CHANNELS_MAX: Final = 256
-_WIDTH: Final = 30
 
 
 class Source(Protocol):
@@ -81,8 +81,8 @@ class Watch:
         take = self._take_frames if self._display.shows_frames else self._take_messages
         try:
             for batch in self._source.batches():
-                take(batch)
                 self.frames += len(batch)
+                take(batch)
                 if self._source.is_live:
                     self._let_time_pass(batch)
                 self._bar.hide()
@@ -177,9 +177,10 @@ class _Bar:
         now = time.monotonic()
         if not self._is_wanted or fraction is None or now - self._last < 0.1 or now - self._begin < 0.3:
             return
-        done = round(fraction * _WIDTH)
+        width = max(5, min(30, terminal.width() - 45))
+        done = round(fraction * width)
         rate = frames / (now - self._begin)
-        bar = "#" * done + "." * (_WIDTH - done)
+        bar = "#" * done + "." * (width - done)
         sys.stderr.write(f"\r[{bar}] {fraction:4.0%} {frames:,} frames, {rate:,.0f}/s")
         sys.stderr.flush()
         self._is_shown, self._last = True, now

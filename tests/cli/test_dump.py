@@ -127,7 +127,7 @@ def test_messages_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         "(9.000 ms; 2222 B/s; BS 8; STmin 5 ms, kept 6.000 ms; N_Bs 2.000 ms; N_Cr 6.000 ms)"
     )
     assert lines[4].endswith("! SN 2 instead of 1 after 6 of 20 bytes (N_WRONG_SN)")
-    assert lines[5] == "1700000000.040000  can1  7E8 > 7E0  ! reserved N_PCI type 9: 90"
+    assert lines[5] == "1700000000.040000  can1  7E8 > 7E0  ! reserved N_PCI type 9  90"
 
 
 def test_an_stmin_that_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -393,12 +393,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 def test_perf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dump(capsys, write(tmp_path / "bus.log"), command="perf") == [
-        "   0.000000  can1  7E8 > 7E0  20 bytes  "
+        "   0.011000  can1  7E8 > 7E0  20 bytes  "
         "9.000 ms; 2222 B/s; BS 8; STmin 5 ms, kept 6.000 ms; N_Bs 2.000 ms; N_Cr 6.000 ms",
-        "   0.021000  can1  7E8 > 7E0  20 bytes  "
+        "   0.032000  can1  7E8 > 7E0  20 bytes  "
         "2.000 ms; 3000 B/s; BS 0; STmin 0 ms; N_Bs 1.000 ms; N_Cr 1.000 ms"
         "  ! SN 2 instead of 1 after 6 of 20 bytes (N_WRONG_SN)",
-        "can1  7E8 > 7E0  1 transfers, 1 failed, 20 bytes in 9.000 ms: 2222 B/s",
+        "can1  7E8 > 7E0  1 transfer, 1 failed, 20 bytes in 9.000 ms: 2222 B/s",
     ]
 
 

@@ -31,7 +31,7 @@ class FrameLines:
         self._out = out
         self._heads: dict[Stream, str] = {}
         self._time, self._text, self._line = look.time, look.text, out.line
-        self.flush = out.flush
+        self.begin, self.flush = look.begin, out.flush
 
     def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
         """See `Display`."""
@@ -43,16 +43,19 @@ class FrameLines:
             self._line(f"{self._time(time_ns)}  {head}  CF SN {data[size] & 15:X}       {payload}")
             return
         n_pdu = decode(data, size)
+        name = ""
         if isinstance(n_pdu, SingleFrame):
-            meaning = f"SF len {len(n_pdu.data):<7}{look.text(n_pdu.data)}{self._name(n_pdu.data)}"
+            meaning = f"SF len {len(n_pdu.data):<7}{look.text(n_pdu.data)}"
+            name = self._name(n_pdu.data)
         elif isinstance(n_pdu, FirstFrame):
-            meaning = f"FF len {n_pdu.length:<7}{look.text(n_pdu.data)}{self._name(n_pdu.data)}"
+            meaning = f"FF len {n_pdu.length:<7}{look.text(n_pdu.data)}"
+            name = self._name(n_pdu.data)
         elif isinstance(n_pdu, FlowControl):
             status = FLOW_STATUS[n_pdu.status] if n_pdu.status < len(FLOW_STATUS) else f"reserved {n_pdu.status}"
             meaning = f"FC {status:<11}BS {n_pdu.bs}, STmin {stmin_text(n_pdu.stmin)}"
         else:
             meaning = f"{look.paint('??', terminal.RED)}            {data.hex(' ').upper()}"
-        self._line(f"{self._time(time_ns)}  {head}  {meaning}")
+        self._line(look.fit(f"{self._time(time_ns)}  {head}  {meaning}", name))
 
     def _head(self, channel: str, stream: Stream) -> str:
         # The colour is that of the first sight: whose partner is not known yet may change it.
@@ -65,7 +68,7 @@ class FrameLines:
         if not self._names:
             return ""
         words = uds.describe(data)
-        return "" if words is None else f"  {words}"
+        return "" if words is None else str(words)
 
     def event(self, channel: str, event: ObservedMessage | Fault) -> None:
         """See `Display`: what failed, below the frame that showed it."""
@@ -76,4 +79,4 @@ class FrameLines:
         else:
             return
         link = self._look.head(channel, event.stream, with_partner=True)
-        self._out.line(f"    {link}  {self._look.paint(f'! {what}', terminal.RED)}", counts=False)
+        self._out.line(self._look.fit(f"    {link}", self._look.paint(f"! {what}", terminal.RED)), counts=False)

@@ -25,6 +25,9 @@ class JsonLines:
         self._out = out
         self.flush = out.flush
 
+    def begin(self, time_ns: int) -> None:
+        """See `Display`; times are absolute here."""
+
     def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
         """See `Display`."""
         n_pdu = decode(data, stream.address_size)

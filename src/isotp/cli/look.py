@@ -1,6 +1,8 @@
 """How lines of a dump look: times, identifiers, bytes, colours."""
 
+import re
 import sys
+import textwrap
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +13,9 @@ from ..core.stream import Stream
 from ..stmin import STmin
 from . import terminal
 
-BOLD, DIM = 1, 2
+DIM: Final = 2
+INDENT: Final = "    "
+_COLOUR: Final = re.compile("\x1b\\[[0-9]+m")
 _PRINTABLE: Final = bytes(byte if 0x20 <= byte < 0x7F else 0x2E for byte in range(256))
 _NARROW: Final = 80
 
@@ -39,7 +43,7 @@ class Look:
         """Columns of the terminal; None if it is none."""
         self.has_colours = bool(terminal.paint("", terminal.RED))
         self._shows_channel = self.width is None or self.width >= _NARROW
-        self._reference: int | None = None
+        self._reference = 0
         self.time: Callable[[int], str] = {
             Times.ZERO: self._since_first,
             Times.ABSOLUTE: _absolute,
@@ -47,14 +51,16 @@ class Look:
             Times.DATE: _date,
         }[times]
 
+    def begin(self, time_ns: int) -> None:
+        """What times are counted from."""
+        self._reference = time_ns
+
     def _since_first(self, time_ns: int) -> str:
-        if self._reference is None:
-            self._reference = time_ns
         return f"{(time_ns - self._reference) / 1e9:11.6f}"
 
     def _since_last(self, time_ns: int) -> str:
         last, self._reference = self._reference, time_ns
-        return f"{(time_ns - (time_ns if last is None else last)) / 1e9:11.6f}"
+        return f"{(time_ns - last) / 1e9:11.6f}"
 
     def paint(self, text: str, colour: int) -> str:
         """`text` in `colour` if colours are wanted."""
@@ -74,10 +80,32 @@ class Look:
         partner = stream.partner
         return terminal.CYAN if partner is None or stream.address < partner.address else terminal.YELLOW
 
+    def fit(self, line: str, more: str) -> str:
+        """`line` with `more` behind it, or below it where the terminal is too narrow for both."""
+        if not more:
+            return line
+        if self.width is None or columns(line) + 2 + columns(more) <= self.width:
+            return f"{line}  {more}"
+        return "\n".join([line, *wrapped(more, self.width)])
+
     def text(self, data: bytes) -> str:
         """Bytes in hexadecimal, and as characters if that is wanted."""
         shown = data.hex(" ").upper()
         return f"{shown}  '{characters(data)}'" if self.ascii_too else shown
+
+
+def columns(text: str) -> int:
+    """How wide `text` is, colours left out."""
+    return len(_COLOUR.sub("", text))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Indented lines; a colour of the whole is repeated on each."""
+    colour = _COLOUR.match(text)
+    begin, end = (colour[0], "\x1b[0m") if colour else ("", "")
+    wide = max(width - len(INDENT), 20)
+    lines = textwrap.wrap(_COLOUR.sub("", text), wide, break_on_hyphens=False)
+    return [f"{INDENT}{begin}{line}{end}" for line in lines]
 
 
 def characters(data: bytes) -> str:

@@ -1,16 +1,14 @@
 """A message with its name in UDS and how it was timed: one line of output, or a few on a terminal."""
 
-import textwrap
 from typing import Final
 
 from ..core.stream import Fault, ObservedMessage, Stream, Timing
 from ..errors import TransferError
 from ..stmin import STmin
 from . import terminal, uds
-from .look import DIM, Look, characters, duration, rate, stmin_text
+from .look import DIM, INDENT, Look, characters, columns, duration, rate, stmin_text, wrapped
 from .writer import Writer
 
-_INDENT: Final = "    "
 _CLOCK_NS: Final = 1000  # recordings have microseconds
 
 
@@ -31,7 +29,7 @@ class MessageLines:
         self._names = names
         self._head = head
         self._out = out
-        self.flush = out.flush
+        self.begin, self.flush = look.begin, out.flush
 
     def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
         """See `Display`; not called."""
@@ -42,7 +40,7 @@ class MessageLines:
         link = look.head(channel, event.stream, with_partner=True)
         if isinstance(event, Fault):
             what = look.paint(f"! {event.reason}", terminal.RED)
-            self._out.line(f"{look.time(event.time_ns)}  {link}  {what}: {event.frame_data.hex(' ').upper()}")
+            self._out.line(look.fit(f"{look.time(event.time_ns)}  {link}  {what}", event.frame_data.hex(" ").upper()))
             return
         words = uds.describe(event.data) if self._names and event.data else None
         name = ""
@@ -78,27 +76,27 @@ class MessageLines:
         """As many lines as it takes on a terminal."""
         text = self._bytes(message)
         on_one = f"{first}  {text}  {name}".rstrip()
-        if _columns(on_one) <= width:
+        if columns(on_one) <= width:
             lines = [on_one]
         else:
             on_one = f"{first}  {name}".rstrip()
-            lines = [on_one] if _columns(on_one) <= width else [first, *_wrapped(name, width)]
+            lines = [on_one] if columns(on_one) <= width else [first, *wrapped(name, width)]
             lines += self._rows(message.data, width)
         for remark in self._remarks(message):
-            lines += _wrapped(remark, width)
+            lines += wrapped(remark, width)
         return lines
 
     def _rows(self, data: bytes, width: int) -> list[str]:
         shown, more = self._shown(data)
-        room = width - len(_INDENT)
+        room = width - len(INDENT)
         each = max(8, room // 4 - 1 if self._look.ascii_too else (room + 1) // 3)
         each -= each % 8
         rows = []
         for begin in range(0, len(shown), each):
             row = shown[begin : begin + each]
             tail = f"  {characters(row)}" if self._look.ascii_too else ""
-            rows.append(f"{_INDENT}{row.hex(' ').upper():{3 * each - 1}}{tail}".rstrip())
-        return [*rows, f"{_INDENT}{more}"] if more else rows
+            rows.append(f"{INDENT}{row.hex(' ').upper():{3 * min(each, len(shown)) - 1}}{tail}".rstrip())
+        return [*rows, f"{INDENT}{more}"] if more else rows
 
 
 def timing_words(message: ObservedMessage, timing: Timing) -> list[str]:
@@ -133,26 +131,3 @@ def _kept(min_gap_ns: int | None, stmin: int) -> str:
 def error_text(error: TransferError) -> str:
     """What went wrong, with its N_Result."""
     return f"{error.what} ({error.n_result.name})" if error.n_result is not None else error.what
-
-
-def _columns(text: str) -> int:
-    """How wide it is, colours left out."""
-    width, is_escape = 0, False
-    for character in text:
-        if character == "\x1b":
-            is_escape = True
-        elif not is_escape:
-            width += 1
-        elif character == "m":
-            is_escape = False
-    return width
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Indented lines; a colour is repeated on each."""
-    begin, end = "", ""
-    if text.startswith("\x1b["):
-        begin, text = text[: text.index("m") + 1], text[text.index("m") + 1 : -len("\x1b[0m")]
-        end = "\x1b[0m"
-    wide = max(width - len(_INDENT), 20)
-    return [f"{_INDENT}{begin}{line}{end}" for line in textwrap.wrap(text, wide, break_on_hyphens=False)]

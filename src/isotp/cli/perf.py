@@ -40,7 +40,7 @@ class _Total:
             self.fastest = max(self.fastest, speed)
 
     def __str__(self) -> str:
-        text = f"{self.transfers} transfers"
+        text = f"{self.transfers} transfer{'s' if self.transfers != 1 else ''}"
         if self.failed:
             text += f", {self.failed} failed"
         if self.busy_ns:
@@ -59,6 +59,10 @@ class _Transfers:
     totals: dict[tuple[str, str], _Total] = field(default_factory=dict)
     shows_frames: bool = False
 
+    def begin(self, time_ns: int) -> None:
+        """See `Display`."""
+        self.look.begin(time_ns)
+
     def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
         """See `Display`; not called."""
 
@@ -68,8 +72,9 @@ class _Transfers:
             return
         link = self.look.head(channel, event.stream, with_partner=True)
         words = "; ".join(timing_words(event, event.timing))
-        failure = self.look.paint(f"  ! {error_text(event.error)}", terminal.RED) if event.error else ""
-        self.out.line(f"{self.look.time(event.end_ns)}  {link}  {event.length} bytes  {words}{failure}")
+        failure = self.look.paint(f"! {error_text(event.error)}", terminal.RED) if event.error else ""
+        line = self.look.fit(f"{self.look.time(event.end_ns)}  {link}  {event.length} bytes", words)
+        self.out.line(self.look.fit(line, failure) if failure else line)
         partner = event.stream.partner
         name = f"{short_address(event.stream.address)} > {short_address(partner.address) if partner else '?'}"
         if (channel, name) in self.totals or len(self.totals) < _LINKS_MAX:
@@ -82,7 +87,7 @@ class _Transfers:
     def sum_up(self) -> None:
         """A line for each direction at the end."""
         for (channel, name), total in self.totals.items():
-            self.out.line(f"{channel}  {name}  {total}")
+            self.out.line(self.look.fit(f"{channel}  {name}", str(total)))
         self.out.flush()
 
 

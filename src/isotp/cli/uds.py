@@ -78,9 +78,9 @@ def _detail(service: Any, sid: int, head: bytes) -> str:
     if sid == _SECURITY_ACCESS:
         name = f"{'RequestSeed' if value & 1 else 'SendKey'} level 0x{value:02X}"
     else:
-        name = _sub_function(service).get(value, "")
-        if not name:
-            return f"0x{head[1]:02X}" if service.use_subfunction() else ""
+        if not service.use_subfunction():
+            return ""
+        name = _sub_function(service).get(value, f"0x{value:02X}")
     if sid == _ROUTINE_CONTROL and len(head) >= 4:
         name += f" {_routine(head[2:4])}"
     return f"{name}, no response wanted" if head[1] & _SUPPRESS and not head[0] & _POSITIVE else name
@@ -112,8 +112,6 @@ def _sub_function(service: Any) -> dict[int, str]:
     """The names of a service's sub-functions (udsoncan's own look-up takes any value for one of a named range)."""
     from udsoncan.BaseService import BaseSubfunction
 
-    if not service.use_subfunction():
-        return {}
     names: dict[int, str] = {}
     for group in vars(service).values():
         if inspect.isclass(group) and issubclass(group, BaseSubfunction):

@@ -39,6 +39,9 @@ class Display(Protocol):
 
     shows_frames: bool
 
+    def begin(self, time_ns: int) -> None:
+        """The first frame of all was seen then, of whatever link."""
+
     def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
         """A frame of a link; called only if `shows_frames`."""
 
@@ -81,6 +84,8 @@ class Watch:
         take = self._take_frames if self._display.shows_frames else self._take_messages
         try:
             for batch in self._source.batches():
+                if batch and not self.frames:
+                    self._display.begin(batch[0][0])
                 self.frames += len(batch)
                 take(batch)
                 if self._source.is_live:

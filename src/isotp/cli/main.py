@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "recv": "Receive messages and print them.",
     "vcan": "Make, remove or list virtual CAN interfaces.",
     "serve": "Offer one ISO-TP link on a TCP port, as isotpserver does.",
+    "scan": "Find ISO-TP endpoints; this writes to the bus.",
 }
 """Every command, in the order of the list in --help, and what it does.
 

@@ -194,6 +194,7 @@ class Link:
             peer_speaks: the peer on the virtual bus sends a message every second instead of echoing.
             rcvbuf: bytes of messages to keep until they are read.
         """
+        self._check_bus()
         address = self.address(way)
         with ExitStack() as stack:
             if self.bus is None and not self.soft:
@@ -201,14 +202,13 @@ class Link:
 
                 kernel = stack.enter_context(isotp.socket(timeout, rcvbuf=rcvbuf))
                 self.configure(kernel)
-                kernel.bind(self._interface(), address)
+                kernel.bind(self.interface or "", address)
                 yield kernel
                 return
             from ..soft.sock import SoftSocket
 
-            self._check_bus()
             if self.bus is None:
-                bus = socketcan_bus(self._interface())
+                bus = socketcan_bus(self.interface or "")
             else:
                 bus = open_bus(stack, self.bus, self.bitrate, self.is_fd)
             wake_peer: Callable[[], None] | None = None
@@ -224,12 +224,9 @@ class Link:
                 wake_peer()
             yield soft
 
-    def _interface(self) -> str:
-        if self.interface is None:
-            raise typer.BadParameter("INTERFACE is missing: a CAN interface such as can0, or --bus virtual")
-        return self.interface
-
     def _check_bus(self) -> None:
+        if self.bus is None and self.interface is None:
+            raise typer.BadParameter("INTERFACE is missing: a CAN interface such as can0, or --bus virtual")
         if self.bus is not None and self.interface is not None:
             raise typer.BadParameter(f"--bus says where: the interface {self.interface!r} is too many")
 

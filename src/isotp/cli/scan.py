@@ -109,6 +109,8 @@ def command(
     if fixed is not None and ids is not None:
         raise typer.BadParameter("--fixed says which identifiers: leave out --range")
     probes = _probes(ids or values.Range(0x700, 0x7FF), fixed, extended)
+    if (interface is None) == (bus is None):
+        raise typer.BadParameter("one bus is needed: an INTERFACE such as can0, or --bus")
     where = interface or bus
     print(f"scan writes {len(probes)} frames to {where}, one every {wait * 1e3:g} ms; Ctrl-C ends it", file=sys.stderr)
     count = 0
@@ -132,8 +134,6 @@ def _probes(ids: values.Range, fixed: int | None, extended: values.Range | None)
 
 @contextmanager
 def _open(interface: str | None, where: values.Where | None, bitrate: int | None) -> Iterator[RawFrames]:
-    if (interface is None) == (where is None):
-        raise typer.BadParameter("one bus is needed: an INTERFACE such as can0, or --bus")
     with ExitStack() as stack:
         if where is None:
             assert interface is not None

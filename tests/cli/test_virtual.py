@@ -341,7 +341,7 @@ def test_a_command_loads_what_it_needs() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program, "send", *LINK, "01"], stdout=subprocess.PIPE, text=True, check=True
     )
-    heavy = {"rich", "can", "pyroute2", "udsoncan", "asyncio", "isotp.cli.recv", "isotp.kernel.sock"}
+    heavy = {"rich", "pydantic", "can", "pyroute2", "udsoncan", "asyncio", "isotp.cli.recv", "isotp.kernel.sock"}
     assert "isotp.cli.send" in done.stdout.splitlines()
     assert not heavy & set(done.stdout.splitlines())
 

@@ -13,6 +13,7 @@ import typer.main
 from .. import __version__
 from . import status
 from .main import COMMANDS, PLAIN, run_plain
+from .quick_values import quicken
 
 _UsageError: Any = typer.BadParameter.__bases__[0]  # typer exports it under no name
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -23,6 +24,9 @@ class _Command(typer.core.TyperCommand):
 
     examples: Sequence[str] = ()
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        return quicken(super().get_params(ctx))
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
         if self.examples:
@@ -31,6 +35,9 @@ class _Command(typer.core.TyperCommand):
 
 class _Commands(typer.core.TyperGroup):
     """All commands; one that is not asked for is not even imported."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return quicken(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)

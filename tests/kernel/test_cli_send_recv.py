@@ -91,8 +91,10 @@ def isotpsend(interface: str, link: list[str], data: bytes) -> None:
     )
 
 
-@pytest.mark.parametrize(("ours", "theirs"), LINKS.values(), ids=LINKS)
-def test_isotpsend_to_isotp_recv(vcan: Link, start: Start, ours: list[str], theirs: list[str]) -> None:
+# A process takes seconds to start in an emulated machine: each kind of link goes one way, the first ones both.
+@pytest.mark.parametrize("name", ["Classical", "29 bits", "extended", "CAN FD", "padding", "soft"])
+def test_isotpsend_to_isotp_recv(vcan: Link, start: Start, name: str) -> None:
+    ours, theirs = LINKS[name]
     before = heard(vcan)
     receiver = start([*ISOTP, "recv", vcan, *ours, "-n", "2"], lambda: heard(vcan) > before)
     for size in (5, 300):
@@ -102,8 +104,9 @@ def test_isotpsend_to_isotp_recv(vcan: Link, start: Start, ours: list[str], thei
     assert [bytes.fromhex(line) for line in out.decode().splitlines()] == [payload(5), payload(300)]
 
 
-@pytest.mark.parametrize(("ours", "theirs"), LINKS.values(), ids=LINKS)
-def test_isotp_send_to_isotprecv(vcan: Link, start: Start, ours: list[str], theirs: list[str]) -> None:
+@pytest.mark.parametrize("name", ["Classical", "29 bits, small", "fixed", "mixed", "--brs", "soft, CAN FD"])
+def test_isotp_send_to_isotprecv(vcan: Link, start: Start, name: str) -> None:
+    ours, theirs = LINKS[name]
     before = heard(vcan)
     receiver = start(["isotprecv", *theirs, vcan], lambda: heard(vcan) > before)
     assert run("send", vcan, *ours, *hexadecimal(payload(300)).split()) == (0, b"", "")
@@ -121,11 +124,9 @@ def test_what_isotprecv_prints_is_what_isotp_send_reads(vcan: Link, start: Start
     printed = [receiver.stdout.readline() for _ in range(2)]
     assert [bytes.fromhex(line.decode()) for line in printed] == [first, second]
     # and back
-    link = [*THEM, vcan]
     other = start([*ISOTP, "recv", vcan, "-s", "7D8", "-d", "7D0"], lambda: heard(vcan) > before + 1)
     subprocess.run(["isotpsend", "-b", "-s", "7D0", "-d", "7D8", vcan], input=printed[0], check=True)
     assert bytes.fromhex(other.communicate(timeout=20)[0].decode()) == first
-    assert link
 
 
 def test_a_file_there_and_back(vcan: Link, start: Start, tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_wait_reply_and_repeat(vcan: Link, start: Start) -> None:
     assert out == b"01 02 03\n" * 3
 
 
-@pytest.mark.parametrize("soft", [[], ["--soft"]])
+@pytest.mark.parametrize("soft", [[], ["--soft"]], ids=["kernel", "soft"])
 def test_the_n_result_is_told_and_is_the_status(vcan: Link, soft: list[str]) -> None:
     status, out, err = run("send", vcan, *US, *soft, *["00"] * 20)
     assert (status, out) == (11, b"")
@@ -195,8 +196,7 @@ def test_a_message_that_breaks_off(vcan: Link, bus: Bus, start: Start) -> None:
     assert b"N_WRONG_SN" in err
 
 
-@pytest.mark.parametrize("soft", [[], ["--soft"]])
-@pytest.mark.parametrize("what", ["down", "delete"])
+@pytest.mark.parametrize(("what", "soft"), [("down", []), ("delete", []), ("down", ["--soft"])])
 def test_an_interface_that_disappears(vcan: Link, start: Start, what: str, soft: list[str]) -> None:
     before = heard(vcan)
     receiver = start([*ISOTP, "recv", vcan, *US, *soft, "--follow"], lambda: heard(vcan) > before)

@@ -184,7 +184,7 @@ def test_scan_finds_the_peer_and_says_how_to_reach_it(capsys: pytest.CaptureFixt
         "bs": 0,
         "stmin": 0,
     }
-    assert err == "scan writes 17 frames to virtual, one every 5 ms; Ctrl-C ends it\n"
+    assert err == "scan writes 17 frames to virtual, one every 5 ms\n"
     assert main(["scan", *VIRTUAL, *options]) == 0
     line = capsys.readouterr().out.strip()
     assert main(shlex.split(line.partition("isotp ")[2])) == 0

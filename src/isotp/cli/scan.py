@@ -112,7 +112,7 @@ def command(
     if (interface is None) == (bus is None):
         raise typer.BadParameter("one bus is needed: an INTERFACE such as can0, or --bus")
     where = interface or bus
-    print(f"scan writes {len(probes)} frames to {where}, one every {wait * 1e3:g} ms; Ctrl-C ends it", file=sys.stderr)
+    print(f"scan writes {len(probes)} frames to {where}, one every {wait * 1e3:g} ms", file=sys.stderr)
     count = 0
     with _open(interface, bus, bitrate) as node:
         for found in _scan(node, probes, wait, listen):
@@ -214,7 +214,7 @@ def _line(found: Found, where: str, is_bus: bool) -> str:
     flow = f"{FlowStatus(answer.status).name} BS={answer.bs} STmin={time_}"
     arguments = _arguments(found)
     bus = f"--bus {where}" if is_bus else where
-    return f"{terminal.paint(arguments, terminal.GREEN)}  {flow}  isotp send {bus} {arguments} -w 3E 00"
+    return f"{terminal.paint(arguments, terminal.GREEN)}  {flow}\n  isotp send {bus} {arguments} -w 3E 00"
 
 
 def _json(found: Found) -> str:

@@ -17,7 +17,7 @@ from .link import Link, with_link
 from .progress import bar
 
 EXAMPLES: Final = (
-    "isotp send --bus virtual -s 7E0 -d 7E8 --wait-reply 22 F1 90",
+    "isotp send --bus virtual -s 7E0 -d 7E8 -w 22 F1 90",
     "isotp send vcan0 -s 7E0 -d 7E8 22 F1 90",
     "echo 22 F1 90 | isotp send vcan0 -s 7E0 -d 7E8",
     "isotp send can0 -s 7E0 -d 7E8 --file firmware.bin",

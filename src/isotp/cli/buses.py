@@ -26,12 +26,17 @@ def open_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) 
         from ..bus.virtual import VirtualBus
 
         return VirtualBus()
+    from ..bus.pythoncan import PythonCanBus
+
+    return PythonCanBus(python_can_bus(stack, where, bitrate, can_fd), can_fd=can_fd)
+
+
+def python_can_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) -> Any:
+    """The adapter as python-can has it; as `open_bus` otherwise."""
     try:
         import can
     except ImportError:
         raise UnavailableError("python-can is not installed", remedy="pip install 'isotp[can]'") from None
-    from ..bus.pythoncan import PythonCanBus
-
     options: dict[str, Any] = {"bitrate": bitrate} if bitrate is not None else {}
     if can_fd:
         options["fd"] = True
@@ -41,4 +46,4 @@ def open_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) 
         reason = " ".join(str(e).split()) or type(e).__name__
         raise InterfaceError(f"python-can cannot open {where}: {reason}") from e
     stack.callback(bus.shutdown)
-    return PythonCanBus(bus, can_fd=can_fd)
+    return bus

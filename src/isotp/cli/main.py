@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "demo": "Send a long message and explain the CAN frames.",
     "send": "Send messages, and wait until each is through.",
     "recv": "Receive messages and print them.",
+    "dump": "Show the ISO-TP traffic of a bus or a log file.",
+    "perf": "Show how fast the transfers on a bus or in a log file are.",
     "vcan": "Make, remove or list virtual CAN interfaces.",
     "serve": "Offer one ISO-TP link on a TCP port, as isotpserver does.",
     "scan": "Find ISO-TP endpoints; this writes to the bus.",

@@ -374,3 +374,24 @@ def test_help_on_a_terminal(no_color: str) -> None:
         assert child.wait() == 0
     assert b"examples:" in shown
     assert (b"33m" in shown) is (not no_color)
+
+
+def test_perf_self(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["perf", "--self", "--size", "100"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["path", "bytes", "median", "95", "%", "bytes/s", "messages"]
+    path, numbers = rows[-1][:25].rstrip(), rows[-1][25:].split()
+    assert path == "engine on a virtual bus"
+    size, _, _, _, _, throughput, messages = numbers
+    assert size == "100"
+    assert int(throughput.replace(",", "")) > 10_000
+    assert int(messages) >= 10
+    assert max(map(len, rows)) <= 80
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_perf_self_never_on_a_real_bus(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["perf", "--self", "lo"]) == 1
+    assert "lo is not a CAN interface" in capsys.readouterr().err
+    assert main(["perf", "--self", "nosuch"]) == 1
+    assert "no interface 'nosuch'" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from isotp import CAN_EFF_FLAG
 from isotp.errors import N_Result
 
-from .conftest import REQUIRED, Bus, Link, payload, until
+from .conftest import REQUIRED, Background, Bus, Link, Sockets, payload, until
 from .test_peers import hexadecimal, listeners
 
 pytest.importorskip("typer")
@@ -117,7 +118,7 @@ def test_isotp_send_to_isotprecv(vcan: Link, start: Start, name: str) -> None:
 
 def test_what_isotprecv_prints_is_what_isotp_send_reads(vcan: Link, start: Start) -> None:
     before = heard(vcan)
-    receiver = start(["isotprecv", "-l", *THEM, vcan], lambda: heard(vcan) > before)
+    receiver = start(["stdbuf", "-oL", "isotprecv", "-l", *THEM, vcan], lambda: heard(vcan) > before)
     first, second = payload(200), payload(20, seed=1)
     assert run("send", vcan, *US, stdin=f"{hexadecimal(first)} \n\n{second.hex()}\n") == (0, b"", "")
     assert receiver.stdout is not None
@@ -152,17 +153,22 @@ def test_json_has_the_time_of_the_kernel(vcan: Link, bus: Bus, start: Start) -> 
     assert told == {"interface": vcan, "rxid": "7E0", "length": 3, "data": "616263", "dropped": 0}
 
 
-def test_wait_reply_and_repeat(vcan: Link, start: Start) -> None:
-    before = heard(vcan)
-    echo = start(
-        ["sh", "-c", f"isotprecv -l {' '.join(THEM)} {vcan} | while read -r line; do echo \"$line\" | "
-         f"isotpsend {' '.join(THEM)} {vcan}; done"],
-        lambda: heard(vcan) > before,
-    )  # fmt: skip
-    status, out, err = run("send", vcan, *US, "--repeat", "3", "--interval", "300ms", "-w", "01 02 03")
-    echo.kill()
-    assert (status, err) == (0, "")
-    assert out == b"01 02 03\n" * 3
+def test_wait_reply_and_repeat(vcan: Link, new_socket: Sockets, background: Background) -> None:
+    ecu = new_socket(20.0)
+    ecu.bind(vcan, rxid=0x7E8, txid=0x7E0)
+    times = []
+
+    def answer() -> None:
+        for number in range(3):
+            assert ecu.recv() == b"\x01\x02\x03"
+            times.append(time.monotonic())
+            ecu.send(payload(20, seed=number))
+
+    echo = background(answer)
+    done = run("send", vcan, *US, "--repeat", "3", "--interval", "300ms", "-w", "01 02 03")
+    echo.result()
+    assert done == (0, "".join(f"{hexadecimal(payload(20, seed=n))}\n" for n in range(3)).encode(), "")
+    assert all(after - before > 0.25 for before, after in pairwise(times))
 
 
 @pytest.mark.parametrize("soft", [[], ["--soft"]], ids=["kernel", "soft"])

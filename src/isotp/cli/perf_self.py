@@ -1,5 +1,6 @@
 """isotp perf --self: what this machine's own ISO-TP paths can do, both ends in one process."""
 
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Final, NamedTuple
 from ..anysocket import IsoTpSocket
 from ..bus.base import Bus
 from ..errors import InterfaceError, IsoTpError, UnavailableError
-from ..interface import can_interfaces
+from ..interface import can_interfaces, usable
 from . import status, terminal
 from .progress import bar
 
@@ -42,8 +43,9 @@ class Speed(NamedTuple):
 
 def measure(interface: str | None, size: int | None) -> int:
     """Measure every path there is, print a table; `interface` is a vcan (None: the first one that is up)."""
+    paths = _paths(_vcan(interface))
     print(f"{'path':25}{'bytes':>6} {'median':>9} {'95 %':>9} {'bytes/s':>11}{'messages':>9}")
-    for path in _paths(interface):
+    for path in paths:
         try:
             with ExitStack() as stack:
                 pair = path.opened(stack)
@@ -65,8 +67,7 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e3:.2f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.1f} us"
 
 
-def _paths(interface: str | None) -> Iterator[Path]:
-    name = _vcan(interface)
+def _paths(name: str | None) -> Iterator[Path]:
     if name is None:
         print("no vcan is up, so only the engine is measured; for all: sudo isotp vcan up vcan0", file=sys.stderr)
     else:
@@ -82,6 +83,8 @@ def _vcan(wanted: str | None) -> str | None:
     from ..kernel.rtnetlink import query_link
 
     if wanted is not None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+            usable(any_socket, wanted)
         if query_link(wanted).kind not in ("vcan", "vxcan"):
             raise InterfaceError(f"{wanted} is not a virtual CAN interface, and a real bus is not for measuring")
         return wanted

@@ -191,6 +191,28 @@ def test_scan_finds_the_peer_and_says_how_to_reach_it(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "3E 00\n"
 
 
+def test_an_adapter_of_python_can(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    can = pytest.importorskip("can")
+
+    class Unplugged(can.BusABC):  # type: ignore[misc, name-defined, unused-ignore]
+        def __init__(self, **options: object) -> None:
+            assert options == {"interface": "usb", "channel": "COM3:1", "bitrate": 500_000}
+            self.channel_info = "an adapter"
+            self._is_shutdown = False
+
+        def send(self, message: object, timeout: float | None = None) -> None: ...
+
+        def recv(self, timeout: float | None = None) -> None:
+            raise can.CanOperationError("the adapter is gone")
+
+        def shutdown(self) -> None:
+            self._is_shutdown = True
+
+    monkeypatch.setattr(can, "Bus", Unplugged)
+    status = main(["recv", "--bus", "usb:COM3:1", "--bitrate", "500000", "-s", "7E0", "-d", "7E8"])
+    assert (status, capsys.readouterr()) == (1, ("", "an adapter: the adapter is gone (ENODEV)\n"))
+
+
 # --- as processes
 
 

@@ -402,7 +402,7 @@ def test_perf_self(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["perf", "--self", "--size", "100"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.split() == ["path", "bytes", "median", "95", "%", "bytes/s", "messages"]
-    path, numbers = rows[-1][:25].rstrip(), rows[-1][25:].split()
+    path, numbers = rows[-1][:24].rstrip(), rows[-1][24:].split()
     assert path == "engine on a virtual bus"
     size, _, _, _, _, throughput, messages = numbers
     assert size == "100"

@@ -19,6 +19,7 @@ from .progress import bar
 _TX, _RX = 0x6A0, 0x6A8
 _SIZES: Final = (7, 4095)
 _SECONDS: Final = 1.0  # for each measurement
+_WIDE: Final = 72  # columns for the whole table
 _WARM_UP: Final = 3
 _RUNS_MIN, _RUNS_MAX = 10, 10_000
 
@@ -44,7 +45,7 @@ class Speed(NamedTuple):
 def measure(interface: str | None, size: int | None) -> int:
     """Measure every path there is, print a table; `interface` is a vcan (None: the first one that is up)."""
     paths = _paths(_vcan(interface))
-    print(f"{'path':25}{'bytes':>6} {'median':>9} {'95 %':>9} {'bytes/s':>11}{'messages':>9}")
+    print(_row("path", "bytes", "median", "95 %", "bytes/s", "messages"))
     for path in paths:
         try:
             with ExitStack() as stack:
@@ -56,11 +57,17 @@ def measure(interface: str | None, size: int | None) -> int:
     return status.DONE
 
 
+def _row(path: str, *numbers: str) -> str:
+    """A line of the table; the last column only where there is room for it."""
+    widths = (6, 9, 9, 11, 8)
+    shown = len(widths) if terminal.width() >= _WIDE else len(widths) - 1
+    cells = [f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True)]
+    return f"{path:24}" + " ".join(cells[:shown])
+
+
 def _print(name: str, size: int, speed: Speed) -> None:
-    throughput = terminal.paint(f"{size / speed.middle:11,.0f}", terminal.CYAN)
-    print(
-        f"{name:25}{size:6} {_time(speed.middle):>9} {_time(speed.slow):>9} {throughput}{speed.messages:9}", flush=True
-    )
+    times = (_time(speed.middle), _time(speed.slow))
+    print(_row(name, str(size), *times, f"{size / speed.middle:,.0f}", str(speed.messages)), flush=True)
 
 
 def _time(seconds: float) -> str:

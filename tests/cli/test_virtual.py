@@ -191,6 +191,16 @@ def test_scan_finds_the_peer_and_says_how_to_reach_it(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "3E 00\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+@pytest.mark.parametrize("action", ["up", "down"])
+def test_vcan_leaves_other_interfaces_alone(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyroute2")
+    assert main(["vcan", action, "lo"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("lo is no virtual CAN interface: it is left alone")
+
+
 def test_an_adapter_of_python_can(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     can = pytest.importorskip("can")
 

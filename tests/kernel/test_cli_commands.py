@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -29,7 +29,6 @@ def test_vcan_up_list_down() -> None:
         assert run("vcan", "up", name) == (0, f"{name} is up\n".encode(), "")
         found = query(any_socket, name)
         assert (found.is_can, found.is_up, found.mtu) == (True, True, 72)
-        assert run("vcan", "up", name, "--classical")[1] == f"{name} was up already\n".encode()
         lines = run("vcan", "list")[1].decode().splitlines()
         assert next(line for line in lines if line.startswith(name)).split() == [
             name, "vcan", "up", "Classical", "CAN,", "CAN", "FD"
@@ -37,10 +36,6 @@ def test_vcan_up_list_down() -> None:
         assert run("vcan", "down", name) == (0, f"{name} is removed\n".encode(), "")
         with pytest.raises(OSError):
             query(any_socket, name)
-        status, out, err = run("vcan", "down", "lo")
-        assert (status, out) == (1, b"")
-        assert "left alone" in err
-        assert query(any_socket, "lo").is_up
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
@@ -62,17 +57,17 @@ def free_port() -> int:
 
 @contextmanager
 def client(port: int) -> Iterator[socket.socket]:
-    def connected() -> bool:
-        try:
-            connection.connect(("127.0.0.1", port))
-        except ConnectionRefusedError:
-            return False
-        return True
+    """A connection, as soon as the server listens."""
+    connected: list[socket.socket] = []
 
-    with closing(socket.socket()) as connection:
-        connection.settimeout(20)
-        until(connected, 30)
-        yield connection
+    def connect() -> bool:
+        with suppress(ConnectionRefusedError):
+            connected.append(socket.create_connection(("127.0.0.1", port), timeout=20))
+        return bool(connected)
+
+    until(connect, 30)
+    with closing(connected[0]):
+        yield connected[0]
 
 
 def read_line(connection: socket.socket) -> bytes:

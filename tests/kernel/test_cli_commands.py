@@ -126,7 +126,7 @@ def test_serve_says_what_fails_and_goes_on(vcan: Link, new_socket: Sockets, star
         vcan.down()
         assert server.wait(20) == 1
         assert one.recv(1) == b""
-    assert f"{vcan} is down".encode() in server.stderr.read()
+    assert f"{vcan} went down".encode() in server.stderr.read()
 
 
 # --- scan

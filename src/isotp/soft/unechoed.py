@@ -29,7 +29,7 @@ class Unechoed:
         for echo in echoes:
             waiting = self._by_id.get(echo[0])
             link: Link | None
-            if waiting and waiting[0][0][1] == echo[1]:  # as `take`, without the call
+            if waiting and ((first := waiting[0][0]) is echo or first[1] == echo[1]):  # as `take`, without the call
                 link = waiting.popleft()[1]
                 link.unechoed -= 1
             else:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -87,7 +88,8 @@ def objects(out: str) -> list[dict[str, Any]]:
 
 def talk(interface: str) -> None:
     """Messages of all sizes in both directions, the kernel at both ends."""
-    with isotp.socket(timeout=10) as tester, isotp.socket(timeout=10) as ecu:
+    with warnings.catch_warnings(), isotp.socket(timeout=10) as tester, isotp.socket(timeout=10) as ecu:
+        warnings.simplefilter("ignore", isotp.DuplicateBindingWarning)  # isotpsniffer, which only listens
         tester.set_general_opts(txpad=0x55)
         ecu.set_fc_opts(bs=8, stmin=1)
         tester.bind(interface, rxid=ECU, txid=TESTER)
@@ -105,7 +107,13 @@ def talked() -> list[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("how", ["ids", "found", "any", "python-can"])
 def test_messages_are_what_isotpsniffer_sees(vcan: Link, start: Start, how: str) -> None:
-    where = {"ids": [vcan, *IDS], "found": [vcan], "any": ["any"], "python-can": ["--bus", f"socketcan:{vcan}"]}[how]
+    ways = {
+        "ids": [str(vcan), *IDS],
+        "found": [str(vcan)],
+        "any": ["any"],
+        "python-can": ["--bus", f"socketcan:{vcan}"],
+    }
+    where = ways[how]
     sniffer = start(vcan, "isotpsniffer", *IDS, "-f", "1", vcan)
     ours = start(vcan, *ISOTP, "dump", "--messages", "--json", *where)
     talk(vcan)
@@ -146,19 +154,19 @@ def test_frames_are_what_isotpdump_sees(vcan: Link, start: Start, new_bus: Calla
         if "fault" in frame:
             continue
         assert words[3] == f"[{frame['type']}]"
-        data = re.search(r"data: ([0-9A-F ]*)", line)
+        payload_shown = re.search(r"data: ([0-9A-F ]*)", line)
         if frame["type"] == "FC":
             assert f"FC: {frame['fs']}" in line
             assert f"BS: {frame['bs']}" in line
             assert f"STmin: 0x{frame['stmin']:02X}" in line
         elif frame["type"] == "CF":
             assert f"sn: {frame['sn']:X} " in line
-            assert data is not None
-            assert bytes.fromhex(data[1]).hex() == frame["data"]
+            assert payload_shown is not None
+            assert bytes.fromhex(payload_shown[1]).hex() == frame["data"]
         else:
             assert f"ln: {frame['length']} " in line
-            assert data is not None
-            assert bytes.fromhex(data[1]).hex().startswith(frame["data"])  # they show the padding, too
+            assert payload_shown is not None
+            assert bytes.fromhex(payload_shown[1]).hex().startswith(frame["data"])  # they show the padding, too
 
 
 def test_perf_agrees_with_isotpperf(vcan: Link, start: Start) -> None:
@@ -175,7 +183,7 @@ def test_perf_agrees_with_isotpperf(vcan: Link, start: Start) -> None:
     lines = re.findall(r"7E0 > 7E8  (\d+) bytes  ([\d.]+) ms; .*BS (\d+); STmin (\d+) ms", out)
     found = [(float(bs), float(stmin), float(size), float(ms) / 1000) for size, ms, bs, stmin in lines]
     assert [each[2] for each in found] == [size for size in SIZES if size > 7]
-    assert [each[:3] for each in found] == [each[:3] for each in seen]
+    assert [each[:3] for each in found] == [each[:3] for each in seen], shown
     assert [each[3] for each in found] == pytest.approx([each[3] for each in seen], abs=1e-4)
     total = sum(size for size in SIZES if size > 7)
     assert re.search(rf"{vcan}  7E0 > 7E8  3 transfers, {total:,} bytes", out)

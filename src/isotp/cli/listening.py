@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ..address import CAN_EFF_FLAG
 from ..errors import InterfaceDownError, InterfaceError, InterfaceNotFoundError, UnavailableError
-from ..interface import usable
+from ..interface import names, usable
 from .buses import python_can_bus
 from .recording import Frames
 from .values import Where
@@ -32,6 +32,7 @@ _ANCILLARY: Final = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(4) if 
 _RCVBUF: Final = 16_000_000  # the terminal may be slow
 _BATCH: Final = 512
 _IDLE_S: Final = 0.1
+_REMOVAL_S: Final = 0.1  # an interface that is removed goes down first
 
 ANY: Final = "any"
 
@@ -122,6 +123,9 @@ class Interface:
 
     def _translated(self, e: OSError) -> InterfaceError:
         if e.errno == errno.ENETDOWN:
+            time.sleep(_REMOVAL_S)
+            if self.name != ANY and self.name not in names():
+                return InterfaceNotFoundError(f"{self.name} was removed")
             return InterfaceDownError(f"{self.name} went down", remedy=f"sudo ip link set {self.name} up")
         if e.errno in (errno.ENODEV, errno.ENXIO):
             return InterfaceNotFoundError(f"{self.name} was removed")

@@ -1,7 +1,6 @@
 """What every ISO-TP socket of this library is, whoever does the protocol behind it."""
 
 import errno
-import math
 import time
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
@@ -21,6 +20,8 @@ from .optvalues import FlowControlOptions, GeneralOptions, LinkLayerOptions
 MSG_PEEK: Final = 0x02
 MSG_TRUNC: Final = 0x20
 MSG_DONTWAIT: Final = 0x40
+
+_LONGEST_S: Final = 1e6  # eleven days; beyond that it is no limit, and above 2**63 ns no clock takes it
 
 
 class ReceivedMessage(NamedTuple):
@@ -293,4 +294,4 @@ def buffer_too_small(needed: int, given: int, link: str, data: bytes | None = No
 def _checked_timeout(timeout: float | None) -> float | None:
     if timeout is not None and not timeout >= 0:
         raise ValueError(f"timeout={timeout!r}: allowed is None (no limit), 0 (do not wait) or seconds")
-    return None if timeout == math.inf else timeout
+    return None if timeout is not None and timeout > _LONGEST_S else timeout

@@ -1,5 +1,6 @@
 """PythonCanBus on python-can's own virtual interface."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ def taken(bus: isotp.PythonCanBus) -> tuple[list[CanFrame], list[CanFrame]]:
     while not any(received := bus.receive()):
         assert time.monotonic() < deadline
         time.sleep(0.001)
-    return received
+    return received.frames, received.echoes
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,6 @@ def test_what_is_no_data_frame_is_left_out(buses: tuple[Any, Any]) -> None:
     try:
         buses[1].send(can.Message(arbitration_id=1, is_remote_frame=True, is_extended_id=False))
         buses[1].send(can.Message(arbitration_id=1, is_error_frame=True, is_extended_id=False))
-        bus.send([CanFrame(2, b"ours")])  # not told to echo: not an arrival either
         buses[1].send(can.Message(arbitration_id=3, data=b"theirs", is_extended_id=False))
         assert taken(bus) == ([CanFrame(3, b"theirs")], [])
     finally:
@@ -113,3 +113,74 @@ def test_without_python_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "can", None)
     with pytest.raises(isotp.UnavailableError, match="python-can is not installed"):
         isotp.PythonCanBus(None)
+
+
+class Adapter(can.BusABC):  # type: ignore[misc,name-defined]
+    """Raises what it is told to, once."""
+
+    def __init__(self, protocol: Any = can.CanProtocol.CAN_20) -> None:
+        super().__init__("x")
+        self.channel_info = "an adapter"
+        self._can_protocol = protocol
+        self.on_send: list[Exception] = []
+        self.on_recv: list[Exception] = []
+        self.sent: list[tuple[float, Any]] = []
+        self.slow_s = 0.0
+
+    def send(self, msg: Any, timeout: float | None = None) -> None:
+        if self.on_send:
+            raise self.on_send.pop()
+        time.sleep(self.slow_s)
+        self.sent.append((time.monotonic(), msg))
+
+    def _recv_internal(self, timeout: float | None) -> tuple[Any, bool]:
+        if self.on_recv:
+            raise self.on_recv.pop()
+        time.sleep(0.001)
+        return None, False
+
+
+@pytest.mark.parametrize("error", [can.CanOperationError("full"), can.CanTimeoutError("full")], ids=["any", "timeout"])
+def test_an_adapter_that_is_full_for_a_moment(error: Exception) -> None:
+    adapter = Adapter()
+    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 5) as s:
+        s.bind(rxid=1, txid=2)
+        adapter.on_send.append(error)
+        s.send(b"x")
+    adapter.shutdown()
+    assert [message.data for _, message in adapter.sent] == [b"\1x"]
+
+
+def test_an_adapter_that_reads_again_after_an_error() -> None:
+    adapter = Adapter()
+    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 5) as s:
+        s.bind(rxid=1, txid=2)
+        adapter.on_recv.append(can.CanOperationError("overrun"))
+        with pytest.raises(isotp.InterfaceError, match="overrun"):
+            s.recv()
+        s.send(b"x")
+    adapter.shutdown()
+
+
+@pytest.mark.parametrize("fd", [False, True])
+def test_whether_can_fd_goes_is_asked_of_the_adapter(fd: bool) -> None:
+    adapter = Adapter(can.CanProtocol.CAN_FD if fd else can.CanProtocol.CAN_20)
+    assert isotp.PythonCanBus(adapter).has_can_fd == fd
+    assert isotp.PythonCanBus(adapter, can_fd=True).has_can_fd
+    adapter.shutdown()
+
+
+def test_stmin_begins_when_a_slow_adapter_has_the_frame() -> None:
+    adapter = Adapter()
+    adapter.slow_s = 0.004
+    bus = isotp.PythonCanBus(adapter)
+    with isotp.SoftSocket(bus, 5) as s:
+        s.set_general_opts(tx_stmin=5_000_000)
+        s.bind(rxid=1, txid=2)
+        s.send(bytes(50), confirm=False)
+        bus._messages.append(can.Message(arbitration_id=1, is_extended_id=False, data=b"\x30\0\0"))
+        s._hub.wake()
+        s.confirm()
+    adapter.shutdown()
+    times = [at for at, message in adapter.sent if message.data[0] >> 4 == 2]
+    assert min(b - a for a, b in itertools.pairwise(times)) >= 0.005

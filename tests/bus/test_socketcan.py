@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -51,10 +52,21 @@ def test_our_frames_come_back_as_echoes_and_those_of_others_do_not(
 ) -> None:
     opened.watch([frame.can_id])
     assert opened.send([frame]) == 1
-    assert opened.receive() == ([frame], [frame])
+    assert opened.receive()[:2] == ([frame], [frame])
     with contextlib.closing(Bus(vcan)) as other:
         other.send(frame.can_id, frame.data, frame.is_fd, frame.bitrate_switch)
-    assert opened.receive() == ([frame], [])
+    assert opened.receive()[:2] == ([frame], [])
+
+
+def test_echoes_have_the_kernels_time(opened: SocketCanBus) -> None:
+    opened.watch({0x123})
+    before = time.monotonic_ns()
+    opened.send([CanFrame(0x123, b"x")])
+    after = time.monotonic_ns()
+    time.sleep(0.02)
+    echoed_ns = opened.receive().echoed_ns
+    assert echoed_ns is not None
+    assert before - 1_000_000 <= echoed_ns <= after + 1_000_000, "and not the time when they are read"
 
 
 def test_the_kernel_filters_by_identifier_and_width(opened: SocketCanBus, vcan: Link) -> None:

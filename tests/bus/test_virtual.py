@@ -30,8 +30,8 @@ def test_a_frame_arrives_the_moment_it_is_sent() -> None:
     frames = numbered(3)
     assert bus.send(frames) == 3
     assert bus.get_timer() is None
-    assert bus.receive() == (frames, frames)
-    assert bus.receive() == ([], [])
+    assert bus.receive()[:2] == (frames, frames)
+    assert bus.receive()[:2] == ([], [])
 
 
 def test_frames_wait_for_each_other() -> None:
@@ -39,15 +39,15 @@ def test_frames_wait_for_each_other() -> None:
     bus = opened(VirtualBus(frame_ns=100, clock=clock))
     frames = numbered(2)
     bus.send(frames)
-    assert bus.receive() == ([], [])
+    assert bus.receive()[:2] == ([], [])
     assert bus.get_timer() == 1100
     clock.now = 1100
-    assert bus.receive() == (frames[:1], frames[:1])
+    assert bus.receive()[:2] == (frames[:1], frames[:1])
     assert bus.get_timer() == 1200
     clock.now = 1199
-    assert bus.receive() == ([], [])
+    assert bus.receive()[:2] == ([], [])
     clock.now = 1200
-    assert bus.receive() == (frames[1:], frames[1:])
+    assert bus.receive()[:2] == (frames[1:], frames[1:])
 
 
 def test_a_full_queue_takes_what_it_has_room_for() -> None:
@@ -67,10 +67,10 @@ def test_fate_is_for_receivers_and_the_sender_sees_its_frames_go() -> None:
     fates = {lost: [], doubled: [(0, doubled), (0, doubled)], late: [(50, late)]}
     bus = opened(VirtualBus(fate=lambda frame: fates[frame], clock=clock))
     bus.send([lost, doubled, late])
-    assert bus.receive() == ([doubled, doubled], [lost, doubled, late])
+    assert bus.receive()[:2] == ([doubled, doubled], [lost, doubled, late])
     assert bus.get_timer() == 1050
     clock.now = 1050
-    assert bus.receive() == ([late], [])
+    assert bus.receive()[:2] == ([late], [])
 
 
 def test_other_nodes_are_heard_and_hear() -> None:
@@ -83,7 +83,7 @@ def test_other_nodes_are_heard_and_hear() -> None:
     bus.send([ours])
     bus.inject(theirs)
     assert woken == [True]
-    assert bus.receive() == ([theirs], [ours])
+    assert bus.receive()[:2] == ([theirs], [ours])
     assert heard == [ours, theirs]
     stop()
     bus.send([ours])
@@ -95,7 +95,7 @@ def test_what_was_sent_before_close_does_not_arrive_after_it() -> None:
     bus.send(numbered(2))
     bus.close()
     opened(bus)
-    assert bus.receive() == ([], [])
+    assert bus.receive()[:2] == ([], [])
     assert bus.get_timer() is None
 
 

@@ -49,7 +49,7 @@ class Soft:
 def soft_on_python_can(request: pytest.FixtureRequest) -> World:
     can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
     buses = [can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2)]
-    return TwoBuses([isotp.PythonCanBus(bus) for bus in buses], [bus.shutdown for bus in buses])
+    return TwoBuses([isotp.PythonCanBus(bus, can_fd=True) for bus in buses], [bus.shutdown for bus in buses])
 
 
 class TwoBuses:

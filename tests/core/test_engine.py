@@ -7,7 +7,7 @@ from isotp.core.can_frame import CanFrame
 from isotp.core.engine import Engine
 from isotp.core.events import FirstFrameReceived, MessageReceived, MessageSent
 from isotp.core.params import Params
-from isotp.errors import BusyError, IsoTpError, MessageSizeError, OneWayError
+from isotp.errors import BusyError, IsoTpError, MessageSizeError, OneWayError, TransferError
 
 from .link import Link, can, engine, events_of, intact, take
 
@@ -19,6 +19,19 @@ def test_only_one_message_at_a_time() -> None:
     link.send(bytes(8), 0)
     with pytest.raises(BusyError, match="still being sent"):
         link.send(b"1", 0)
+
+
+def test_bytes_sent_counts_what_is_confirmed() -> None:
+    link = engine()
+    link.send(bytes(20), 0)
+    assert link.bytes_sent == 0
+    take(link, confirm=False)
+    assert link.bytes_sent == 0
+    link.frame_sent(0)
+    assert link.bytes_sent == 6
+    link.receive_frame(can("300000"), 0)
+    take(link)
+    assert link.bytes_sent == 20
 
 
 @pytest.mark.parametrize(
@@ -279,3 +292,41 @@ def test_no_input_raises(inputs: list[tuple[str, object]], params: Params, exten
         timer = link.get_timer()
         assert timer is None or timer > 0
     events_of(link)
+
+
+@given(
+    st.lists(st.sampled_from(["next", "next", "next", "skipped", "foreign", "fd", "other address", "short", "empty"])),
+    st.integers(0, 40),
+    st.booleans(),
+)
+def test_frames_together_are_as_one_by_one(fates: list[str], intact_first: int, extended: bool) -> None:
+    """Whatever is among the frames: the same events, the same timer."""
+    fates = ["next"] * intact_first + fates
+    address = Address.extended(rxid=1, txid=2, target_address=3, source_address=4) if extended else None
+    together, singly = (Engine(address or Address.normal(rxid=1, txid=2)) for _ in range(2))
+    head = b"\x04" if extended else b""
+    first = CanFrame(1, (head + b"\x10\xc8" + bytes(8))[:8])
+    frames, sn = [], 0
+    for fate in fates:
+        if fate not in ("foreign", "fd", "other address", "short", "empty"):
+            sn += 1 if fate == "next" else 2
+        data = (head + bytes((0x20 | sn & 0x0F, sn & 0xFF)) + b"abcdefg")[:8]
+        frames.append(
+            {
+                "foreign": CanFrame(7, data),
+                "fd": CanFrame(1, data, True),
+                "other address": CanFrame(1, b"\x05" + data[1:]),
+                "short": CanFrame(1, data[:5]),
+                "empty": CanFrame(1, b""),
+            }.get(fate, CanFrame(1, data))
+        )
+    for receiver in (together, singly):
+        receiver.receive_frame(first, 0)
+        assert len(take(receiver)) == 1
+    together.receive_frames(frames, 5)
+    for frame in frames:
+        singly.receive_frame(frame, 5)
+    assert together.get_timer() == singly.get_timer()
+    for receiver in (together, singly):
+        receiver.abort(TransferError("the end"))
+    assert [repr(event) for event in events_of(together)] == [repr(event) for event in events_of(singly)]

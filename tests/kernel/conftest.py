@@ -18,6 +18,8 @@ import pytest
 
 import isotp
 
+from .random_links import SEED
+
 REQUIRED: Final = os.environ.get("ISOTP_REQUIRE_KERNEL") == "1"
 HERE: Final = Path(__file__).parent
 
@@ -28,6 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("kernel")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"ISOTP_TEST_SEED={SEED}")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import isotp
 from isotp import CAN_EFF_FLAG
+from isotp.anysocket import IsoTpSocket
 from isotp.opts import CANFD_BRS, flags
 
 from .conftest import REQUIRED, Bus, Frame, Link, Sockets, gaps_ns, payload, segment, until
@@ -40,7 +41,7 @@ class Peer(NamedTuple):
         """The same link from the tool's end."""
         return self._replace(ids=self.ids[::-1], prefixes=self.prefixes[::-1], txpads=self.txpads[::-1])
 
-    def configured(self, sock: isotp.socket) -> None:
+    def configured(self, sock: IsoTpSocket) -> None:
         """Set the options of our end."""
         ours, theirs = self.txpads
         if ours is not None:

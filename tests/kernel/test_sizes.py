@@ -1,6 +1,5 @@
 """Messages of every kind of length, in every addressing mode, over Classical CAN and CAN FD, exact on both sides."""
 
-import os
 import random
 from collections.abc import Iterable
 
@@ -10,8 +9,8 @@ import isotp
 from isotp import Address, AddressingMode
 
 from .conftest import A_TO_B, B_TO_A, Bus, Link, Sockets, payload, segment
+from .random_links import SEED
 
-SEED = int(os.environ.get("ISOTP_TEST_SEED") or random.randrange(1 << 32))
 LONGEST = 8300  # what every kernel takes without being told: from Linux 6.4 on it is the default limit
 
 # Where N_PCI changes its form, where FF_DL needs 32 bits, where a page ends, where the kernel's limit is.

@@ -1,6 +1,7 @@
 """What SoftSocket and its reactor promise beyond the conformance suite."""
 
 import contextlib
+import gc
 import itertools
 import threading
 import time
@@ -301,3 +302,38 @@ def test_a_bus_that_does_not_echo(pair: Pair) -> None:
     a, b = pair(Unechoing())
     a.send(LONG)
     assert b.recv() == LONG
+
+
+# --- ends
+
+
+def test_a_forgotten_socket_is_told_of_and_its_thread_ends() -> None:
+    threads, bus = threading.active_count(), VirtualBus()
+
+    def forget() -> None:
+        isotp.SoftSocket(bus).bind(rxid=1, txid=2)
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match="unclosed <isotp.SoftSocket virtual"):
+        forget()
+    until(lambda: threading.active_count() == threads)
+
+
+def test_close_does_not_wait_for_a_receiver_that_only_asks_to_wait() -> None:
+    bus, closed = VirtualBus(), threading.Event()
+    s = isotp.SoftSocket(bus)
+    s.set_engine_opts(n_as_ns=50_000_000, n_bs_ns=100_000_000)
+    s.bind(rxid=2, txid=1)
+    s.send(LONG, confirm=False)
+
+    def go_on_asking() -> None:
+        while not closed.wait(0.02):
+            bus.inject(CanFrame(2, b"\x31\0\0"))
+
+    asking = threading.Thread(target=go_on_asking)
+    asking.start()
+    with pytest.warns(isotp.UnconfirmedSendWarning, match="the receiver asks to wait"):
+        s.close()
+    closed.set()
+    asking.join()
+    assert not [t for t in threading.enumerate() if t.name.startswith("isotp")]

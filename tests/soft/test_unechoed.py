@@ -51,3 +51,11 @@ def test_what_was_given_up_is_not_confirmed_later() -> None:
     unechoed.forget(ONE, lambda frame: frame != FRAMES[4])
     assert [unechoed.take(frame) for frame in FRAMES] == [None, TWO, None, TWO, ONE, TWO]
     assert (ONE.unechoed, TWO.unechoed) == (0, 0)
+
+
+def test_echoes_by_the_batch() -> None:
+    unechoed = sent()
+    stranger = CanFrame(9, b"")
+    assert unechoed.take_all([FRAMES[0], stranger, FRAMES[3], FRAMES[4]]) == {ONE: 2, TWO: 1}
+    assert (ONE.unechoed, TWO.unechoed) == (0, 1)  # what lay before FRAMES[3] will not come any more
+    assert unechoed.take_all([FRAMES[1], FRAMES[5]]) == {TWO: 1}

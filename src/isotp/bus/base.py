@@ -21,6 +21,8 @@ class Received(NamedTuple):
     """Every frame that other links of this bus may want, those we sent included if the bus echoes."""
     echoes: list[CanFrame]
     """Our own frames that are on the wire now."""
+    echoed_ns: int | None = None
+    """When the last of them was, in monotonic nanoseconds, if the bus knows better than "now"."""
 
 
 NOTHING = Received([], [])
@@ -63,6 +65,9 @@ class Bus(Protocol):
 
     def fileno(self) -> int:
         """The file descriptor that is readable when frames have arrived; -1 if `wake` tells instead."""
+
+    def check(self) -> None:
+        """Raise InterfaceError if frames cannot go now; asked when a socket is bound."""
 
     def watch(self, can_ids: Collection[int]) -> None:
         """Only frames with these identifiers (CAN_EFF_FLAG set where they have 29 bits) are of interest now."""

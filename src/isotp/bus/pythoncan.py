@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
 from ..core.can_frame import CanFrame
-from ..errors import UnavailableError
+from ..errors import InterfaceError, UnavailableError
 from .base import NOTHING, Received
 
 _POLL_S: Final = 0.1  # how soon the reading thread sees that it is to end
@@ -23,14 +23,14 @@ class PythonCanBus:
 
     Args:
         bus: a `can.BusABC`.
-        echoes: whether it was made with `receive_own_messages=True` and the interface does it. Then a frame counts
-            as sent when it comes back; otherwise when python-can has taken it.
-        can_fd: whether it takes CAN FD frames (`fd=True`).
+        echoes: whether it was made with `receive_own_messages=True` and the interface does it, which must be told.
+            Then a frame counts as sent when it comes back; otherwise when python-can has taken it.
+        can_fd: whether it takes CAN FD frames; None: as its `protocol` says.
     """
 
     window: Final = 64
 
-    def __init__(self, bus: Any, *, echoes: bool = False, can_fd: bool = True) -> None:
+    def __init__(self, bus: Any, *, echoes: bool = False, can_fd: bool | None = None) -> None:
         try:
             self._can: Any = import_module("can")
         except ImportError as e:
@@ -39,7 +39,7 @@ class PythonCanBus:
             raise TypeError(f"bus must be a can.BusABC, not {bus!r}")
         self._bus = bus
         self._echoes = echoes
-        self._has_can_fd = can_fd
+        self._has_can_fd = "FD" in bus.protocol.name if can_fd is None else can_fd
         self._messages: deque[Any] = deque()
         self._error: BaseException | None = None
         self._reader: threading.Thread | None = None
@@ -64,15 +64,22 @@ class PythonCanBus:
         return f"<isotp.PythonCanBus {self.name!r}>"
 
     def _read(self, wake: Callable[[], None], ending: threading.Event) -> None:
-        try:
-            while not ending.is_set():
+        while not ending.is_set():
+            try:
                 message = self._bus.recv(_POLL_S)
+            except self._can.CanOperationError as e:  # such as an overrun; the adapter may recover
+                self._error = InterfaceError(f"{self.name}: {e}")
+                self._error.__cause__ = e
+                wake()
+                ending.wait(_POLL_S)
+            except BaseException as e:
+                self._error = e  # `receive` raises it where it is heard
+                wake()
+                return
+            else:
                 if message is not None:
                     self._messages.append(message)
                     wake()
-        except BaseException as e:
-            self._error = e  # `receive` raises it where it is heard
-            wake()
 
     # --- the side of the driver, see `Bus`
 
@@ -97,6 +104,9 @@ class PythonCanBus:
         """See `Bus`."""
         return -1
 
+    def check(self) -> None:
+        """See `Bus`. python-can has no way to ask."""
+
     def watch(self, can_ids: Collection[int]) -> None:
         """See `Bus`. The filters of the bus are left as they are; what is not wanted finds no link."""
 
@@ -113,23 +123,25 @@ class PythonCanBus:
             )
             try:
                 self._bus.send(message, timeout=0)
-            except self._can.CanOperationError:
-                # python-can has no error of its own for a full queue. Any is waited out: N_As ends it.
+            except (self._can.CanOperationError, self._can.CanTimeoutError):
+                # python-can has no one error for a full queue. Either is waited out: N_As ends it.
                 return taken
         return len(frames)
 
     def receive(self) -> Received:
         """See `Bus`."""
         if self._error is not None and not self._messages:
-            raise self._error
+            error, self._error = self._error, None
+            raise error
         if not self._messages:
             return NOTHING
         received = Received([], [])
         while self._messages and len(received.frames) < _BATCH:
             message = self._messages.popleft()
-            is_echo = not message.is_rx
-            if message.is_error_frame or message.is_remote_frame or (is_echo and not self._echoes):
+            if message.is_error_frame or message.is_remote_frame:
                 continue
+            # Some interfaces call what other programs of this machine sent theirs as well: it is a frame all the same.
+            is_echo = self._echoes and not message.is_rx
             can_id = message.arbitration_id | (CAN_EFF_FLAG if message.is_extended_id else 0)
             frame = CanFrame(can_id, bytes(message.data), message.is_fd, message.bitrate_switch)
             received.frames.append(frame)

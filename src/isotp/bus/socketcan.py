@@ -3,6 +3,7 @@
 import errno
 import socket
 import struct
+import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -26,12 +27,16 @@ _CANFD_BRS: Final = 0x01
 _CANFD_MTU: Final = 72
 _MSG_CONFIRM: Final = 0x800
 _SO_RCVBUFFORCE: Final = 33
+_SO_TIMESTAMPNS: Final = 35
 
 _CLASSICAL: Final = struct.Struct("=IBB2x8s")
 _FD: Final = struct.Struct("=IBB2x64s")
 _HEADER: Final = struct.Struct("=IBB2x")
 _FILTER: Final = struct.Struct("=II")
 _HEADER_SIZE: Final = 8
+_TIMESPEC: Final = struct.Struct("@ll")
+_CONTROL_SIZE: Final = 64
+_OLDEST_NS: Final = 1_000_000_000
 _RCVBUF: Final = 4_000_000  # a peer without STmin sends a whole message faster than Python reads it
 _BATCH: Final = 256
 _FULL: Final = (errno.ENOBUFS, errno.EAGAIN)
@@ -95,6 +100,7 @@ class SocketCanBus:
             raw.setsockopt(_SOL_CAN_RAW, _CAN_RAW_FILTER, b"")  # nothing, until `watch`
             raw.setsockopt(_SOL_CAN_RAW, _CAN_RAW_RECV_OWN_MSGS, 1)
             raw.setsockopt(_SOL_CAN_RAW, _CAN_RAW_FD_FRAMES, 1)
+            raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             try:
                 raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RCVBUF)
             except PermissionError:
@@ -119,6 +125,10 @@ class SocketCanBus:
         if self._socket is None:
             raise InterfaceError(f"{self._name} is not open")
         return self._socket
+
+    def check(self) -> None:
+        """See `Bus`."""
+        usable(self._open_socket(), self._name)
 
     def watch(self, can_ids: Collection[int]) -> None:
         """See `Bus`."""
@@ -152,9 +162,10 @@ class SocketCanBus:
             failure, self._failure = self._failure, None
             raise failure
         recvmsg, unpack = self._open_socket().recvmsg, _HEADER.unpack_from
+        stamp: list[tuple[int, int, bytes]] = []
         for _ in range(_BATCH):
             try:
-                raw, _, flags, _ = recvmsg(_CANFD_MTU)
+                raw, ancillary, flags, _ = recvmsg(_CANFD_MTU, _CONTROL_SIZE)
             except BlockingIOError:
                 break
             except OSError as e:
@@ -171,7 +182,8 @@ class SocketCanBus:
             received.frames.append(frame)
             if flags & _MSG_CONFIRM:
                 received.echoes.append(frame)
-        return received
+                stamp = ancillary
+        return received._replace(echoed_ns=_monotonic(stamp)) if stamp else received
 
     def get_timer(self) -> int | None:
         """See `Bus`."""
@@ -185,6 +197,17 @@ class SocketCanBus:
                 f"{self._name} was removed", remedy="close all sockets of this bus, bind new ones"
             )
         return InterfaceError(f"{self._name}: {e.strerror}", errno=e.errno)
+
+
+def _monotonic(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """When the kernel had a frame: its stamp, which is of the wall clock, on the monotonic one."""
+    for level, kind, packed in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+            seconds, nanoseconds = _TIMESPEC.unpack(packed)
+            age_ns: int = time.time_ns() - (seconds * 1_000_000_000 + nanoseconds)
+            if 0 <= age_ns <= _OLDEST_NS:  # else the wall clock was set meanwhile
+                return time.monotonic_ns() - age_ns
+    return None
 
 
 def _filter(can_id: int) -> bytes:

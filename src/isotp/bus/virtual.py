@@ -16,6 +16,7 @@ Fate = Callable[[CanFrame], Iterable[tuple[int, CanFrame]]]
 """What becomes of a frame: each copy that arrives, as nanoseconds of delay and what it then looks like."""
 
 _UNLIMITED: Final = 1 << 30
+_WINDOW: Final = 16  # as SocketCanBus
 
 
 class Faults:
@@ -71,14 +72,14 @@ class VirtualBus:
         fate: what becomes of each frame on its way to the receivers: `Faults(seed, loss=...)`, or any
             callable of the same kind. A sender sees its frame go out whatever becomes of it.
         can_fd: whether CAN FD frames go.
-        clock: gives the time in nanoseconds; a test has its own.
+        clock: gives the time in nanoseconds. For tests that drive the bus themselves: sockets go by
+            time.monotonic_ns.
 
     Raises:
         OptionError: a value out of range.
     """
 
     echoes: Final = True
-    window: Final = _UNLIMITED
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class VirtualBus:
         self._queue_length = queue_length
         self._fate = fate
         self._clock = clock
-        self._lock = threading.Lock()  # `inject` comes from any thread
+        self._lock = threading.RLock()  # `inject` comes from any thread, and from signal handlers
         self._order = count()
         self._free_ns = 0  # when the bus is done with the frames it has
         self._arrived: list[CanFrame] = []
@@ -120,16 +121,25 @@ class VirtualBus:
         """Whether CAN FD frames go."""
         return self._has_can_fd
 
+    @property
+    def window(self) -> int:
+        """Frames a link may have on their way; without limit where each arrives at once."""
+        return _UNLIMITED if not self._frame_ns and self._queue_length is None else _WINDOW
+
     def __repr__(self) -> str:
         return f"<isotp.VirtualBus {self._name!r}>"
 
     # --- other nodes
 
     def inject(self, frame: CanFrame) -> None:
-        """Let another node send `frame`; from any thread. It arrives as it is, after the frames sent before it."""
+        """Let another node send `frame`; from any thread. It arrives as it is, after the frames sent before it.
+
+        While no socket is bound, only listeners hear it.
+        """
         with self._lock:
-            self._depart(frame, faults=False)
             wake = self._wake
+            if wake is not None:
+                self._depart(frame, faults=False)
         self._tell_listeners((frame,))
         if wake is not None:
             wake()
@@ -167,6 +177,9 @@ class VirtualBus:
     def fileno(self) -> int:
         """See `Bus`."""
         return -1
+
+    def check(self) -> None:
+        """See `Bus`: always."""
 
     def watch(self, can_ids: Collection[int]) -> None:
         """See `Bus`. Looking up a frame nobody wants costs no more than a filter."""

@@ -11,8 +11,9 @@ import typer.core
 import typer.main
 
 from .. import __version__
-from . import status
+from . import status, terminal
 from .main import COMMANDS, PLAIN, run_plain
+from .quick_values import quicken
 
 _UsageError: Any = typer.BadParameter.__bases__[0]  # typer exports it under no name
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -23,6 +24,9 @@ class _Command(typer.core.TyperCommand):
 
     examples: Sequence[str] = ()
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        return quicken(super().get_params(ctx))
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
         if self.examples:
@@ -31,6 +35,9 @@ class _Command(typer.core.TyperCommand):
 
 class _Commands(typer.core.TyperGroup):
     """All commands; one that is not asked for is not even imported."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return quicken(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -46,13 +53,14 @@ class _Commands(typer.core.TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
-        print(f"example:\n  isotp send --bus virtual -s 7E0 -d 7E8 --wait-reply 22 F1 90\n\n{status.TEXT}")
+        print("examples:\n  isotp doctor\n  isotp send --bus virtual -s 7E0 -d 7E8 -w 22 F1 90\n")
+        terminal.say(status.TEXT)
 
 
 def _load(name: str) -> Any:
     module = import_module(f"isotp.cli.{name}")
     app = typer.Typer(add_completion=False)
-    app.command(name, cls=_Command, context_settings=_HELP_OPTIONS)(module.command)
+    app.command(name, cls=_Command, short_help=COMMANDS[name], context_settings=_HELP_OPTIONS)(module.command)
     command = typer.main.get_command(app)
     assert isinstance(command, _Command)
     command.examples = module.EXAMPLES

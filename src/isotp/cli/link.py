@@ -22,6 +22,7 @@ FRAMES: Final = "CAN frames"
 FLOW: Final = "Flow control"
 _CAN_FD: Final = values.LinkLayer(72, 64, 0)
 _BRS: Final = 1
+PROGRESS_STEP: Final = 1000
 BIGGEST: Final = 1 << 24
 """Bytes of the longest message that the engine takes here."""
 
@@ -185,6 +186,7 @@ class Link:
         way: Way = Way.BOTH,
         peer_speaks: bool = False,
         rcvbuf: int | None = None,
+        advance: Callable[[int], None] | None = None,
     ) -> Iterator[IsoTpSocket]:
         """A bound socket.
 
@@ -193,7 +195,9 @@ class Link:
             way: whether it both sends and receives.
             peer_speaks: the peer on the virtual bus sends a message every second instead of echoing.
             rcvbuf: bytes of messages to keep until they are read.
+            advance: called, in any thread, with the number of bytes sent since it was called last.
         """
+        self._check_bus()
         address = self.address(way)
         with ExitStack() as stack:
             if self.bus is None and not self.soft:
@@ -201,14 +205,17 @@ class Link:
 
                 kernel = stack.enter_context(isotp.socket(timeout, rcvbuf=rcvbuf))
                 self.configure(kernel)
-                kernel.bind(self._interface(), address)
+                kernel.bind(self.interface or "", address)
+                if advance is not None and address.tx is not None:
+                    from .frame_counter import counting
+
+                    stack.enter_context(counting(self.interface or "", address.tx, advance))
                 yield kernel
                 return
             from ..soft.sock import SoftSocket
 
-            self._check_bus()
             if self.bus is None:
-                bus = socketcan_bus(self._interface())
+                bus = socketcan_bus(self.interface or "")
             else:
                 bus = open_bus(stack, self.bus, self.bitrate, self.is_fd)
             wake_peer: Callable[[], None] | None = None
@@ -216,20 +223,22 @@ class Link:
                 from .virtual_peer import join
 
                 wake_peer = join(stack, bus, self, address, BIGGEST, peer_speaks)
-            soft = stack.enter_context(SoftSocket(bus, timeout, rcvbuf=rcvbuf or BIGGEST))
-            soft.set_engine_opts(max_pdu_size=BIGGEST)
+            on_event = None
+            if advance is not None:
+                from .progress import of_engine
+
+                on_event = of_engine(advance)
+            soft = stack.enter_context(SoftSocket(bus, timeout, rcvbuf=rcvbuf or BIGGEST, on_event=on_event))
+            soft.set_engine_opts(max_pdu_size=BIGGEST, progress_step=PROGRESS_STEP if advance else 0)
             self.configure(soft)
             soft.bind(address)
             if wake_peer is not None:
                 wake_peer()
             yield soft
 
-    def _interface(self) -> str:
-        if self.interface is None:
-            raise typer.BadParameter("INTERFACE is missing: a CAN interface such as can0, or --bus virtual")
-        return self.interface
-
     def _check_bus(self) -> None:
+        if self.bus is None and self.interface is None:
+            raise typer.BadParameter("INTERFACE is missing: a CAN interface such as can0, or --bus virtual")
         if self.bus is not None and self.interface is not None:
             raise typer.BadParameter(f"--bus says where: the interface {self.interface!r} is too many")
 

@@ -1,7 +1,9 @@
 """isotp perf: the throughput of the transfers seen on a bus or in a log file."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from ..core.stream import Fault, ObservedMessage, Stream
 from . import status, terminal
@@ -12,7 +14,7 @@ from .passive import Adapters, AnyExtended, CanFd, Target, observer_maker, open_
 from .watching import Watch
 from .writer import Writer
 
-EXAMPLES: Final = ("isotp perf vcan0", "isotp perf drive.log", "isotp perf vcan0 -s 7E0 -d 7E8")
+EXAMPLES: Final = ("isotp perf vcan0", "isotp perf drive.log", "isotp perf vcan0 -s 7E0 -d 7E8", "isotp perf --self")
 _LINKS_MAX: Final = 10_000
 
 
@@ -101,12 +103,20 @@ def command(
     extended: AnyExtended = None,
     mixed: Mixed = None,
     fixed: Fixed = None,
+    self_: Annotated[
+        bool, typer.Option("--self", help="measure the paths of this machine instead, on a vcan, never on a real bus")
+    ] = False,
+    size: Annotated[int | None, typer.Option(metavar="N", min=1, help="with --self: bytes of each message")] = None,
 ) -> int:
     """Show how fast transfers on a bus or in a log file are, and sum up at the end (Ctrl-C).
 
     For each message of several frames: bytes, time from its first frame to the last, throughput, BS and STmin asked for
     and the shortest gap there was, the longest waits for flow control (N_Bs) and for consecutive frames (N_Cr).
     """
+    if self_:
+        from .perf_self import measure
+
+        return measure(source, size)
     new_observer = observer_maker(txid, rxid, extended, mixed, fixed)
     frames = open_source(source, bus, bitrate, can_fd)
     display = _Transfers(Look(Times.ZERO, False), Writer())

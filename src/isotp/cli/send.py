@@ -4,21 +4,26 @@ import itertools
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from ..anysocket import IsoTpSocket
 from . import status, values
 from .addresses import Way
 from .link import Link, with_link
+from .progress import bar
 
 EXAMPLES: Final = (
-    "isotp send --bus virtual -s 7E0 -d 7E8 --wait-reply 22 F1 90",
+    "isotp send --bus virtual -s 7E0 -d 7E8 -w 22 F1 90",
     "isotp send vcan0 -s 7E0 -d 7E8 22 F1 90",
     "echo 22 F1 90 | isotp send vcan0 -s 7E0 -d 7E8",
     "isotp send can0 -s 7E0 -d 7E8 --file firmware.bin",
 )
+
+_LONG: Final = 2000  # bytes of a message that may take long enough to be watched
 
 
 @with_link
@@ -61,15 +66,28 @@ def command(
         raise typer.BadParameter("give the message as HEX or as --file, not both")
     if functional and wait_reply:
         raise typer.BadParameter("--functional only sends: receive the replies with isotp recv, one for each receiver")
-    messages = _lines() if not words and not file else _repeated(_message(words, file), repeat)
-    with link.open(way=Way.SEND if functional else Way.BOTH) as sock:
-        for message in _paced(messages, interval):
+    way = Way.SEND if functional else Way.BOTH
+    if not words and not file:
+        _send(link.open(way=way), _paced(_lines(), interval), timeout if wait_reply else None)
+        return status.DONE
+    message = _message(words, file)
+    messages = _paced(_repeated(message, repeat), interval)
+    if len(message) < _LONG or not sys.stderr.isatty():
+        _send(link.open(way=way), messages, timeout if wait_reply else None)
+        return status.DONE
+    with bar("sending", len(message) * repeat or None, in_bytes=True) as advance:
+        _send(link.open(way=way, advance=advance), messages, timeout if wait_reply else None)
+    return status.DONE
+
+
+def _send(opening: AbstractContextManager[IsoTpSocket], messages: Iterable[bytes], reply_timeout: float | None) -> None:
+    with opening as sock:
+        for message in messages:
             sock.settimeout(None)
             sock.send(message)
-            if wait_reply:
-                sock.settimeout(timeout)
+            if reply_timeout is not None:
+                sock.settimeout(reply_timeout)
                 print(sock.recv().hex(" ").upper(), flush=True)
-    return status.DONE
 
 
 def _message(words: list[str], file: Path | None) -> bytes:

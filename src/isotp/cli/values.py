@@ -1,6 +1,7 @@
 """What the options of all commands are given, as text, and what it means. ValueError says what is allowed."""
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
@@ -30,6 +31,38 @@ def byte(text: str) -> int:
     if not found or int(found[1], 16) > 0xFF:
         raise ValueError(f"{text!r} is not a byte: hexadecimal, 0 to FF")
     return int(found[1], 16)
+
+
+class Range:
+    """Numbers from `first` to `last`, both included."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self._numbers = range(first, last + 1)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+def id_range(text: str) -> Range:
+    """`ID-ID`, or one identifier."""
+    return _range(text, can_id, 1 << 16)
+
+
+def byte_range(text: str) -> Range:
+    """`00-FF`, or one byte."""
+    return _range(text, byte, 1 << 8)
+
+
+def _range(text: str, number: Callable[[str], int], longest: int) -> Range:
+    first, separator, last = text.partition("-")
+    begin = number(first)
+    end = number(last) if separator else begin
+    if end < begin or end - begin >= longest:
+        raise ValueError(f"{text!r}: needed are two numbers in order, at most {longest} apart, such as 700-7FF")
+    return Range(begin, end)
 
 
 class Bytes2(NamedTuple):

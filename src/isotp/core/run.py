@@ -45,6 +45,23 @@ class Run:
             return True
         return False
 
+    def keep_all(self, frames_data: list[bytes], now: int) -> bool:
+        """Take frames if they are the next ones of the run, all of them; otherwise none."""
+        begin = len(self.frames)
+        if {*map(len, frames_data)} != {self.length}:
+            return False
+        pcis = b"".join(frames_data)[self.pci_at :: self.length]
+        if tuple(pcis) != self.pcis[begin : begin + len(pcis)]:
+            return False
+        self.frames += frames_data
+        self.heard_ns = now
+        return True
+
+    @property
+    def room(self) -> int:
+        """How many frames may still come."""
+        return len(self.pcis) - 1 - len(self.frames)
+
     def close(self) -> list[bytes]:
         """Let no more frames come; returns those that came."""
         frames = self.frames

@@ -104,8 +104,6 @@ class Sender(Transfer[SenderState, SenderInput]):
 
     def take(self, now: int, limit: int) -> list[CanFrame]:
         """The frames that are due, at most `limit`."""
-        if self.state is _IDLE:
-            return []
         if self.state is _BLOCK_DUE:
             return self._take_consecutive(now, limit)
         if self.state is _SINGLE_DUE:

@@ -20,8 +20,11 @@ _SELECT_LIMIT: Final = 1024  # FD_SETSIZE: select knows no descriptor from here 
 class Alarm(Protocol):
     """What a reactor's thread waits in."""
 
-    def wait(self, until_ns: int | None) -> None:
-        """Wait for a ring, for frames, or until `until_ns` (monotonic nanoseconds; None: no limit)."""
+    def wait(self, until_ns: int | None) -> bool:
+        """Wait for a ring, for frames, or until `until_ns` (monotonic nanoseconds; None: no limit).
+
+        Returns whether frames may have arrived.
+        """
 
     def ring(self) -> None:
         """End the wait, or the next one if there is none now; from any thread."""
@@ -46,19 +49,18 @@ class QueueAlarm:
 
     def __init__(self) -> None:
         self._rings: SimpleQueue[None] = SimpleQueue()
-        self._is_rung = False
 
-    def wait(self, until_ns: int | None) -> None:
+    def wait(self, until_ns: int | None) -> bool:
         """See `Alarm`."""
         with contextlib.suppress(Empty):
             self._rings.get(timeout=_seconds(until_ns))
-        self._is_rung = False
+            while True:  # one turn is enough for all of them
+                self._rings.get_nowait()
+        return True  # a bus of this kind is quick to say that it has none
 
     def ring(self) -> None:
         """See `Alarm`."""
-        if not self._is_rung:  # one is enough, however many frames arrive
-            self._is_rung = True
-            self._rings.put(None)
+        self._rings.put(None)
 
     def close(self) -> None:
         """See `Alarm`."""
@@ -73,7 +75,7 @@ class DescriptorAlarm:
         self._bell.setblocking(False)
         self._button.setblocking(False)
 
-    def wait(self, until_ns: int | None) -> None:
+    def wait(self, until_ns: int | None) -> bool:
         """See `Alarm`."""
         bell = self._bell.fileno()
         seconds = _seconds(until_ns)
@@ -86,6 +88,7 @@ class DescriptorAlarm:
             ready = [fd for fd, _ in poll.poll(math.ceil(seconds * 1000))]
         if bell in ready:
             self._bell.recv(4096)
+        return self._fd in ready
 
     def ring(self) -> None:
         """See `Alarm`."""

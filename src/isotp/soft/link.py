@@ -1,4 +1,4 @@
-"""A link as a reactor serves it: its engine, and the frames that are not on the bus yet."""
+"""A link as a hub serves it: its engine, and the frames that are not on the bus yet."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ class Link:
     """One engine on one bus.
 
     Args:
-        engine: of the link; nobody but the reactor lets it send and takes its events.
-        on_event: called with each event, with the reactor's lock held.
+        engine: of the link; nobody but the hub lets it send and takes its events.
+        on_event: called with each event, with the hub's lock held.
         on_failure: called when the bus fails, likewise.
     """
 
-    __slots__ = ("armed_ns", "engine", "held", "on_event", "on_failure", "rx", "tx", "unechoed")
+    __slots__ = ("armed", "engine", "held", "moved_ns", "on_event", "on_failure", "rx", "tx", "unechoed")
 
     def __init__(
         self, engine: Engine, on_event: Callable[[Event], None], on_failure: Callable[[IsoTpError], None]
@@ -32,8 +32,10 @@ class Link:
         """Frames the bus had no room for, oldest first."""
         self.unechoed = 0
         """How many frames the bus took and has not echoed."""
-        self.armed_ns: int | None = None
-        """When the reactor looks at this link by itself."""
+        self.moved_ns = 0
+        """When the bus last took or echoed one."""
+        self.armed: list[int] = []
+        """When the hub looks at this link by itself, latest first."""
 
     def belongs_to(self, frame: CanFrame, failed: TransferFailed) -> bool:
         """Whether `frame`, one of ours, was sent by the half of the link that `failed` is about."""

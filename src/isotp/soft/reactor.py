@@ -1,42 +1,31 @@
-"""The reactor of a bus: serves every link on it, with one thread however many there are.
+"""The reactor of a bus: the hub with a thread, one however many links there are.
 
 Theory of operation. Whoever has something to do takes the lock and makes a turn: a thread that sends does it right
-there, the reactor's own thread does it when frames arrive or a deadline is due. A turn takes what has arrived, lets
-due timers go off, and pumps each link that was touched; on a bus inside this process that goes on until all is
-quiet, so a short message is through before `send` returns. After a turn of another thread the reactor's own is woken
-only if it would sleep too long.
-
-Deadlines are in one heap. A link whose deadline moves later keeps its old entry, and is looked at once in vain: that
-is cheaper than an entry for each frame.
+there, the reactor's own thread does it when frames arrive or a deadline is due. After a turn of another thread the
+reactor's own is woken only if it would sleep too long.
 
 Callbacks of the application run in the reactor's thread, without the lock.
 """
 
-import heapq
+import os
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from itertools import count
+from collections.abc import Callable
 from typing import Final
 
-from ..bus.base import NOTHING, Bus
-from ..core.can_frame import CanFrame
-from ..core.events import TransferFailed
-from ..errors import InterfaceError, N_Result, OptionError
+from ..bus.base import Bus
+from ..errors import InterfaceError
 from .alarm import Alarm, alarm_for
+from .deadlines import NEVER
+from .hub import Hub
 from .link import Link
-from .routes import Routes
-from .unechoed import Unechoed
 
-_RETRY_NS: Final = 500_000  # until a full bus is offered frames again; no descriptor tells when a queue has room
-_NEVER: Final = 1 << 63
 _JOIN_S: Final = 1.0
 
 _reactors: "weakref.WeakValueDictionary[int, Reactor]" = weakref.WeakValueDictionary()
-_reactors_lock: Final = threading.Lock()
+_reactors_lock = threading.Lock()
 
 
 def reactor_of(bus: Bus) -> "Reactor":
@@ -48,8 +37,21 @@ def reactor_of(bus: Bus) -> "Reactor":
         return reactor
 
 
-class Reactor:
-    """Serves the links of one bus.
+def _forget_all() -> None:
+    """In a forked child: the threads are gone, and the buses belong to the parent."""
+    global _reactors_lock
+    _reactors_lock = threading.Lock()
+    for reactor in list(_reactors.values()):
+        reactor.forked()
+    _reactors.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+class Reactor(Hub):
+    """Serves the links of one bus from any thread.
 
     Args:
         bus: nobody else may drive it.
@@ -57,287 +59,109 @@ class Reactor:
     """
 
     def __init__(self, bus: Bus, clock: Callable[[], int] = time.monotonic_ns) -> None:
-        self.bus = bus
-        self.lock = threading.RLock()
-        self.failure: InterfaceError | None = None
-        """Why this reactor has ended, if it has."""
-        self._clock = clock
-        self._links: dict[Link, None] = {}
-        self._routes = Routes()
-        self._unechoed = Unechoed()
-        self._touched: dict[Link, None] = {}
-        self._blocked: dict[Link, None] = {}
-        self._looped: list[CanFrame] = []  # our own frames, for other links here, on a bus that does not echo
-        self._deadlines: list[tuple[int, int, Link]] = []
-        self._order = count()
+        super().__init__(bus, clock)
+        self.lock: threading.RLock = threading.RLock()
         self._calls: deque[Callable[[], None]] = deque()
         self._alarm: Alarm | None = None
         self._thread: threading.Thread | None = None
+        self._ended: threading.Thread | None = None  # a thread told to end that nobody has waited for
         self._sleeps_until = 0  # 0: the thread is awake and looks for itself
-        self._turning = False
-
-    # --- links come and go
 
     def add(self, link: Link) -> int:
-        """Serve `link` from now on; returns how many other links listen to the same.
-
-        Raises:
-            InterfaceError: the bus cannot be opened.
-            OptionError: the link uses CAN FD and the bus is Classical CAN.
-        """
-        ended = None
+        """See `Hub`."""
         try:
             with self.lock:
-                if not self._links:
-                    self.failure = None
-                    self._open()
-                elif self.failure is not None:
-                    raise self.failure
-                self._links[link] = None
-                self._routes.add(link)
-                try:
-                    self._check_kind(link)
-                    self.bus.watch(self._routes.can_ids)
-                except BaseException:
-                    ended = self._drop(link)
-                    raise
-                return self._routes.others_at(link)
+                return super().add(link)
         finally:
-            _join(ended)
-
-    def _check_kind(self, link: Link) -> None:
-        if link.engine.params.can_fd and not self.bus.has_can_fd:
-            raise OptionError(
-                f"the socket is set to CAN FD and {self.bus.name} is Classical CAN",
-                remedy="set_ll_opts(mtu=LinkLayerProtocol.CAN, tx_dl=8, tx_flags=0)",
-            )
+            self.join()
 
     def remove(self, link: Link) -> None:
-        """Serve `link` no more; with the last one the thread ends and the bus is closed."""
+        """See `Hub`; with the last link the thread is told to end, see `join`."""
         with self.lock:
-            ended = self._drop(link) if link in self._links else None
-        _join(ended)
+            super().remove(link)
 
-    def _drop(self, link: Link) -> threading.Thread | None:
-        """Forget `link`; returns the thread if it was the last one."""
-        del self._links[link]
-        self._routes.remove(link)
-        self._unechoed.forget(link, lambda _: True)
-        self._touched.pop(link, None)
-        self._blocked.pop(link, None)
-        link.armed_ns = None
-        if not self._links:
-            return self._shut()
-        if self.failure is None:
-            self.bus.watch(self._routes.can_ids)
-        return None
+    def abandon(self, link: Link) -> None:
+        """Remove `link` before long; from anywhere, a garbage collection included: it takes no lock."""
+        self._abandoned.append(link)
+        self.wake()
 
-    def _open(self) -> None:
-        self.bus.open(self.wake)
+    def forked(self) -> None:
+        """Become unusable, in a child process: nobody has the lock, nobody serves the links."""
+        self.lock._at_fork_reinit()  # type: ignore[attr-defined]  # as the standard library does with its own
+        with self.lock:
+            self._busy = self._is_open = False
+            self._alarm = self._thread = self._ended = None
+            self.bus.close()
+            self._fail(InterfaceError("a fork does not take the sockets of a bus along"))
+
+    def _started(self) -> None:
+        alarm = alarm_for(self.bus.fileno())
+        thread = threading.Thread(target=self._serve, args=(alarm,), name=f"isotp {self.bus.name}", daemon=True)
+        self._sleeps_until = 0
+        self._alarm, self._thread = alarm, thread
         try:
-            self._alarm = alarm = alarm_for(self.bus.fileno())
-            self._thread = threading.Thread(
-                target=self._serve, args=(alarm,), name=f"isotp {self.bus.name}", daemon=True
-            )
-            self._sleeps_until = 0
-            self._thread.start()
+            thread.start()
         except BaseException:
             self._alarm = self._thread = None
-            self.bus.close()
+            alarm.close()
             raise
 
-    def _shut(self) -> threading.Thread | None:
+    def _stopped(self) -> None:
         alarm, self._alarm = self._alarm, None
-        thread, self._thread = self._thread, None
-        self._deadlines.clear()
-        self._looped.clear()
+        self._ended, self._thread = self._thread, None
         if alarm is not None:
             alarm.ring()
-            self.bus.close()
-        return thread
 
-    # --- the thread
+    def join(self) -> None:
+        """Wait for a thread that was told to end; not in a signal handler on top of a call that has the lock."""
+        if self.lock._is_owned():  # type: ignore[attr-defined]  # as Condition asks it
+            return
+        thread, self._ended = self._ended, None
+        if thread is not None:
+            thread.join(_JOIN_S)
 
     def wake(self) -> None:
-        """Let the thread make a turn; from any thread."""
+        """See `Hub`."""
         alarm = self._alarm
         if alarm is not None:
             alarm.ring()
 
     def call(self, callback: Callable[[], None]) -> None:
-        """Call `callback` in the reactor's thread, after those given before; the lock must be held."""
+        """See `Hub`; it runs in the reactor's thread."""
         self._calls.append(callback)
 
     def is_inside(self) -> bool:
         """Whether this very thread makes a turn or a callback right now; the lock must be held."""
-        return self._turning or threading.current_thread() is self._thread
+        return self._busy or threading.current_thread() is self._thread
+
+    def turn(self, link: Link | None = None, *, readable: bool | None = None) -> None:
+        """See `Hub`; the lock must be held."""
+        if readable is None:  # a bus with a descriptor tells the thread; a timer goes off after what came before it
+            readable = self._is_open and (self.bus.fileno() < 0 or self._deadlines.next_ns <= self.clock())
+        super().turn(link, readable=readable)
+        if self._sleeps_until and (self._calls or self.next_ns() < self._sleeps_until):
+            self.wake()
 
     def _serve(self, alarm: Alarm) -> None:
+        readable = True
         try:
             while True:
                 with self.lock:
                     if self._alarm is not alarm:
-                        return
+                        break
                     self._sleeps_until = 0
-                    with self._failing():
-                        self._turn(readable=True)
-                    if self._alarm is not alarm:
-                        return
+                    self.turn(readable=readable)
                     calls, self._calls = self._calls, deque()
-                    until_ns = self._next_ns()
+                    until_ns = self.next_ns()
                     self._sleeps_until = 0 if calls else until_ns
                 for callback in calls:
                     callback()
-                if not calls:
-                    alarm.wait(until_ns if until_ns < _NEVER else None)
+                readable = bool(calls) or alarm.wait(until_ns if until_ns < NEVER else None)
+            while self._calls:  # of the last turn
+                self._calls.popleft()()
         except BaseException as e:
             with self.lock:
                 if self._alarm is alarm:  # otherwise the bus was closed under it: it was told to end
                     self._fail(e)
         finally:
             alarm.close()
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Whatever goes wrong in a turn is told to every link."""
-        self._turning = True
-        try:
-            yield
-        except InterfaceError as e:  # the bus may come back
-            for link in tuple(self._links):
-                link.held.clear()
-                self._unechoed.forget(link, lambda _: True)
-                link.on_failure(e)
-            self._blocked.clear()
-        except BaseException as e:
-            self._fail(e)
-        finally:
-            self._turning = False
-
-    def _fail(self, e: BaseException) -> None:
-        """The reactor cannot go on: every link learns why."""
-        self.failure = InterfaceError(
-            f"{self.bus.name} failed: {type(e).__name__}: {e}", remedy="close all sockets of this bus, bind new ones"
-        )
-        self.failure.__cause__ = e
-        for link in tuple(self._links):
-            link.on_failure(self.failure)
-        self._shut()
-
-    # --- a turn
-
-    def turn(self, link: Link | None = None) -> None:
-        """Do all that is to be done now, for `link` in any case; the lock must be held."""
-        if link is not None:
-            self._touched[link] = None
-        if self._turning or self._alarm is None:  # from within: the turn under way goes on with it
-            return
-        with self._failing():
-            self._turn(readable=self.bus.fileno() < 0)
-        if self._sleeps_until and (self._calls or self._next_ns() < self._sleeps_until):
-            self.wake()
-
-    def _turn(self, readable: bool) -> None:
-        again = True
-        while again:
-            frames, echoes = self.bus.receive() if readable else NOTHING
-            now = self._clock()
-            if echoes:
-                self._confirm(echoes, now)
-            if self._looped:
-                frames, self._looped = frames + self._looped, []
-            if frames:
-                self._dispatch(frames, now)
-            self._ring_timers(now)
-            if self._blocked:
-                self._touched.update(self._blocked)
-            touched, self._touched = self._touched, {}
-            for link in touched:
-                if link in self._links:
-                    self._pump(link, now)
-            again = bool(frames or echoes or self._looped or self._touched or touched.keys() - self._blocked.keys())
-
-    def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
-        sent: dict[Link, int] = {}
-        for frame in echoes:
-            link = self._unechoed.take(frame)
-            if link is not None:
-                sent[link] = sent.get(link, 0) + 1
-        for link, confirmed in sent.items():
-            link.engine.frame_sent(now, confirmed)
-            self._touched[link] = None
-
-    def _dispatch(self, frames: Iterable[CanFrame], now: int) -> None:
-        find, touched = self._routes.of, self._touched
-        for frame in frames:
-            for link in find(frame):
-                link.engine.receive_frame(frame, now)
-                touched[link] = None
-
-    def _ring_timers(self, now: int) -> None:
-        deadlines = self._deadlines
-        while deadlines and deadlines[0][0] <= now:
-            due_ns, _, link = heapq.heappop(deadlines)
-            if link.armed_ns == due_ns:
-                link.armed_ns = None
-                link.engine.handle_timer(now)
-                self._touched[link] = None
-
-    def _pump(self, link: Link, now: int) -> None:
-        """Let `link` send what is due and tell what happened, and set its alarm."""
-        self._send(link, now)
-        engine = link.engine
-        while (event := engine.next_event()) is not None:
-            if isinstance(event, TransferFailed) and event.n_result is N_Result.N_TIMEOUT_A:
-                self._give_up(link, event)
-            link.on_event(event)
-        due_ns = engine.get_timer()
-        if due_ns is not None and (link.armed_ns is None or due_ns < link.armed_ns):
-            link.armed_ns = due_ns
-            heapq.heappush(self._deadlines, (due_ns, next(self._order), link))
-
-    def _send(self, link: Link, now: int) -> None:
-        engine = link.engine
-        if link.held:
-            link.held = link.held[self._put(link, link.held, now) :]
-        while not link.held:
-            frames = engine.frames_to_send(now, self.bus.window - link.unechoed)
-            if not frames:
-                break
-            link.held = frames[self._put(link, frames, now) :]
-        if link.held:
-            self._blocked[link] = None
-        else:
-            self._blocked.pop(link, None)
-
-    def _put(self, link: Link, frames: list[CanFrame], now: int) -> int:
-        """Offer frames to the bus; returns how many it took."""
-        taken = self.bus.send(frames)
-        sent = frames if taken == len(frames) else frames[:taken]
-        if self.bus.echoes:
-            self._unechoed.add(link, sent)
-        elif taken:
-            link.engine.frame_sent(now, taken)
-            self._looped += sent
-        return taken
-
-    def _give_up(self, link: Link, failed: TransferFailed) -> None:
-        """N_As or N_Ar is over: what is left of that message must not be sent any more."""
-        link.held = [frame for frame in link.held if not link.belongs_to(frame, failed)]
-        self._unechoed.forget(link, lambda frame: link.belongs_to(frame, failed))
-
-    def _next_ns(self) -> int:
-        """When something is to be done by time alone."""
-        due_ns = self._deadlines[0][0] if self._deadlines else _NEVER
-        bus_ns = self.bus.get_timer() if self._alarm is not None else None
-        if bus_ns is not None:
-            due_ns = min(due_ns, bus_ns)
-        if self._blocked:
-            due_ns = min(due_ns, self._clock() + _RETRY_NS)
-        return due_ns
-
-
-def _join(thread: threading.Thread | None) -> None:
-    """Wait for the end of a reactor's thread; in a signal handler, on top of a call that has the lock, not for long."""
-    if thread is not None and thread is not threading.current_thread():
-        thread.join(_JOIN_S)

@@ -24,8 +24,8 @@ class Routes:
         return self._can_ids.keys()
 
     def others_at(self, link: Link) -> int:
-        """How many other links listen to what `link` listens to."""
-        return len([other for other in self._at(link) if other is not link])
+        """How many other links answer to what `link` listens to."""
+        return len([other for other in self._at(link) if other is not link and not other.engine.params.listen_only])
 
     def _at(self, link: Link) -> tuple[Link, ...]:
         rx = link.rx

@@ -1,0 +1,114 @@
+"""How the benchmarks measure and what they print.
+
+Contenders take turns, round after round; a figure is the median of its rounds. So what else the machine does meets
+all alike, and ratios are worth more than the times. can-isotp 2 has our import name: contenders that must not
+share a process get one each.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import TypeVar
+
+SRC = str(Path(__file__).parents[1] / "src")
+
+Key = TypeVar("Key")
+
+GENERATIONS = 3  # a process keeps its memory layout and its luck: each contender is started anew so often
+
+Transfer = Callable[[bytes], bytes]
+"""Send a message at one end and return what came out at the other."""
+
+
+def message(size: int) -> bytes:
+    return bytes(i & 0xFF for i in range(size))
+
+
+def seconds_per_message(transfer: Transfer, size: int, count: int) -> float:
+    data = message(size)
+    assert transfer(data) == data
+    begin = perf_counter()
+    for _ in range(count):
+        transfer(data)
+    return (perf_counter() - begin) / count
+
+
+def serve(transfer: Transfer) -> None:
+    """Time one round per line read: the size of a message, and how many."""
+    for line in sys.stdin:
+        size, count = map(int, line.split())
+        print(seconds_per_message(transfer, size, count), flush=True)
+
+
+def in_processes(paths: Mapping[str, str], counts: Mapping[int, int], rounds: int) -> dict[tuple[str, int], float]:
+    """Seconds per message for each contender and size.
+
+    Args:
+        paths: PYTHONPATH of each contender; the script that runs serves it when called with `--serve NAME`.
+        counts: the sizes, and how many messages of each make a round.
+        rounds: how many.
+    """
+    figures: dict[tuple[str, int], list[float]] = {}
+    for _ in range(GENERATIONS):
+        contenders = {name: _start(name, path) for name, path in paths.items()}
+        try:
+            for _ in range(-(-rounds // GENERATIONS)):
+                for size, count in counts.items():
+                    for name, contender in contenders.items():
+                        figures.setdefault((name, size), []).append(_round(contender, size, count))
+        finally:
+            for contender in contenders.values():
+                contender.communicate()
+    return {key: statistics.median(values) for key, values in figures.items()}
+
+
+def _start(name: str, path: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, sys.argv[0], "--serve", name],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _round(contender: "subprocess.Popen[str]", size: int, count: int) -> float:
+    assert contender.stdin is not None
+    assert contender.stdout is not None
+    print(size, count, file=contender.stdin, flush=True)
+    return float(contender.stdout.readline())
+
+
+def in_turn(contenders: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:
+    """The median of what each contender returns."""
+    figures: dict[Key, list[float]] = {key: [] for key in contenders}
+    for _ in range(rounds):
+        for key, one_round in contenders.items():
+            figures[key].append(one_round())
+    return {key: statistics.median(values) for key, values in figures.items()}
+
+
+class Report:
+    """Prints a table line by line, and knows which targets were missed."""
+
+    def __init__(self, title: str) -> None:
+        self.missed = 0
+        print(f"\n{title}", flush=True)
+
+    def time(self, what: str, seconds: float) -> None:
+        text = f"{seconds * 1e3:.1f} ms" if seconds >= 0.01 else f"{seconds * 1e6:.1f} us"
+        print(f"  {what:58}{text:>12}", flush=True)
+
+    def figure(self, what: str, value: float, *, at_least: float | None = None, at_most: float | None = None) -> None:
+        """One line with its target and whether it was met."""
+        text = f"{value:.2f}" if value < 1000 else f"{value:.0f}"
+        met = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+        limit = "" if at_least is at_most is None else f"at {'least' if at_most is None else 'most'} "
+        if limit:
+            limit += f"{at_most if at_least is None else at_least:g}: {'met' if met else 'MISSED'}"
+        self.missed += not met
+        print(f"  {what:58}{text:>12}  {limit}".rstrip(), flush=True)

@@ -35,7 +35,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
-        for line in report.table(terminal.width()).splitlines():
-            status = line[:8].strip()
-            print(terminal.paint(line[:8], _COLOURS[status]) + line[8:] if status in _COLOURS else line)
+        *lines, verdict = report.table(terminal.width()).splitlines()
+        is_remedy = False
+        for line in lines:
+            status, rest = line[:8], line[8:]
+            if rest.lstrip().startswith("to do: "):
+                is_remedy = True
+            elif status.strip():
+                is_remedy = False
+            colour = _COLOURS.get(status.strip())
+            head = terminal.paint(status, colour) if colour else status
+            print(head + (terminal.paint(rest, terminal.CYAN) if is_remedy else rest))
+        print(terminal.paint(verdict, terminal.GREEN if report.works else terminal.RED))
     return 0 if report.works else 1

@@ -1,23 +1,43 @@
-"""The command line's frame: arguments, exit status, and a sentence instead of a traceback."""
+"""The command line's frame: which commands there are, exit statuses, and a sentence instead of a traceback."""
 
 import argparse
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from .. import __version__
-from ..errors import IsoTpError
-from . import demo, doctor
-
-_EXIT_STATUS = """\
-exit status: 0 done; 1 it failed, stderr says why; 2 wrong usage; 130 interrupted;
-141 the reader of the output went away"""
-
+from ..errors import IsoTpError, TransferError
+from . import demo, doctor, status
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+PLAIN: Final = {"doctor": doctor, "demo": demo}
+"""Commands that need Python alone: a module with `add_parser(commands)`."""
+
+COMMANDS: Final = {
+    "doctor": "Say whether ISO-TP works on this machine, and what to do where it does not.",
+    "demo": "Send a long message and explain the CAN frames.",
+    "send": "Send messages, and wait until each is through.",
+    "recv": "Receive messages and print them.",
+    "dump": "Show the ISO-TP traffic of a bus or a log file.",
+    "perf": "Show how fast the transfers on a bus or in a log file are.",
+    "vcan": "Make, remove or list virtual CAN interfaces.",
+    "serve": "Offer one ISO-TP link on a TCP port, as isotpserver does.",
+    "scan": "Find ISO-TP endpoints; this writes to the bus.",
+}
+"""Every command, in the order of the list in --help, and what it does.
+
+Those not in PLAIN need the extra. Such a command is the module of its name in this package: `command`, a function
+with typer's annotations whose docstring is its help and that returns the exit status, and `EXAMPLES`, command lines
+that work as pasted. The module is imported when the command is asked for; typer may be imported in it, and whatever
+takes long is imported in functions. `link.with_link` adds the options of a link.
+"""
+
+_EXTRA: Final = "pip install 'isotp[cli]'"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,42 +45,68 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         try:
-            status = _run(argv)
+            ended = _run(sys.argv[1:] if argv is None else argv)
             print(end="", flush=True)
-            return status
+            return ended
         except KeyboardInterrupt:
-            return 130
+            return status.INTERRUPTED
         except BrokenPipeError:
-            return 141
+            return status.READER_GONE
+        except TransferError as e:
+            print(e, file=sys.stderr)
+            return status.of_transfer(e.n_result)
         except IsoTpError as e:
             print(e, file=sys.stderr)
+        except TimeoutError as e:
+            print(e, file=sys.stderr)
+            return status.NOTHING_CAME
         except OSError as e:
             print(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}", file=sys.stderr)
         finally:
             _flush_or_discard()
-    return 1
+    return status.FAILED
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: Sequence[str]) -> int:
+    if argv and argv[0] in PLAIN:
+        return run_plain(argv)
+    if find_spec("typer") is not None:
+        from .app import run
+
+        return run(argv, program())
+    if argv and argv[0] in COMMANDS:
+        print(f"isotp {argv[0]} needs typer and rich, which are not installed; to do: {_EXTRA}", file=sys.stderr)
+        return status.FAILED
+    return run_plain(argv)
+
+
+def program() -> str:
+    """What the user calls us."""
+    return "isotp" if Path(sys.argv[0]).name == "isotp" else "python -m isotp"
+
+
+def run_plain(argv: Sequence[str]) -> int:
+    """Run a command that needs no extra."""
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as e:  # --help, --version, wrong usage
         return e.code if isinstance(e.code, int) else 0
-    status: int = arguments.run(arguments)
-    return status
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    return run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    called = Path(sys.argv[0]).name
+    more = ", ".join(name for name in COMMANDS if name not in PLAIN)
     parser = argparse.ArgumentParser(
-        prog="isotp" if called == "isotp" else "python -m isotp",
+        prog=program(),
         description="ISO-TP (ISO 15765-2) over CAN.",
-        epilog=f"example:\n  python -m isotp doctor\n\n{_EXIT_STATUS}",
+        epilog=f"{f'more commands with {_EXTRA}: {more}' if more else ''}\n\n"
+        f"example:\n  python -m isotp doctor\n\n{status.TEXT}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"isotp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (doctor, demo):
+    for command in PLAIN.values():
         command.add_parser(commands)
     return parser
 

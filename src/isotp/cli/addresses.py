@@ -1,0 +1,76 @@
+"""The address of a link, made of what the command line says."""
+
+from dataclasses import replace
+from enum import Enum
+
+from ..address import Address, AsymmetricAddress, normal_address
+from .values import Bytes2
+
+
+class Way(Enum):
+    """Which directions a link has."""
+
+    BOTH = "both"
+    SEND = "to many receivers: single frames, no flow control"
+    LISTEN = "receive without ever sending flow control"
+
+
+def make_address(
+    way: Way,
+    txid: int | None,
+    rxid: int | None,
+    extended: Bytes2 | None = None,
+    mixed: int | None = None,
+    fixed: Bytes2 | None = None,
+) -> Address | AsymmetricAddress:
+    """The address; see `link.Link` for what each argument is.
+
+    Raises:
+        ValueError: something is missing or contradicts something else; it says what to do.
+        AddressError: an identifier or address that cannot be.
+    """
+    if extended is not None and mixed is not None:
+        raise ValueError("-x (extended) and --mixed exclude each other")
+    if fixed is not None:
+        if txid is not None or rxid is not None or extended is not None:
+            raise ValueError("--fixed makes the identifiers: leave out -s, -d and -x")
+        return _fixed(way, fixed, mixed)
+    txid, rxid = _wanted(way, txid, rxid)
+    if mixed is not None:
+        # With free identifiers mixed addressing looks on the bus like extended addressing, one byte for both ways.
+        extended = Bytes2(mixed, mixed)
+    if extended is not None:
+        return Address.extended(
+            rxid=rxid,
+            txid=txid,
+            target_address=None if way is Way.LISTEN else extended.tx,
+            source_address=None if way is Way.SEND else extended.rx,
+            functional=way is Way.SEND,
+        )
+    if way is Way.BOTH:
+        return normal_address(rxid, txid)
+    return Address.normal(rxid=rxid, txid=txid, functional=way is Way.SEND)
+
+
+def _wanted(way: Way, txid: int | None, rxid: int | None) -> tuple[int | None, int | None]:
+    """The identifiers that this way needs, which must be there; what it does not need is left out."""
+    needed = {"-s": (txid, way is not Way.LISTEN), "-d": (rxid, way is not Way.SEND)}
+    if missing := [name for name, (value, is_needed) in needed.items() if is_needed and value is None]:
+        example = {Way.BOTH: "-s 7E0 -d 7E8", Way.SEND: "-s 7DF", Way.LISTEN: "-d 7DF"}[way]
+        raise ValueError(f"{' and '.join(missing)} missing: the identifiers of the link, such as {example}")
+    tx, rx = (value if is_needed else None for value, is_needed in needed.values())
+    return tx, rx
+
+
+def _fixed(way: Way, fixed: Bytes2, mixed: int | None) -> Address:
+    target, source = fixed
+    assert target is not None
+    assert source is not None
+    functional = way is Way.SEND
+    if mixed is None:
+        address = Address.normal_fixed(target_address=target, source_address=source, functional=functional)
+    else:
+        address = Address.mixed_29bits(
+            target_address=target, source_address=source, address_extension=mixed, functional=functional
+        )
+    return replace(address, rx_only=True) if way is Way.LISTEN else address

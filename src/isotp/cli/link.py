@@ -1,0 +1,298 @@
+"""The link of a command: which bus, which addresses, which options; written once for all commands."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Final
+
+import typer
+
+from ..address import Address, AsymmetricAddress
+from ..anysocket import IsoTpSocket
+from ..errors import IsoTpError
+from ..optflags import flags
+from . import values
+from .addresses import Way, make_address
+from .buses import open_bus, socketcan_bus
+
+BUS: Final = "Bus"
+ADDRESSES: Final = "Addresses (hexadecimal, as in can-utils)"
+FRAMES: Final = "CAN frames"
+FLOW: Final = "Flow control"
+_CAN_FD: Final = values.LinkLayer(72, 64, 0)
+_BRS: Final = 1
+PROGRESS_STEP: Final = 1000
+BIGGEST: Final = 1 << 24
+"""Bytes of the longest message that the engine takes here."""
+
+# These may be used one by one, too, where a command needs no whole link.
+Interface = Annotated[
+    str | None, typer.Argument(metavar="INTERFACE", help="CAN interface, such as can0; none with --bus")
+]
+Bus = Annotated[
+    values.Where | None,
+    typer.Option(
+        "--bus",
+        metavar="WHERE",
+        parser=values.where,
+        help="virtual (in this process, a peer echoes) or an adapter of python-can, INTERFACE:CHANNEL",
+        rich_help_panel=BUS,
+    ),
+]
+Bitrate = Annotated[
+    int | None, typer.Option("--bitrate", metavar="N", help="bit/s, for adapters of python-can", rich_help_panel=BUS)
+]
+Soft = Annotated[bool, typer.Option("--soft", help="the engine in Python, not the kernel's", rich_help_panel=BUS)]
+TxId = Annotated[
+    int | None,
+    typer.Option(
+        "-s",
+        "--txid",
+        metavar="ID",
+        parser=values.can_id,
+        help="source: identifier of the frames sent; 8 digits for 29 bits",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+RxId = Annotated[
+    int | None,
+    typer.Option(
+        "-d",
+        "--rxid",
+        metavar="ID",
+        parser=values.can_id,
+        help="destination: identifier of the frames received",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+Extended = Annotated[
+    values.Bytes2 | None,
+    typer.Option(
+        "-x",
+        "--extended",
+        metavar="TA[:SA]",
+        parser=values.address_bytes,
+        help="extended addressing: byte before the N_PCI of frames sent, of those received if it differs",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+Mixed = Annotated[
+    int | None,
+    typer.Option(
+        "--mixed",
+        metavar="AE",
+        parser=values.byte,
+        help="mixed addressing: address extension of both directions",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+Fixed = Annotated[
+    values.Bytes2 | None,
+    typer.Option(
+        "--fixed",
+        metavar="TA:SA",
+        parser=values.target_and_source,
+        help="normal fixed identifiers 18DA<TA><SA> in place of -s and -d; 18CE<TA><SA> with --mixed",
+        rich_help_panel=ADDRESSES,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One ISO-TP link, as the command line says it."""
+
+    interface: Interface = None
+    bus: Bus = None
+    bitrate: Bitrate = None
+    soft: Soft = False
+    txid: TxId = None
+    rxid: RxId = None
+    extended: Extended = None
+    mixed: Mixed = None
+    fixed: Fixed = None
+    fd: Annotated[bool, typer.Option("--fd", help="CAN FD, 64 bytes a frame", rich_help_panel=FRAMES)] = False
+    brs: Annotated[bool, typer.Option("--brs", help="CAN FD with the second bit rate", rich_help_panel=FRAMES)] = False
+    link_layer: Annotated[
+        values.LinkLayer | None,
+        typer.Option(
+            "-L",
+            metavar="MTU:TX_DL:FLAGS",
+            parser=values.link_layer,
+            help="as in can-utils; 72:64:0 is --fd",
+            rich_help_panel=FRAMES,
+        ),
+    ] = None
+    padding: Annotated[
+        values.Bytes2 | None,
+        typer.Option(
+            "-p",
+            "--padding",
+            metavar="[TX]:[RX]",
+            parser=values.padding,
+            help="pad what is sent; expect this in what is received",
+            rich_help_panel=FRAMES,
+        ),
+    ] = None
+    check_padding: Annotated[
+        str | None,
+        typer.Option(
+            "-P",
+            "--check-padding",
+            metavar="l|c|a",
+            parser=values.pad_check,
+            help="refuse frames of wrong (l)ength, (c)ontent, or (a)ny of them",
+            rich_help_panel=FRAMES,
+        ),
+    ] = None
+    bs: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, max=255, help="block size we ask for; 0: all at once", rich_help_panel=FLOW),
+    ] = 0
+    stmin: Annotated[
+        int | None,
+        typer.Option(
+            metavar="TIME",
+            parser=values.stmin,
+            help="separation time we ask for: 5ms, 300us",
+            rich_help_panel=FLOW,
+        ),
+    ] = None
+    tx_stmin: Annotated[
+        int | None,
+        typer.Option(
+            metavar="TIME",
+            parser=values.time_ns,
+            help="send with this separation time whatever the receiver asks for",
+            rich_help_panel=FLOW,
+        ),
+    ] = None
+
+    def words(self, words: list[str] | None) -> tuple["Link", list[str]]:
+        """The link and the words that follow the interface; with --bus the first word is not an interface."""
+        from dataclasses import replace
+
+        given = words or []
+        if self.bus is None or self.interface is None:
+            return self, given
+        return replace(self, interface=None), [self.interface, *given]
+
+    @contextmanager
+    def open(
+        self,
+        timeout: float | None = None,
+        *,
+        way: Way = Way.BOTH,
+        peer_speaks: bool = False,
+        rcvbuf: int | None = None,
+        advance: Callable[[int], None] | None = None,
+    ) -> Iterator[IsoTpSocket]:
+        """A bound socket.
+
+        Args:
+            timeout: of the socket, in seconds.
+            way: whether it both sends and receives.
+            peer_speaks: the peer on the virtual bus sends a message every second instead of echoing.
+            rcvbuf: bytes of messages to keep until they are read.
+            advance: called, in any thread, with the number of bytes sent since it was called last.
+        """
+        self._check_bus()
+        address = self.address(way)
+        with ExitStack() as stack:
+            if self.bus is None and not self.soft:
+                import isotp
+
+                kernel = stack.enter_context(isotp.socket(timeout, rcvbuf=rcvbuf))
+                self.configure(kernel)
+                kernel.bind(self.interface or "", address)
+                if advance is not None and address.tx is not None:
+                    from .frame_counter import counting
+
+                    stack.enter_context(counting(self.interface or "", address.tx, advance))
+                yield kernel
+                return
+            from ..soft.sock import SoftSocket
+
+            if self.bus is None:
+                bus = socketcan_bus(self.interface or "")
+            else:
+                bus = open_bus(stack, self.bus, self.bitrate, self.is_fd)
+            wake_peer: Callable[[], None] | None = None
+            if self.bus and self.bus.is_virtual:
+                from .virtual_peer import join
+
+                wake_peer = join(stack, bus, self, address, BIGGEST, peer_speaks)
+            on_event = None
+            if advance is not None:
+                from .progress import of_engine
+
+                on_event = of_engine(advance)
+            soft = stack.enter_context(SoftSocket(bus, timeout, rcvbuf=rcvbuf or BIGGEST, on_event=on_event))
+            soft.set_engine_opts(max_pdu_size=BIGGEST, progress_step=PROGRESS_STEP if advance else 0)
+            self.configure(soft)
+            soft.bind(address)
+            if wake_peer is not None:
+                wake_peer()
+            yield soft
+
+    def _check_bus(self) -> None:
+        if self.bus is None and self.interface is None:
+            raise typer.BadParameter("INTERFACE is missing: a CAN interface such as can0, or --bus virtual")
+        if self.bus is not None and self.interface is not None:
+            raise typer.BadParameter(f"--bus says where: the interface {self.interface!r} is too many")
+
+    def address(self, way: Way = Way.BOTH) -> Address | AsymmetricAddress:
+        """The address that the options make."""
+        try:
+            return make_address(way, self.txid, self.rxid, self.extended, self.mixed, self.fixed)
+        except IsoTpError:
+            raise
+        except ValueError as e:
+            raise typer.BadParameter(str(e)) from None
+
+    @property
+    def frames(self) -> values.LinkLayer | None:
+        """The link layer options, if any are given."""
+        if self.link_layer is not None:
+            if self.fd or self.brs:
+                raise typer.BadParameter("-L says it all: leave out --fd and --brs")
+            return self.link_layer
+        if self.fd or self.brs:
+            return _CAN_FD._replace(tx_flags=_BRS if self.brs else 0)
+        return None
+
+    @property
+    def is_fd(self) -> bool:
+        """Whether frames are CAN FD."""
+        return self.frames is not None and self.frames.mtu > 16
+
+    def configure(self, sock: IsoTpSocket) -> None:
+        """Set the options of `sock`."""
+        checks = {"l": flags.CHK_PAD_LEN, "c": flags.CHK_PAD_DATA, "a": flags.CHK_PAD_LEN | flags.CHK_PAD_DATA}
+        tx, rx = self.padding or (None, None)
+        if self.check_padding is not None and rx is None:
+            raise typer.BadParameter("-P needs the padding byte to expect, such as -p :AA")
+        sock.set_general_opts(
+            checks[self.check_padding] if self.check_padding else None, txpad=tx, rxpad=rx, tx_stmin=self.tx_stmin
+        )
+        sock.set_fc_opts(bs=self.bs, stmin=self.stmin)
+        if frames := self.frames:
+            sock.set_ll_opts(*frames)
+
+
+def with_link(command: Callable[..., int]) -> Callable[..., int]:
+    """Give `command(link, ...)` the options of `Link` beside its own: its INTERFACE first, the others last."""
+    signature = inspect.signature(command)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "link"]
+    names = [field.name for field in fields(Link)]
+
+    def run(**given: Any) -> int:
+        link = Link(**{name: given.pop(name) for name in names})
+        return command(link, **given)
+
+    interface, *others = inspect.signature(Link).parameters.values()
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (interface, *own, *others)]
+    run.__signature__ = signature.replace(parameters=keyword)  # type: ignore[attr-defined]
+    run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+    return run

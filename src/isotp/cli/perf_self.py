@@ -1,0 +1,150 @@
+"""isotp perf --self: what this machine's own ISO-TP paths can do, both ends in one process."""
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from statistics import median, quantiles
+from typing import Final, NamedTuple
+
+from ..anysocket import IsoTpSocket
+from ..bus.base import Bus
+from ..errors import InterfaceError, IsoTpError, UnavailableError
+from ..interface import can_interfaces, usable
+from . import status, terminal
+from .progress import bar
+
+# Not the identifiers of diagnostics (0x7E0 and so on): a simulated ECU may be on the same vcan.
+_TX, _RX = 0x6A0, 0x6A8
+_SIZES: Final = (7, 4095)
+_SECONDS: Final = 1.0  # for each measurement
+_WIDE: Final = 72  # columns for the whole table
+_WARM_UP: Final = 3
+_RUNS_MIN, _RUNS_MAX = 10, 10_000
+
+Pair = tuple[IsoTpSocket, IsoTpSocket]
+
+
+class Path(NamedTuple):
+    """A way from one socket to another, and how to open it."""
+
+    name: str
+    opened: Callable[[ExitStack], Pair]
+
+
+class Speed(NamedTuple):
+    """Times of messages, sent and received one after the other, in seconds."""
+
+    middle: float
+    slow: float
+    """95 of 100 messages are faster."""
+    messages: int
+
+
+def measure(interface: str | None, size: int | None) -> int:
+    """Measure every path there is, print a table; `interface` is a vcan (None: the first one that is up)."""
+    paths = _paths(_vcan(interface))
+    print(_row("path", "bytes", "median", "95 %", "bytes/s", "messages"))
+    for path in paths:
+        try:
+            with ExitStack() as stack:
+                pair = path.opened(stack)
+                for length in _SIZES if size is None else (size,):
+                    _print(path.name, length, _speed(pair, length))
+        except UnavailableError as e:
+            print(f"{path.name:24} not here: {e.what}")
+    return status.DONE
+
+
+def _row(path: str, *numbers: str) -> str:
+    """A line of the table; the last column only where there is room for it."""
+    widths = (6, 9, 9, 11, 8)
+    shown = len(widths) if terminal.width() >= _WIDE else len(widths) - 1
+    cells = [f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True)]
+    return f"{path:24}" + " ".join(cells[:shown])
+
+
+def _print(name: str, size: int, speed: Speed) -> None:
+    times = (_time(speed.middle), _time(speed.slow))
+    print(_row(name, str(size), *times, f"{size / speed.middle:,.0f}", str(speed.messages)), flush=True)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.1f} us"
+
+
+def _paths(name: str | None) -> Iterator[Path]:
+    if name is None:
+        print("no vcan is up, so only the engine is measured; for all: sudo isotp vcan up vcan0", file=sys.stderr)
+    else:
+        yield Path(f"kernel on {name}", lambda stack: _kernel(stack, name))
+        yield Path(f"engine on {name}", lambda stack: _socketcan(stack, name))
+    yield Path("engine on a virtual bus", _virtual)
+
+
+def _vcan(wanted: str | None) -> str | None:
+    """The vcan to use: nothing here may reach a real bus."""
+    if sys.platform != "linux":
+        return None
+    from ..kernel.rtnetlink import query_link
+
+    if wanted is not None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+            usable(any_socket, wanted)
+        if query_link(wanted).kind not in ("vcan", "vxcan"):
+            raise InterfaceError(f"{wanted} is not a virtual CAN interface, and a real bus is not for measuring")
+        return wanted
+    return next((i.name for i in can_interfaces() if i.is_up and query_link(i.name).kind == "vcan"), None)
+
+
+def _kernel(stack: ExitStack, name: str) -> Pair:
+    import isotp
+
+    a, b = (stack.enter_context(isotp.socket(10.0)) for _ in range(2))
+    a.bind(name, rxid=_RX, txid=_TX)
+    b.bind(name, rxid=_TX, txid=_RX)
+    return a, b
+
+
+def _socketcan(stack: ExitStack, name: str) -> Pair:
+    import isotp
+
+    return _engine(stack, isotp.SocketCanBus(name))
+
+
+def _virtual(stack: ExitStack) -> Pair:
+    import isotp
+
+    return _engine(stack, isotp.VirtualBus())
+
+
+def _engine(stack: ExitStack, bus: Bus) -> Pair:
+    import isotp
+
+    a, b = (stack.enter_context(isotp.SoftSocket(bus, 10.0)) for _ in range(2))
+    a.bind(rxid=_RX, txid=_TX)
+    b.bind(rxid=_TX, txid=_RX)
+    return a, b
+
+
+def _speed(pair: Pair, size: int) -> Speed:
+    sender, receiver = pair
+    message = (bytes(range(256)) * (size // 256 + 1))[:size]
+    times: list[float] = []
+    with bar(f"{size} bytes", 100) as advance:
+        end = time.perf_counter() + _SECONDS
+        shown = 0
+        while len(times) < _WARM_UP + _RUNS_MIN or (time.perf_counter() < end and len(times) < _RUNS_MAX):
+            begin = time.perf_counter()
+            sender.send(message)
+            received = receiver.recv()
+            times.append(time.perf_counter() - begin)
+            if received != message:
+                raise IsoTpError("the message received is not the one that was sent")
+            done = min(100, int(100 * (1 - (end - time.perf_counter()) / _SECONDS)))
+            if done > shown:
+                advance(done - shown)
+                shown = done
+    times = times[_WARM_UP:]
+    return Speed(median(times), quantiles(times, n=20)[-1], len(times))

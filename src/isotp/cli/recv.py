@@ -1,0 +1,116 @@
+"""isotp recv: messages as they come, in hexadecimal, as text, as JSON, or as they are."""
+
+import itertools
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, BinaryIO, Final
+
+import typer
+
+from ..address import CAN_EFF_FLAG
+from ..anysocket import IsoTpSocket, ReceivedMessage
+from ..errors import TransferError
+from . import status, values
+from .addresses import Way
+from .link import Link, with_link
+
+EXAMPLES: Final = (
+    "isotp recv --bus virtual -s 7E8 -d 7E0 --count 2 --ascii",
+    "isotp recv vcan0 -s 7E8 -d 7E0",
+    "isotp recv vcan0 -s 7E8 -d 7E0 --follow --json",
+    "isotp recv vcan0 -s 7E8 -d 7E0 | isotpsend -s 7E0 -d 7E8 vcan1",
+    "isotp recv can0 -s 7E8 -d 7E0 --raw firmware.bin",
+)
+
+
+@with_link
+def command(
+    link: Link,
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", min=1, help="so many messages, then end")] = 1,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="all messages, until Ctrl-C")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="TIME", parser=values.seconds, help="longest wait for each message")
+    ] = None,
+    ascii_: Annotated[bool, typer.Option("--ascii", help="as text, a dot for what is none")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="a JSON object a line: time, identifier, length, data")] = False,
+    raw: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="the bytes as they are, into a file; - is stdout"),
+    ] = None,
+    listen: Annotated[
+        bool, typer.Option("--listen", help="never send flow control: overhear others, or functional requests")
+    ] = False,
+    rcvbuf: Annotated[
+        int | None, typer.Option(metavar="BYTES", min=1, help="room for messages not yet printed")
+    ] = None,
+) -> int:
+    """Receive messages and print them, each in a line of hexadecimal that isotpsend reads.
+
+    A message that broke off ends it, with the N_Result as the exit status; --follow says so on stderr and goes on.
+    """
+    if sum((ascii_, json_, raw is not None)) > 1:
+        raise typer.BadParameter("--ascii, --json and --raw exclude each other")
+    with link.open(timeout, way=Way.LISTEN if listen else Way.BOTH, peer_speaks=True, rcvbuf=rcvbuf) as sock:
+        if raw is None:
+            form = _json(sock) if json_ else _ascii if ascii_ else _hex
+            _receive(sock, count, follow, lambda message: print(form(message), flush=True))
+        elif raw == "-":
+            _receive(sock, count, follow, _writer(sys.stdout.buffer))
+        else:
+            with open(raw, "wb") as file:
+                _receive(sock, count, follow, _writer(file))
+    return status.DONE
+
+
+def _receive(sock: IsoTpSocket, count: int, follow: bool, put: Callable[[ReceivedMessage], object]) -> None:
+    dropped = 0
+    for _ in itertools.count() if follow else range(count):
+        try:
+            message = sock.recv_message()
+        except TransferError as e:
+            if not follow:
+                raise
+            print(f"warning: {e.what} ({e.n_result.name if e.n_result else ''})", file=sys.stderr)
+            continue
+        if message.dropped > dropped:
+            lost, dropped = message.dropped - dropped, message.dropped
+            print(f"warning: {lost} message(s) dropped, more room: --rcvbuf", file=sys.stderr)
+        put(message)
+
+
+def _writer(file: BinaryIO) -> Callable[[ReceivedMessage], None]:
+    def write(message: ReceivedMessage) -> None:
+        file.write(message.data)
+        file.flush()
+
+    return write
+
+
+def _hex(message: ReceivedMessage) -> str:
+    return message.data.hex(" ").upper()
+
+
+def _ascii(message: ReceivedMessage) -> str:
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in message.data)
+
+
+def _json(sock: IsoTpSocket) -> Callable[[ReceivedMessage], str]:
+    rx = sock.address.rx if sock.address else None
+    can_id = rx.can_id if rx else 0
+    rxid = f"{can_id & ~CAN_EFF_FLAG:0{8 if can_id & CAN_EFF_FLAG else 3}X}"
+
+    def form(message: ReceivedMessage) -> str:
+        seconds, nanoseconds = divmod(message.timestamp_ns, 1_000_000_000)
+        return json.dumps(
+            {
+                "time": f"{seconds}.{nanoseconds:09}",
+                "interface": sock.interface,
+                "rxid": rxid,
+                "length": len(message.data),
+                "data": message.data.hex().upper(),
+                "dropped": message.dropped,
+            }
+        )
+
+    return form

@@ -1,0 +1,125 @@
+"""isotp send: messages from arguments, standard input or a file."""
+
+import itertools
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ..anysocket import IsoTpSocket
+from . import status, values
+from .addresses import Way
+from .link import Link, with_link
+from .progress import bar
+
+EXAMPLES: Final = (
+    "isotp send --bus virtual -s 7E0 -d 7E8 -w 22 F1 90",
+    "isotp send vcan0 -s 7E0 -d 7E8 22 F1 90",
+    "echo 22 F1 90 | isotp send vcan0 -s 7E0 -d 7E8",
+    "isotp send can0 -s 7E0 -d 7E8 --file firmware.bin",
+)
+
+_LONG: Final = 2000  # bytes of a message that may take long enough to be watched
+
+
+@with_link
+def command(
+    link: Link,
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="HEX", help="the message; without it each line of standard input is one"),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="send the bytes of a file as one message; - is standard input")
+    ] = None,
+    repeat: Annotated[int, typer.Option(metavar="N", min=0, help="send it so often; 0: until Ctrl-C")] = 1,
+    interval: Annotated[
+        float,
+        typer.Option(
+            metavar="TIME",
+            parser=values.seconds,
+            show_default="none",
+            help="from the begin of one message to the next: 100ms, 2s",
+        ),
+    ] = 0.0,
+    wait_reply: Annotated[
+        bool, typer.Option("-w", "--wait-reply", help="wait for a message after each one sent, and print it")
+    ] = False,
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="TIME", parser=values.seconds, show_default="2s", help="longest wait for a reply"),
+    ] = 2.0,
+    functional: Annotated[
+        bool, typer.Option("--functional", help="to many receivers: single frames only, -s is enough")
+    ] = False,
+) -> int:
+    """Send messages, and wait until each is through.
+
+    What fails is told with its N_Result, which is the exit status, too: 11 for N_TIMEOUT_Bs, where nobody answers.
+    """
+    link, words = link.words(data)
+    if words and file:
+        raise typer.BadParameter("give the message as HEX or as --file, not both")
+    if functional and wait_reply:
+        raise typer.BadParameter("--functional only sends: receive the replies with isotp recv, one for each receiver")
+    way = Way.SEND if functional else Way.BOTH
+    if not words and not file:
+        _send(link.open(way=way), _paced(_lines(), interval), timeout if wait_reply else None)
+        return status.DONE
+    message = _message(words, file)
+    messages = _paced(_repeated(message, repeat), interval)
+    if len(message) < _LONG or not sys.stderr.isatty():
+        _send(link.open(way=way), messages, timeout if wait_reply else None)
+        return status.DONE
+    with bar("sending", len(message) * repeat or None, in_bytes=True) as advance:
+        _send(link.open(way=way, advance=advance), messages, timeout if wait_reply else None)
+    return status.DONE
+
+
+def _send(opening: AbstractContextManager[IsoTpSocket], messages: Iterable[bytes], reply_timeout: float | None) -> None:
+    with opening as sock:
+        for message in messages:
+            sock.settimeout(None)
+            sock.send(message)
+            if reply_timeout is not None:
+                sock.settimeout(reply_timeout)
+                print(sock.recv().hex(" ").upper(), flush=True)
+
+
+def _message(words: list[str], file: Path | None) -> bytes:
+    if file is None:
+        try:
+            return values.hex_data(" ".join(words))
+        except ValueError as e:
+            raise typer.BadParameter(str(e)) from None
+    return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+
+
+def _repeated(message: bytes, repeat: int) -> Iterable[bytes]:
+    return itertools.repeat(message, repeat) if repeat else itertools.repeat(message)
+
+
+def _lines() -> Iterator[bytes]:
+    """The messages in the lines of standard input, as isotprecv prints them."""
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            if message := values.hex_data(line.decode()):
+                yield message
+        except UnicodeDecodeError:
+            raise typer.BadParameter("standard input is not text; for bytes as they are: --file -") from None
+        except ValueError as e:
+            raise typer.BadParameter(f"line {number} of standard input: {e}") from None
+
+
+def _paced(messages: Iterable[bytes], interval: float) -> Iterator[bytes]:
+    """`messages`, the next one not sooner than `interval` seconds after the one before it."""
+    due = time.monotonic()
+    for message in messages:
+        if (wait := due - time.monotonic()) > 0:
+            time.sleep(wait)
+        due = max(due, time.monotonic() - interval) + interval
+        yield message

@@ -1,0 +1,128 @@
+"""isotp vcan: virtual CAN interfaces, made, listed and removed."""
+
+import errno
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any, Final, Literal
+
+import typer
+
+from ..errors import NotACanInterfaceError, UnavailableError
+from . import status, terminal
+
+EXAMPLES: Final = (
+    "isotp vcan list",
+    "sudo isotp vcan up vcan0",
+    "sudo isotp vcan up vcan0 vcan1 --classical",
+    "sudo isotp vcan down vcan0",
+)
+
+_ARPHRD_CAN: Final = 280
+_CAN_MTU, _CANFD_MTU, _CANXL_MTU = 16, 72, 76
+
+
+def command(
+    action: Annotated[Literal["up", "down", "list"], typer.Argument(help="make, remove, or show them")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="interfaces, such as vcan0")] = None,
+    classical: Annotated[bool, typer.Option("--classical", help="make them Classical CAN, without CAN FD")] = False,
+) -> int:
+    """Make virtual CAN interfaces (up), remove them (down), or list all CAN interfaces.
+
+    Making and removing needs root. Real interfaces are never touched.
+    """
+    if action == "list":
+        if names:
+            raise typer.BadParameter("list takes no names: it shows all")
+    elif not names:
+        raise typer.BadParameter(f"NAME missing: such as isotp vcan {action} vcan0")
+    pyroute2 = _pyroute2()
+    with pyroute2.IPRoute() as kernel:
+        if action == "list":
+            _list(kernel)
+        for name in names or []:
+            try:
+                _up(kernel, name, classical) if action == "up" else _down(kernel, name)
+            except pyroute2.NetlinkError as e:
+                raise _explained(e.code, action, name) from e
+    return status.DONE
+
+
+def _pyroute2() -> Any:
+    if sys.platform != "linux":
+        raise UnavailableError(f"virtual CAN interfaces exist on Linux only, and this is {sys.platform}")
+    try:
+        return import_module("pyroute2")
+    except ImportError:
+        raise UnavailableError("pyroute2 is not installed", remedy="pip install 'isotp[cli]'") from None
+
+
+def _up(kernel: Any, name: str, classical: bool) -> None:
+    mtu = {"mtu": _CAN_MTU if classical else _CANFD_MTU}
+    link = _find(kernel, name)
+    if link is None:
+        kernel.link("add", ifname=name, kind="vcan", **mtu)
+        kernel.link("set", ifname=name, state="up")
+        print(f"{name} is up")
+        return
+    _check_virtual(link, name)
+    if link["state"] == "up":
+        print(f"{name} was up already")
+        return
+    kernel.link("set", ifname=name, state="up")
+    print(f"{name} is up; it was there already")
+
+
+def _down(kernel: Any, name: str) -> None:
+    link = _find(kernel, name)
+    if link is None:
+        print(f"{name} was not there")
+        return
+    _check_virtual(link, name)
+    kernel.link("del", ifname=name)
+    print(f"{name} is removed")
+
+
+def _find(kernel: Any, name: str) -> Any:
+    return next((link for link in kernel.get_links() if link.get_attr("IFLA_IFNAME") == name), None)
+
+
+def _check_virtual(link: Any, name: str) -> None:
+    if (kind := _kind(link)) not in ("vcan", "vxcan"):
+        raise NotACanInterfaceError(
+            f"{name} is {'a real CAN interface' if kind == 'can' else 'no virtual CAN interface'}: it is left alone",
+            remedy=f"sudo ip link set {name} up|down",
+        )
+
+
+def _kind(link: Any) -> str | None:
+    kind: str | None = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
+    return kind
+
+
+def _explained(number: int, action: str, name: str) -> OSError:
+    """The kernel's refusal in words."""
+    if number in (errno.EPERM, errno.EACCES):
+        what = "making" if action == "up" else "removing"
+        return PermissionError(number, f"{what} {name} needs root; to do: sudo isotp vcan {action} {name}")
+    if number == errno.EOPNOTSUPP:
+        from ..kernel.support import remedy_for_module
+
+        return UnavailableError("this kernel has no virtual CAN interfaces", remedy=remedy_for_module("vcan"))
+    return OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def _list(kernel: Any) -> None:
+    links = [link for link in kernel.get_links() if link["ifi_type"] == _ARPHRD_CAN]
+    if not links:
+        print("no CAN interface here; a virtual one: sudo isotp vcan up vcan0")
+        return
+    print(f"{'name':15} {'kind':6} {'state':6} frames")
+    for link in links:
+        is_up = link["state"] == "up"
+        state = terminal.paint(f"{link['state']:6}", terminal.GREEN if is_up else terminal.RED)
+        print(f"{link.get_attr('IFLA_IFNAME'):15} {_kind(link) or '?':6} {state} {_frames(link.get_attr('IFLA_MTU'))}")
+
+
+def _frames(mtu: int) -> str:
+    return "Classical CAN" + ", CAN FD" * (mtu >= _CANFD_MTU) + ", CAN XL" * (mtu >= _CANXL_MTU)

@@ -1,0 +1,429 @@
+"""The commands on --bus virtual, where they need neither a kernel nor an adapter."""
+
+import io
+import json
+import os
+import pty
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("typer")
+
+from isotp.cli.main import COMMANDS, PLAIN, main
+
+VIRTUAL = ["--bus", "virtual"]
+LINK = [*VIRTUAL, "-s", "7E0", "-d", "7E8"]
+ISOTP = [sys.executable, "-m", "isotp"]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    before = threading.enumerate()
+    yield
+    assert threading.enumerate() == before
+
+
+EXAMPLES = [
+    example
+    for name in COMMANDS
+    if name not in PLAIN
+    for example in import_module(f"isotp.cli.{name}").EXAMPLES
+    if "--bus virtual" in example
+]
+
+
+@pytest.mark.parametrize("example", [example for example in EXAMPLES if " serve " not in example])
+def test_the_examples_that_need_nothing_work_as_pasted(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(example)[1:]) == 0
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-s", "7E0", "-d", "7E8"],
+        ["-s", "18DA10F1", "-d", "18DAF110"],
+        ["-s", "00000001", "-d", "002"],
+        ["-s", "7E0", "-d", "7E8", "-x", "12:34"],
+        ["-s", "7E0", "-d", "7E8", "--mixed", "99"],
+        ["--fixed", "10:F1"],
+        ["--fixed", "10:F1", "--mixed", "99"],
+        ["-s", "7E0", "-d", "7E8", "--fd"],
+        ["-s", "7E0", "-d", "7E8", "--brs", "-x", "12"],
+        ["-s", "7E0", "-d", "7E8", "-L", "72:24:0"],
+        ["-s", "7E0", "-d", "7E8", "-p", "AA:BB", "-P", "a"],
+        ["-s", "7E0", "-d", "7E8", "--bs", "2", "--stmin", "300us", "--tx-stmin", "0"],
+    ],
+    ids=" ".join,
+)
+def test_each_kind_of_link_carries_a_message_there_and_back(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = bytes(range(100)).hex(" ").upper()
+    assert main(["send", *VIRTUAL, *options, "-w", message]) == 0
+    assert capsys.readouterr() == (message + "\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["send", "01"], "-s and -d missing"),
+        (["send", *LINK, "0g"], "'0g' is not hexadecimal"),
+        (["send", "-s", "7E0"], "INTERFACE is missing"),
+        (["send", *LINK, "-x", "1", "--mixed", "2", "01"], "exclude each other"),
+        (["send", *LINK, "--fixed", "10:F1", "01"], "leave out -s, -d and -x"),
+        (["send", *LINK, "-L", "72:64:0", "--fd", "01"], "leave out --fd"),
+        (["send", *LINK, "-P", "a", "01"], "-p :AA"),
+        (["send", *LINK, "--file", "x", "01"], "not both"),
+        (["send", *LINK, "--functional", "-w", "01"], "only sends"),
+        (["send", *LINK, "--stmin", "5", "01"], "5ms"),
+        (["send", *LINK, "--bs", "256", "01"], "255"),
+        (["send", "--bus", "nonsense", "01"], "python-can"),
+        (["recv", "can0", *LINK], "'can0' is too many"),
+        (["recv", *LINK, "--json", "--ascii"], "exclude each other"),
+        (["scan"], "one bus is needed"),
+        (["scan", *VIRTUAL, "--fixed", "F1", "--range", "1-2"], "leave out --range"),
+        (["vcan", "up"], "NAME missing"),
+        (["vcan", "list", "vcan0"], "shows all"),
+        (["vcan", "remove"], "'list'"),
+        (["snd"], "Did you mean 'send'?"),
+    ],
+)
+def test_wrong_usage_is_a_sentence(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert told in err.splitlines()[0]
+    assert len(err.splitlines()) <= 3
+    assert err.splitlines()[-1].startswith("help: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["send", *VIRTUAL, "-s", "7E0", "-d", "7E0", "01"], 1, "are the same"),
+        (
+            ["send", "--bus", "nosuch:channel", "-s", "7E0", "-d", "7E8", "01"],
+            1,
+            "python-can cannot open nosuch:channel",
+        ),
+        (["send", *LINK, "--file", "/nonexistent/file"], 1, "No such file or directory: /nonexistent/file"),
+        (["send", *LINK, "-L", "16:8:1", "01"], 1, "Classical CAN"),
+        (["send", *LINK, "--functional", *["00"] * 9], 1, "9 bytes"),
+        (["recv", *VIRTUAL, "-d", "7E8", "-s", "7E0", "--raw", "/nonexistent/file"], 1, "No such file or directory"),
+        (["scan", *VIRTUAL, "--range", "001-002", "--wait", "1ms", "--listen", "0"], 3, "no endpoint answered"),
+    ],
+)
+def test_what_fails_is_a_sentence(
+    arguments: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_lines_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"01 02 \n\n0304\nzz\n")))
+    assert main(["send", *LINK, "-w"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "01 02\n03 04\n"
+    assert "line 4 of standard input: 'zz'" in err
+
+
+def test_bytes_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
+    assert main(["send", *LINK, "-w"]) == 2
+    assert "--file -" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
+    assert main(["send", *LINK, "-w", "--file", "-"]) == 0
+    assert capsys.readouterr().out == "FF FE\n"
+
+
+def test_a_file_longer_than_any_kernel_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(bytes(range(256)) * 5000)
+    assert main(["send", *LINK, "--fd", "-w", "--timeout", "20s", "--file", str(path)]) == 0
+    assert bytes.fromhex(capsys.readouterr().out) == path.read_bytes()
+
+
+def test_the_formats_of_recv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = b"Hello over ISO-TP, number 1"
+    assert main(["recv", *LINK]) == 0
+    assert bytes.fromhex(capsys.readouterr().out) == text
+    assert main(["recv", *LINK, "--ascii"]) == 0
+    assert capsys.readouterr().out == text.decode() + "\n"
+    assert main(["recv", *LINK, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert float(told.pop("time")) > 1.7e9
+    assert told == {"interface": "virtual", "rxid": "7E8", "length": 27, "data": text.hex().upper(), "dropped": 0}
+    assert main(["recv", *LINK, "--raw", str(tmp_path / "raw")]) == 0
+    assert (tmp_path / "raw").read_bytes() == text
+
+
+def test_scan_finds_the_peer_and_says_how_to_reach_it(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--range", "7D8-7E8", "--wait", "5ms", "--listen", "0"]
+    assert main(["scan", *VIRTUAL, *options, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {
+        "txid": "7E0",
+        "rxid": "7E8",
+        "ext_address": None,
+        "rx_ext_address": None,
+        "flow_status": "CTS",
+        "bs": 0,
+        "stmin": 0,
+    }
+    assert err == "scan writes 17 frames to virtual, one every 5 ms\n"
+    assert main(["scan", *VIRTUAL, *options]) == 0
+    line = capsys.readouterr().out.strip()
+    assert main(shlex.split(line.partition("isotp ")[2])) == 0
+    assert capsys.readouterr().out == "3E 00\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+@pytest.mark.parametrize("action", ["up", "down"])
+def test_vcan_leaves_other_interfaces_alone(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyroute2")
+    assert main(["vcan", action, "lo"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("lo is no virtual CAN interface: it is left alone")
+
+
+def test_an_adapter_of_python_can(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    can = pytest.importorskip("can")
+
+    class Unplugged(can.BusABC):  # type: ignore[misc, name-defined, unused-ignore]
+        def __init__(self, **options: object) -> None:
+            assert options == {"interface": "usb", "channel": "COM3:1", "bitrate": 500_000}
+            self.channel_info = "an adapter"
+            self._is_shutdown = False
+
+        def send(self, message: object, timeout: float | None = None) -> None: ...
+
+        def recv(self, timeout: float | None = None) -> None:
+            raise can.CanOperationError("the adapter is gone")
+
+        def shutdown(self) -> None:
+            self._is_shutdown = True
+
+    monkeypatch.setattr(can, "Bus", Unplugged)
+    status = main(["recv", "--bus", "usb:COM3:1", "--bitrate", "500000", "-s", "7E0", "-d", "7E8"])
+    assert (status, capsys.readouterr()) == (1, ("", "an adapter: the adapter is gone (ENODEV)\n"))
+
+
+# --- as processes
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [*ISOTP, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        with process:
+            process.kill()
+
+
+def test_ctrl_c(start: Start) -> None:
+    receiver = start("recv", *LINK, "--follow")
+    assert receiver.stdout is not None
+    receiver.stdout.readline()
+    receiver.send_signal(signal.SIGINT)
+    assert receiver.communicate(timeout=20)[1] == ""
+    assert receiver.returncode == 130
+
+
+def test_a_reader_who_goes_away(start: Start) -> None:
+    receiver = start("recv", *LINK, "--follow")
+    assert receiver.stdout is not None
+    assert receiver.stderr is not None
+    receiver.stdout.readline()
+    receiver.stdout.close()
+    assert receiver.stderr.read() == ""
+    assert receiver.wait(20) == 141
+
+
+class Client:
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def read(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size and (more := self._socket.recv(size - len(data))):
+            data += more
+        return data
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    assert process.stderr is not None
+    return process.stderr.readline().rstrip()
+
+
+def test_serve(start: Start) -> None:
+    server = start("serve", *LINK, "--port", "0")
+    first_line = said(server)
+    assert first_line.startswith("virtual rxid=0x7E8 txid=0x7E0 on 127.0.0.1 port ")
+    port = int(first_line.split()[-1])
+    first, second = Client(port), Client(port)
+    assert said(server).endswith(" came")
+    assert said(server).endswith(" came")
+    first.send(b"<11 22><3")
+    assert (first.read(7), second.read(7)) == (b"<1122>\n", b"<1122>\n")
+    first.send(b"3><4x>")
+    assert second.read(5) == b"<33>\n"
+    assert "'x' is not hexadecimal" in said(server)
+    second.send(b"<" + b"5A" * 3000 + b">")
+    assert first.read(5 + 6003) == b"<33>\n<" + b"5A" * 3000 + b">\n"
+    first.close()
+    assert said(server).endswith(" went")
+    assert second.read(6003) == b"<" + b"5A" * 3000 + b">\n"
+    second.send(b"<01>")
+    assert second.read(5) == b"<01>\n"
+    server.send_signal(signal.SIGINT)
+    assert second.read(1) == b""
+    second.close()
+    _, err = server.communicate(timeout=20)
+    assert server.returncode == 130
+    assert len(err.splitlines()) == 1
+
+
+def test_serve_cuts_off_who_does_not_read(start: Start) -> None:
+    server = start("serve", *LINK, "--fd", "--port", "0")
+    port = int(said(server).split()[-1])
+    sleeper, sender = Client(port), Client(port)
+    said(server), said(server)
+    message = b"<" + b"00" * 200_000 + b">"
+    for _ in range(40):  # 16 MB: more than the system's own buffers take
+        sender.send(message)
+        assert sender.read(len(message) + 1) == message + b"\n"
+    assert "is cut off" in said(server)
+    sender.send(b"<01>")
+    assert sender.read(5) == b"<01>\n"
+    sleeper.close()
+    sender.close()
+
+
+def test_a_port_that_is_taken(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = start("serve", *LINK, "--port", str(port))
+        _, err = server.communicate(timeout=20)
+    assert server.returncode == 1
+    assert err == f"cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+
+
+# --- the frame
+
+
+def test_without_the_extra_doctor_and_demo_remain() -> None:
+    program = "import sys; sys.modules['typer'] = None; from isotp.cli.main import main; sys.exit(main())"
+    environment = os.environ | {"COLUMNS": "100"}
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=environment
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    status, out, err = run("send", "vcan0", "01")
+    assert (status, out) == (1, "")
+    assert err == "isotp send needs typer and rich, which are not installed; to do: pip install 'isotp[cli]'\n"
+    status, out, _ = run("--help")
+    assert status == 0
+    assert "pip install 'isotp[cli]': send, recv" in out
+    assert run("doctor", "--help")[0] == 0
+    assert run("nonsense")[0] == 2
+
+
+def test_a_command_loads_what_it_needs() -> None:
+    program = "import sys; from isotp.cli.main import main; main(sys.argv[1:]); print(*sys.modules, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "send", *LINK, "01"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    heavy = {"rich", "pydantic", "can", "pyroute2", "udsoncan", "asyncio", "isotp.cli.recv", "isotp.kernel.sock"}
+    assert "isotp.cli.send" in done.stdout.splitlines()
+    assert not heavy & set(done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(("words", "wanted"), [("isotp se", {"send", "serve"}), ("isotp send --int", {"--interval"})])
+def test_completion(words: str, wanted: set[str]) -> None:
+    program = "import sys; sys.argv[0] = 'isotp'; from isotp.cli.main import main; main()"
+    environment = os.environ | {
+        "_ISOTP_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert wanted <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_help_on_a_terminal(no_color: str) -> None:
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "60", "NO_COLOR": no_color}
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        child = subprocess.Popen([*ISOTP, "send", "--help"], stdout=theirs, env=environment)
+        os.close(theirs)
+        shown = b""
+        try:
+            while block := terminal.read(4096):
+                shown += block
+        except OSError:  # how a terminal ends
+            pass
+        assert child.wait() == 0
+    assert b"examples:" in shown
+    assert (b"33m" in shown) is (not no_color)
+
+
+def test_perf_self(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["perf", "--self", "--size", "100"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["path", "bytes", "median", "95", "%", "bytes/s", "messages"]
+    path, numbers = rows[-1][:24].rstrip(), rows[-1][24:].split()
+    assert path == "engine on a virtual bus"
+    size, _, _, _, _, throughput, messages = numbers
+    assert size == "100"
+    assert int(throughput.replace(",", "")) > 10_000
+    assert int(messages) >= 10
+    assert max(map(len, rows)) <= 80
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_perf_self_never_on_a_real_bus(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["perf", "--self", "lo"]) == 1
+    assert "lo is not a CAN interface" in capsys.readouterr().err
+    assert main(["perf", "--self", "nosuch"]) == 1
+    assert "no interface 'nosuch'" in capsys.readouterr().err

@@ -1,0 +1,278 @@
+"""isotp send and isotp recv, run as users run them, with can-utils at the other end."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from isotp import CAN_EFF_FLAG
+from isotp.errors import N_Result
+
+from .conftest import REQUIRED, Background, Bus, Link, Sockets, payload, until
+from .test_peers import hexadecimal, listeners
+
+pytest.importorskip("typer")
+
+ISOTP = [sys.executable, "-m", "isotp"]
+US = ["-s", "7E8", "-d", "7E0"]
+THEM = ["-s", "7E0", "-d", "7E8"]
+
+LINKS = {
+    "Classical": ([*US], [*THEM]),
+    "29 bits": (["-s", "18DAF110", "-d", "18DA10F1"], ["-s", "18DA10F1", "-d", "18DAF110"]),
+    "29 bits, small": (["-s", "00000011", "-d", "00000010"], ["-s", "00000010", "-d", "00000011"]),
+    "fixed": (["--fixed", "F1:10"], ["-s", "18DA10F1", "-d", "18DAF110"]),
+    "extended": ([*US, "-x", "34:12"], [*THEM, "-x", "12:34"]),
+    "mixed": ([*US, "--mixed", "99"], [*THEM, "-x", "99"]),
+    "CAN FD": ([*US, "-L", "72:64:0"], [*THEM, "-L", "72:64:0"]),
+    "--brs": ([*US, "--brs"], [*THEM, "-L", "72:64:1"]),
+    "padding": ([*US, "-p", "BB:AA", "-P", "a"], [*THEM, "-p", "AA:BB", "-P", "a"]),
+    "soft": ([*US, "--soft"], [*THEM]),
+    "soft, CAN FD": ([*US, "--soft", "--fd"], [*THEM, "-L", "72:64:0"]),
+}
+
+
+@pytest.fixture(autouse=True)
+def can_utils() -> None:
+    """The tools are there."""
+    missing = [tool for tool in ("isotpsend", "isotprecv") if shutil.which(tool) is None]
+    if missing:
+        (pytest.fail if REQUIRED else pytest.skip)(f"no {', '.join(missing)} (to do: apt install can-utils)")
+
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(no_leaks: None) -> Iterator[Start]:
+    """`start(command, ready)` starts a program and waits until `ready()`."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(command: list[str], ready: Callable[[], object]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        running.append(process)
+        until(lambda: ready() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
+        return process
+
+    yield start
+    for process in running:
+        with process:
+            process.kill()
+
+
+def heard(interface: str) -> int:
+    """How many ISO-TP receivers, of the kernel or of the engine, `interface` has."""
+    return listeners(interface, "isotp") + listeners(interface, "raw")
+
+
+def run(*arguments: str, stdin: str | bytes = b"") -> tuple[int, bytes, str]:
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run([*ISOTP, *arguments], input=data, capture_output=True)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def isotpsend(interface: str, link: list[str], data: bytes) -> None:
+    subprocess.run(
+        ["isotpsend", "-b", *link, interface], input=hexadecimal(data).encode(), check=True, capture_output=True
+    )
+
+
+# A process takes seconds to start in an emulated machine: each kind of link goes one way, the first ones both.
+@pytest.mark.parametrize("name", ["Classical", "29 bits", "extended", "CAN FD", "padding", "soft"])
+def test_isotpsend_to_isotp_recv(vcan: Link, start: Start, name: str) -> None:
+    ours, theirs = LINKS[name]
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, *ours, "-n", "2"], lambda: heard(vcan) > before)
+    for size in (5, 300):
+        isotpsend(vcan, theirs, payload(size))
+    out, err = receiver.communicate(timeout=20)
+    assert (receiver.returncode, err) == (0, b"")
+    assert [bytes.fromhex(line) for line in out.decode().splitlines()] == [payload(5), payload(300)]
+
+
+@pytest.mark.parametrize("name", ["Classical", "29 bits, small", "fixed", "mixed", "--brs", "soft, CAN FD"])
+def test_isotp_send_to_isotprecv(vcan: Link, start: Start, name: str) -> None:
+    ours, theirs = LINKS[name]
+    before = heard(vcan)
+    receiver = start(["isotprecv", *theirs, vcan], lambda: heard(vcan) > before)
+    assert run("send", vcan, *ours, *hexadecimal(payload(300)).split()) == (0, b"", "")
+    out, err = receiver.communicate(timeout=20)
+    assert (receiver.returncode, err) == (0, b"")
+    assert bytes.fromhex(out.decode()) == payload(300)
+
+
+def test_what_isotprecv_prints_is_what_isotp_send_reads(vcan: Link, start: Start) -> None:
+    before = heard(vcan)
+    receiver = start(["stdbuf", "-oL", "isotprecv", "-l", *THEM, vcan], lambda: heard(vcan) > before)
+    first, second = payload(200), payload(20, seed=1)
+    assert run("send", vcan, *US, stdin=f"{hexadecimal(first)} \n\n{second.hex()}\n") == (0, b"", "")
+    assert receiver.stdout is not None
+    printed = [receiver.stdout.readline() for _ in range(2)]
+    assert [bytes.fromhex(line.decode()) for line in printed] == [first, second]
+    # and back
+    other = start([*ISOTP, "recv", vcan, "-s", "7D8", "-d", "7D0"], lambda: heard(vcan) > before + 1)
+    subprocess.run(["isotpsend", "-b", "-s", "7D0", "-d", "7D8", vcan], input=printed[0], check=True)
+    assert bytes.fromhex(other.communicate(timeout=20)[0].decode()) == first
+
+
+def test_a_file_there_and_back(vcan: Link, start: Start, tmp_path: Path) -> None:
+    there, back = tmp_path / "there", tmp_path / "back"
+    there.write_bytes(payload(4095))
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, *US, "--raw", str(back)], lambda: heard(vcan) > before)
+    assert run("send", vcan, *THEM, "--file", str(there)) == (0, b"", "")
+    assert receiver.wait(20) == 0
+    assert back.read_bytes() == payload(4095)
+    receiver = start([*ISOTP, "recv", vcan, *US, "--raw", "-"], lambda: heard(vcan) > before)
+    assert run("send", vcan, *THEM, "--file", "-", stdin=payload(999)) == (0, b"", "")
+    assert receiver.communicate(timeout=20)[0] == payload(999)
+
+
+def test_json_has_the_time_of_the_kernel(vcan: Link, bus: Bus, start: Start) -> None:
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, *US, "--json"], lambda: heard(vcan) > before)
+    isotpsend(vcan, THEM, b"abc")
+    told = json.loads(receiver.communicate(timeout=20)[0])
+    seconds, _, nanoseconds = told.pop("time").partition(".")
+    assert int(seconds + nanoseconds) == bus.recv().timestamp_ns
+    assert told == {"interface": vcan, "rxid": "7E0", "length": 3, "data": "616263", "dropped": 0}
+
+
+def test_wait_reply_and_repeat(vcan: Link, new_socket: Sockets, background: Background) -> None:
+    ecu = new_socket(20.0)
+    ecu.bind(vcan, rxid=0x7E8, txid=0x7E0)
+    times = []
+
+    def answer() -> None:
+        for number in range(3):
+            assert ecu.recv() == b"\x01\x02\x03"
+            times.append(time.monotonic())
+            ecu.send(payload(20, seed=number))
+
+    echo = background(answer)
+    done = run("send", vcan, *US, "--repeat", "3", "--interval", "300ms", "-w", "01 02 03")
+    echo.result()
+    assert done == (0, "".join(f"{hexadecimal(payload(20, seed=n))}\n" for n in range(3)).encode(), "")
+    assert all(after - before > 0.25 for before, after in pairwise(times))
+
+
+@pytest.mark.parametrize("soft", [[], ["--soft"]], ids=["kernel", "soft"])
+def test_the_n_result_is_told_and_is_the_status(vcan: Link, soft: list[str]) -> None:
+    status, out, err = run("send", vcan, *US, *soft, *["00"] * 20)
+    assert (status, out) == (11, b"")
+    assert N_Result.N_TIMEOUT_Bs.name in err.splitlines()[0]
+    assert "to do: " in err
+
+
+def test_a_message_that_breaks_off(vcan: Link, bus: Bus, start: Start) -> None:
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, *US], lambda: heard(vcan) > before)
+    bus.send(0x7E0, bytes([0x10, 20, 1, 2, 3, 4, 5, 6]))
+    bus.recv()
+    bus.send(0x7E0, bytes([0x22, 1, 2, 3, 4, 5, 6, 7]))
+    out, err = receiver.communicate(timeout=20)
+    assert (receiver.returncode, out) == (13, b"")
+    assert b"N_WRONG_SN" in err
+    receiver = start([*ISOTP, "recv", vcan, *US, "--follow"], lambda: heard(vcan) > before)
+    bus.send(0x7E0, bytes([0x10, 20, 1, 2, 3, 4, 5, 6]))
+    bus.recv()
+    bus.send(0x7E0, bytes([0x22, 1, 2, 3, 4, 5, 6, 7]))
+    bus.send(0x7E0, bytes([1, 0x55]))
+    assert receiver.stdout is not None
+    assert receiver.stdout.readline() == b"55\n"
+    receiver.send_signal(signal.SIGINT)
+    _, err = receiver.communicate(timeout=20)
+    assert receiver.returncode == 130
+    assert err.startswith(b"warning: ")
+    assert b"N_WRONG_SN" in err
+
+
+@pytest.mark.parametrize(("what", "soft"), [("down", []), ("delete", []), ("down", ["--soft"])])
+def test_an_interface_that_disappears(vcan: Link, start: Start, what: str, soft: list[str]) -> None:
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, *US, *soft, "--follow"], lambda: heard(vcan) > before)
+    time.sleep(0.1)
+    getattr(vcan, what)()
+    out, err = receiver.communicate(timeout=20)
+    assert (receiver.returncode, out) == (1, b"")
+    assert vcan in err.decode().splitlines()[0]
+    assert b"Traceback" not in err
+
+
+def test_a_full_queue(vcan: Link) -> None:
+    vcan.take_no_frame()
+    status, out, err = run("send", vcan, *US, "01")
+    assert (status, out) == (1, b"")
+    assert "queue" in err
+    assert "Traceback" not in err
+
+
+def test_a_reader_who_goes_away(vcan: Link, start: Start) -> None:
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, *US, "--follow"], lambda: heard(vcan) > before)
+    assert receiver.stdout is not None
+    assert receiver.stderr is not None
+    receiver.stdout.close()
+    isotpsend(vcan, THEM, b"1")
+    assert receiver.stderr.read() == b""
+    assert receiver.wait(20) == 141
+
+
+def test_ctrl_c(vcan: Link, start: Start) -> None:
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, *US], lambda: heard(vcan) > before)
+    time.sleep(0.1)
+    receiver.send_signal(signal.SIGINT)
+    assert receiver.communicate(timeout=20) == (b"", b"")
+    assert receiver.returncode == 130
+
+
+def test_nothing_comes(vcan: Link) -> None:
+    status, out, err = run("recv", vcan, *US, "--timeout", "100ms")
+    assert (status, out) == (3, b"")
+    assert err == f"no message on {vcan} rxid=0x7E0 txid=0x7E8 after 0.1 s\n"
+
+
+def test_functional_and_listen(vcan: Link, bus: Bus, start: Start) -> None:
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, "-d", "7DF", "--listen"], lambda: heard(vcan) > before)
+    assert run("send", vcan, "-s", "7DF", "--functional", "3E", "80") == (0, b"", "")
+    assert receiver.communicate(timeout=20)[0] == b"3E 80\n"
+    assert bus.recv().data == b"\x02\x3e\x80"
+    assert bus.is_silent()
+
+
+def test_flow_control_options(vcan: Link, bus: Bus, start: Start) -> None:
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, *US, "--bs", "10", "--stmin", "300us"], lambda: heard(vcan) > before)
+    isotpsend(vcan, THEM, payload(60))
+    assert bytes.fromhex(receiver.communicate(timeout=20)[0].decode()) == payload(60)
+    assert bus.take(2)[1].data == bytes([0x30, 10, 0xF3])
+
+
+def test_small_29_bit_identifiers_are_29_bits(vcan: Link, bus: Bus) -> None:
+    assert run("send", vcan, "-s", "00000011", "-d", "00000010", "01")[0] == 0
+    assert bus.recv().can_id == 0x11 | CAN_EFF_FLAG
+
+
+def test_no_such_interface(vcan: Link) -> None:
+    status, _, err = run("send", "nosuch", *US, "01")
+    assert status == 1
+    assert "nosuch" in err
+    assert vcan in err
+    assert os.linesep + "  to do: " in err

@@ -46,6 +46,7 @@ bench: $(VENV)/ready $(RIVAL)/ready
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/kernel_socket.py || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/async_sockets.py kernel || missed=1; \
 	$(VENV)/bin/python benchmarks/kernel_socket.py imports || missed=1; \
+	$(VENV)/bin/python benchmarks/dump_log.py || missed=1; \
 	exit $$missed
 
 clean:

@@ -195,7 +195,9 @@ class SoftSocket(Endpoint, CommonSocket):
 
     def __del__(self) -> None:
         if self._is_forgotten():
-            self._closed = True
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-            assert self._node is not None
-            self._reactor.abandon(self._node)
+            try:
+                warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            finally:
+                self._closed = True
+                assert self._node is not None
+                self._reactor.abandon(self._node)

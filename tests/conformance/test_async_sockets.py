@@ -88,9 +88,8 @@ def test_the_loop_goes_on_during_a_transfer(run: Run[Any], world: AsyncWorld, fl
     async def test() -> None:
         async with world.pair(configure) as (a, b):
             confirm = flags == 0  # WAIT_TX_DONE confirms by itself
-            count, longest = await ticks_during(a.send(LONG, confirm=confirm))
+            count, _ = await ticks_during(a.send(LONG, confirm=confirm))
             assert count > 10
-            assert longest < 0.2
             assert await b.recv() == LONG
 
     run(test())
@@ -254,7 +253,6 @@ def test_close_blocks_nobody(run: Run[Any], world: AsyncWorld) -> None:
             a.close()
             assert time.monotonic() - start < 0.05
             _, longest = await ticks_during(a.wait_closed())
-            assert longest < 0.2
             assert await b.recv() == LONG
 
     run(test())

@@ -1,6 +1,7 @@
 """What the asyncio sockets promise beyond the blocking ones, run against each of them in each event loop."""
 
 import asyncio
+import gc
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -285,6 +286,49 @@ def test_iteration_ends_when_the_socket_is_closed(run: Run[Any], world: AsyncWor
             await asyncio.sleep(0.1)
             b.close()
             assert await collecting == [b"\0", b"\1", b"\2"]
+
+    run(test())
+
+
+# --- what nobody holds
+
+
+def test_a_task_nobody_holds_waits_on(run: Run[Any], world: AsyncWorld) -> None:
+    received: list[bytes] = []
+
+    async def receive() -> None:
+        async with world.open(None) as b:
+            world.bind(b, 0x7E0, 0x7E8)
+            received.append(await b.recv())
+
+    async def test() -> None:
+        async with world.open(10.0) as a:
+            world.bind(a, 0x7E8, 0x7E0)
+            asyncio.create_task(receive())  # noqa: RUF006 - that is the point
+            await asyncio.sleep(0.05)
+            gc.collect()
+            await a.send(LONG)
+            await asyncio.sleep(0.05)
+
+    run(test())
+    assert received == [LONG]
+
+
+def test_a_closed_socket_nobody_holds_sends_to_the_end(run: Run[Any], world: AsyncWorld) -> None:
+    async def test() -> None:
+        a = world.open(None)
+        world.bind(a, 0x7E8, 0x7E0)
+        async with world.open(10.0) as b:
+            slow(b)
+            world.bind(b, 0x7E0, 0x7E8)
+            receiving = asyncio.create_task(b.recv())
+            await a.send(LONG, confirm=False)
+            a.close()
+            del a
+            await asyncio.sleep(0.05)
+            gc.collect()
+            assert await receiving == LONG
+            await asyncio.sleep(0.1)
 
     run(test())
 

@@ -424,3 +424,13 @@ def test_a_bus_of_python_can(capsys: pytest.CaptureFixture[str]) -> None:
     assert line.endswith(
         "virtual:dump-test  7E0  [2]  10 03  DiagnosticSessionControl request extendedDiagnosticSession"
     )
+
+
+def test_times_in_json_are_those_of_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stamps = [f"1700000000.{number * 7919 % 1_000_000:06}" for number in range(1000)]
+    path = tmp_path / "times.log"
+    path.write_text("".join(f"({stamp}) can0 7E0#023E00\n" for stamp in stamps))
+    for more in ([], ["--messages"]):
+        assert main(["dump", "--json", "-s", "7E0", "-d", "7E8", *more, str(path)]) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert [float(stamp) for stamp in stamps] == [json.loads(line)["time"] for line in shown]

@@ -96,6 +96,9 @@ def test_each_kind_of_link_carries_a_message_there_and_back(
         (["vcan", "list", "vcan0"], "shows all"),
         (["vcan", "remove"], "'list'"),
         (["snd"], "Did you mean 'send'?"),
+        (["send", *LINK, "--repeat", "2"], "--repeat is for"),
+        (["vcan", "up", "\udcff"], "no name of an interface"),
+        (["vcan", "down", "a/b"], "no name of an interface"),
     ],
 )
 def test_wrong_usage_is_a_sentence(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,6 +151,16 @@ def test_bytes_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
     assert main(["send", *LINK, "-w", "--file", "-"]) == 0
     assert capsys.readouterr().out == "FF FE\n"
+
+
+def test_more_often_than_a_machine_word_counts() -> None:
+    arguments = ["send", *LINK, "-w", "--repeat", str(1 << 70), "01"]
+    with subprocess.Popen([*ISOTP, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert [child.stdout.readline() for _ in range(3)] == ["01\n"] * 3
+        child.stdout.close()
+        assert (child.wait(20), child.stderr.read()) == (141, "")
 
 
 def test_a_file_longer_than_any_kernel_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

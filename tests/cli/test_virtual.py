@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -440,3 +441,36 @@ def test_perf_self_never_on_a_real_bus(capsys: pytest.CaptureFixture[str]) -> No
     assert "lo is not a CAN interface" in capsys.readouterr().err
     assert main(["perf", "--self", "nosuch"]) == 1
     assert "no interface 'nosuch'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "in_file"),
+    [
+        (["scan", *VIRTUAL, "--range", "7E0", "--json"], b'{"txid": "7E0", "rxid": "7E8"'),
+        (["send", *LINK, "-w", "--file", "PATH"], bytes(3000).hex(" ").encode()),
+    ],
+)
+def test_results_go_to_the_file_though_a_bar_is_on_the_terminal(
+    arguments: list[str], in_file: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "message").write_bytes(bytes(3000))
+    command = [*ISOTP, *(str(tmp_path / "message") if word == "PATH" else word for word in arguments)]
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm"})
+        os.close(theirs)
+        reader = threading.Thread(target=_drain, args=(terminal,))
+        reader.start()
+        out, _ = child.communicate()
+        reader.join()
+    assert child.returncode == 0
+    assert out.startswith(in_file)
+    assert b"\x1b" not in out
+
+
+def _drain(terminal: BinaryIO) -> None:
+    try:
+        while terminal.read(4096):
+            pass
+    except OSError:  # how a terminal ends
+        pass

@@ -97,6 +97,7 @@ def test_each_kind_of_link_carries_a_message_there_and_back(
         (["vcan", "list", "vcan0"], "shows all"),
         (["vcan", "remove"], "'list'"),
         (["snd"], "Did you mean 'send'?"),
+        (["serve", *LINK, "--host", ""], "--host is empty"),
         (["send", *LINK, "--repeat", "2"], "--repeat is for"),
         (["vcan", "up", "\udcff"], "no name of an interface"),
         (["vcan", "down", "a/b"], "no name of an interface"),

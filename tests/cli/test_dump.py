@@ -338,7 +338,9 @@ def test_ctrl_c_is_130(tmp_path: Path) -> None:
 def test_colours_and_progress_are_for_terminals(tmp_path: Path, environment: dict[str, str], has_colours: bool) -> None:
     shown = on_terminal([*ISOTP, "dump", "-m", str(big(tmp_path / "bus.log"))], 60, environment)
     assert (re.search(r"\x1b\[\d+m", shown) is not None) is has_colours
-    assert re.search(r"\[#+\.*\] +\d+% [\d,]+ frames, [\d,]+/s", shown)
+    has_progress = re.search(r"\[#+\.*\] +\d+% [\d,]+ frames, [\d,]+/s", shown) is not None
+    can_erase = environment.get("TERM") != "dumb"
+    assert (has_progress, "\x1b[2K" in shown) == (can_erase, can_erase)
     plain = re.sub(r"\x1b\[[0-9]+m", "", shown)
     lines = [line.split("\x1b[2K")[-1].split("\r")[-1] for line in plain.replace("\r\n", "\n").splitlines()]
     assert max(map(len, lines)) <= 60
@@ -424,3 +426,13 @@ def test_a_bus_of_python_can(capsys: pytest.CaptureFixture[str]) -> None:
     assert line.endswith(
         "virtual:dump-test  7E0  [2]  10 03  DiagnosticSessionControl request extendedDiagnosticSession"
     )
+
+
+def test_times_in_json_are_those_of_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stamps = [f"1700000000.{number * 7919 % 1_000_000:06}" for number in range(1000)]
+    path = tmp_path / "times.log"
+    path.write_text("".join(f"({stamp}) can0 7E0#023E00\n" for stamp in stamps))
+    for more in ([], ["--messages"]):
+        assert main(["dump", "--json", "-s", "7E0", "-d", "7E8", *more, str(path)]) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert [float(stamp) for stamp in stamps] == [json.loads(line)["time"] for line in shown]

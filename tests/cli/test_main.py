@@ -34,7 +34,17 @@ def test_help_has_an_example_to_paste(command: list[str], capsys: pytest.Capture
     assert max(map(len, shown.splitlines())) <= 100
 
 
-@pytest.mark.parametrize("wrong", [[], ["nonsense"], ["doctor", "--colour"], ["demo", "--size", "0"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["nonsense"],
+        ["doctor", "--colour"],
+        ["demo", "--size", "0"],
+        ["demo", "--size", "x"],
+        ["demo", "--size", "9" * 20],
+    ],
+)
 def test_wrong_usage_is_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(wrong) == 2
     assert "usage:" in capsys.readouterr().err
@@ -69,6 +79,22 @@ def test_no_stdout_at_all() -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.parametrize(
+    ("closed", "arguments", "status", "out"),
+    [
+        ("<&-", ["send", "--bus", "virtual", "-s", "7E0", "-d", "7E8"], 0, ""),
+        (">&-", ["recv", "--bus", "virtual", "-s", "7E0", "-d", "7E8", "--raw", "-"], 0, ""),
+        ("2>&-", ["scan", "--bus", "virtual", "--range", "7E1", "--wait", "1ms", "--listen", "0"], 3, ""),
+        ("2>&-", ["send", "--bus", "virtual", "-s", "7E0", "-d", "7E0", "01"], 1, ""),
+    ],
+)
+def test_closed_streams(closed: str, arguments: list[str], status: int, out: str) -> None:
+    pytest.importorskip("typer")
+    command = ["sh", "-c", f'"$@" {closed}', "sh", *ISOTP, *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (status, out, "")
+
+
 def _raise(error: BaseException) -> None:
     raise error
 
@@ -78,6 +104,8 @@ def _raise(error: BaseException) -> None:
     [
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(), 141, ""),
+        (TimeoutError("no message after 1 s"), 3, "no message after 1 s\n"),
+        (BlockingIOError(11, "no message"), 3, "no message\n"),
         (
             isotp.InterfaceDownError("can0 is down", remedy="set it up"),
             1,

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -96,6 +97,10 @@ def test_each_kind_of_link_carries_a_message_there_and_back(
         (["vcan", "list", "vcan0"], "shows all"),
         (["vcan", "remove"], "'list'"),
         (["snd"], "Did you mean 'send'?"),
+        (["serve", *LINK, "--host", ""], "--host is empty"),
+        (["send", *LINK, "--repeat", "2"], "--repeat is for"),
+        (["vcan", "up", "\udcff"], "no name of an interface"),
+        (["vcan", "down", "a/b"], "no name of an interface"),
     ],
 )
 def test_wrong_usage_is_a_sentence(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,6 +153,16 @@ def test_bytes_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
     assert main(["send", *LINK, "-w", "--file", "-"]) == 0
     assert capsys.readouterr().out == "FF FE\n"
+
+
+def test_more_often_than_a_machine_word_counts() -> None:
+    arguments = ["send", *LINK, "-w", "--repeat", str(1 << 70), "01"]
+    with subprocess.Popen([*ISOTP, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert [child.stdout.readline() for _ in range(3)] == ["01\n"] * 3
+        child.stdout.close()
+        assert (child.wait(20), child.stderr.read()) == (141, "")
 
 
 def test_a_file_longer_than_any_kernel_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -427,3 +442,36 @@ def test_perf_self_never_on_a_real_bus(capsys: pytest.CaptureFixture[str]) -> No
     assert "lo is not a CAN interface" in capsys.readouterr().err
     assert main(["perf", "--self", "nosuch"]) == 1
     assert "no interface 'nosuch'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "in_file"),
+    [
+        (["scan", *VIRTUAL, "--range", "7E0", "--json"], b'{"txid": "7E0", "rxid": "7E8"'),
+        (["send", *LINK, "-w", "--file", "PATH"], bytes(3000).hex(" ").encode()),
+    ],
+)
+def test_results_go_to_the_file_though_a_bar_is_on_the_terminal(
+    arguments: list[str], in_file: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "message").write_bytes(bytes(3000))
+    command = [*ISOTP, *(str(tmp_path / "message") if word == "PATH" else word for word in arguments)]
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm"})
+        os.close(theirs)
+        reader = threading.Thread(target=_drain, args=(terminal,))
+        reader.start()
+        out, _ = child.communicate()
+        reader.join()
+    assert child.returncode == 0
+    assert out.startswith(in_file)
+    assert b"\x1b" not in out
+
+
+def _drain(terminal: BinaryIO) -> None:
+    try:
+        while terminal.read(4096):
+            pass
+    except OSError:  # how a terminal ends
+        pass

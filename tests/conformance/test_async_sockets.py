@@ -1,6 +1,7 @@
 """What the asyncio sockets promise beyond the blocking ones, run against each of them in each event loop."""
 
 import asyncio
+import gc
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -67,6 +68,12 @@ def world(request: pytest.FixtureRequest, no_leaks: None) -> AsyncWorld:
 def slow(s: Any) -> None:
     """14 frames of LONG take 0.28 s."""
     s.set_fc_opts(stmin=20)
+
+
+def collect_garbage() -> None:
+    """In an emulated machine that takes longer than a callback should."""
+    asyncio.get_running_loop().slow_callback_duration = 30.0
+    gc.collect()
 
 
 async def waits(task: asyncio.Task[Any]) -> None:
@@ -284,6 +291,49 @@ def test_iteration_ends_when_the_socket_is_closed(run: Run[Any], world: AsyncWor
             await asyncio.sleep(0.1)
             b.close()
             assert await collecting == [b"\0", b"\1", b"\2"]
+
+    run(test())
+
+
+# --- what nobody holds
+
+
+def test_a_task_nobody_holds_waits_on(run: Run[Any], world: AsyncWorld) -> None:
+    received: list[bytes] = []
+
+    async def receive() -> None:
+        async with world.open(None) as b:
+            world.bind(b, 0x7E0, 0x7E8)
+            received.append(await b.recv())
+
+    async def test() -> None:
+        async with world.open(10.0) as a:
+            world.bind(a, 0x7E8, 0x7E0)
+            asyncio.create_task(receive())  # noqa: RUF006 - that is the point
+            await asyncio.sleep(0.05)
+            collect_garbage()
+            await a.send(LONG)
+            await asyncio.sleep(0.05)
+
+    run(test())
+    assert received == [LONG]
+
+
+def test_a_closed_socket_nobody_holds_sends_to_the_end(run: Run[Any], world: AsyncWorld) -> None:
+    async def test() -> None:
+        a = world.open(None)
+        world.bind(a, 0x7E8, 0x7E0)
+        async with world.open(10.0) as b:
+            slow(b)
+            world.bind(b, 0x7E0, 0x7E8)
+            receiving = asyncio.create_task(b.recv())
+            await a.send(LONG, confirm=False)
+            a.close()
+            del a
+            await asyncio.sleep(0.05)
+            collect_garbage()
+            assert await receiving == LONG
+            await asyncio.sleep(0.1)
 
     run(test())
 

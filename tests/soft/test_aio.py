@@ -4,6 +4,7 @@ What it shares with AsyncSocket is in tests/conformance.
 """
 
 import asyncio
+import errno
 import gc
 import itertools
 import os
@@ -281,6 +282,28 @@ def test_a_forgotten_socket_is_told_and_leaves(run: Run[Any]) -> None:
             del s
         await asyncio.sleep(0.01)
         assert loop_hub_of(bus)._links == {}
+
+    run(test())
+
+
+def test_a_loop_without_a_descriptor_left_is_tried_again(run: Run[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = isotp.VirtualBus()
+    a, b = bound(bus, 1, 2, timeout=5.0), isotp.AsyncSoftSocket(bus, 5.0)
+    b.set_fc_opts(stmin=5)
+    b.bind(rxid=2, txid=1)
+
+    def none_left(*_: object) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def test() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("isotp.soft.loophub.timer_for", none_left)
+            with pytest.raises(OSError, match="Too many"):
+                await a.send(LONG)
+        assert await a.send(LONG) == 100
+        assert await b.recv() == LONG
+        a.close()
+        b.close()
 
     run(test())
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _TESTER, _ECU, _NOBODY, _NOBODYS_ANSWER = 0x6A0, 0x6A8, 0x6B0, 0x6B8
 _BS: Final = 5
 _STMIN: Final = STmin.from_ms(1)
+_SIZE_MAX: Final = 1_049_600  # what a kernel can be made to take
 _IN_VM: Final = "With the kernel's ISO-TP: make demo-kernel, in a checkout, brings one"
 
 
@@ -41,9 +42,9 @@ def add_parser(commands: "Commands") -> None:
 
 
 def _size(text: str) -> int:
-    size = int(text)
-    if size < 1:
-        raise argparse.ArgumentTypeError("a message has at least 1 byte")
+    size = int(text) if text.isascii() and text.isdecimal() else 0
+    if not 1 <= size <= _SIZE_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed is 1 to {_SIZE_MAX} bytes")
     return size
 
 

@@ -1,13 +1,15 @@
 """The same as JSON, one object a line. Times in seconds, identifiers and bytes in hexadecimal."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from ..core.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, SingleFrame, decode
 from ..core.stream import Fault, ObservedMessage, Stream
 from . import uds
 from .look import short_address
 from .writer import Writer
+
+_S: Final = 1_000_000_000  # an integer: by 1e9 the nanoseconds would be rounded twice
 
 
 class JsonLines:
@@ -31,7 +33,7 @@ class JsonLines:
     def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
         """See `Display`."""
         n_pdu = decode(data, stream.address_size)
-        known = {"time": time_ns / 1e9, "channel": channel, "id": short_address(stream.address), "raw": data.hex()}
+        known = {"time": time_ns / _S, "channel": channel, "id": short_address(stream.address), "raw": data.hex()}
         if is_fd:
             known["fd"] = True
         match n_pdu:
@@ -61,14 +63,14 @@ class JsonLines:
             "target": short_address(partner.address) if partner else None,
         }
         if isinstance(event, Fault):
-            fault = {"time": event.time_ns / 1e9, **link, "fault": event.reason, "raw": event.frame_data.hex()}
+            fault = {"time": event.time_ns / _S, **link, "fault": event.reason, "raw": event.frame_data.hex()}
             self._out.line(json.dumps(fault), counts=not self.shows_frames)
             return
         if self.shows_frames and event.error is None:
             return
         known: dict[str, Any] = {
-            "time": event.end_ns / 1e9,
-            "begin": event.begin_ns / 1e9,
+            "time": event.end_ns / _S,
+            "begin": event.begin_ns / _S,
             **link,
             "length": event.length,
             "done": event.done,
@@ -80,7 +82,7 @@ class JsonLines:
         if (timing := event.timing) is not None:
             known |= {"bs": timing.bs, "stmin": timing.stmin, "waits": timing.waits}
             known |= {
-                name: None if ns is None else ns / 1e9
+                name: None if ns is None else ns / _S
                 for name, ns in (
                     ("n_bs", timing.n_bs_ns),
                     ("n_cr", timing.n_cr_ns),

@@ -42,6 +42,7 @@ _EXTRA: Final = "pip install 'isotp[cli]'"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; `argv` is without the program's name."""
+    _open_what_is_closed()
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         try:
@@ -57,14 +58,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             return status.of_transfer(e.n_result)
         except IsoTpError as e:
             print(e, file=sys.stderr)
-        except TimeoutError as e:
-            print(e, file=sys.stderr)
+        except (TimeoutError, BlockingIOError) as e:  # the latter with a time of 0
+            print(e.strerror or e, file=sys.stderr)
             return status.NOTHING_CAME
         except OSError as e:
             print(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}", file=sys.stderr)
         finally:
             _flush_or_discard()
     return status.FAILED
+
+
+def _open_what_is_closed() -> None:
+    """Streams the caller closed (`2>&-`): nothing comes from them, and what goes there goes nowhere.
+
+    Python has None for them, and print(file=None) would write to another one; a socket would get their descriptors.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
 
 
 def _run(argv: Sequence[str]) -> int:

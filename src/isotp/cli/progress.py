@@ -20,7 +20,9 @@ def bar(what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Cal
 
     count = DownloadColumn() if in_bytes else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    # What is printed goes above the bar, through its console: that is stderr, and only a terminal is both.
+    shares = sys.stdout.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=shares) as progress:
         task = progress.add_task(what, total=total)
         yield lambda n: progress.advance(task, n)
 

@@ -64,6 +64,10 @@ def command(
     link, words = link.words(data)
     if words and file:
         raise typer.BadParameter("give the message as HEX or as --file, not both")
+    if repeat != 1 and not words and not file:
+        raise typer.BadParameter(
+            "--repeat is for a message given as HEX or --file; lines of standard input are sent once"
+        )
     if functional and wait_reply:
         raise typer.BadParameter("--functional only sends: receive the replies with isotp recv, one for each receiver")
     way = Way.SEND if functional else Way.BOTH
@@ -100,7 +104,7 @@ def _message(words: list[str], file: Path | None) -> bytes:
 
 
 def _repeated(message: bytes, repeat: int) -> Iterable[bytes]:
-    return itertools.repeat(message, repeat) if repeat else itertools.repeat(message)
+    return (message for _ in (range(repeat) if repeat else itertools.count()))
 
 
 def _lines() -> Iterator[bytes]:

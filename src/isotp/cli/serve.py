@@ -36,6 +36,8 @@ def command(
     Every client gets every message received, and may send. There is no password: whoever reaches the port reaches
     the bus.
     """
+    if not host:  # asyncio would take it for all of them
+        raise typer.BadParameter("--host is empty: an address of this machine, or 0.0.0.0 or :: for all of them")
     with link.open() as sock:
         asyncio.run(_Server(sock).run(host, port))
     return status.DONE

@@ -9,8 +9,9 @@ from ..stmin import STmin
 
 _EXTENDED_DIGITS: Final = 8  # as in can-utils: so many digits mean a 29-bit identifier
 _HEX: Final = re.compile(r"(?:0[xX])?([0-9A-Fa-f]+)")
-_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs|ns)?")
+_TIME: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|ms|us|µs|ns)?")
 _UNITS_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "µs": 1000, "ns": 1}
+_LONGEST_S: Final = 1_000_000  # 11 days; no system refuses to wait so long
 
 
 def can_id(text: str) -> int:
@@ -129,7 +130,7 @@ class LinkLayer(NamedTuple):
 def link_layer(text: str) -> LinkLayer:
     """`MTU:TX_DL:TX_FLAGS`, decimal, as -L of can-utils."""
     parts = text.split(":")
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
+    if len(parts) != 3 or not all(part.isascii() and part.isdecimal() for part in parts):
         raise ValueError(f"{text!r}: needed is MTU:TX_DL:TX_FLAGS, such as 72:64:0 for CAN FD or 16:8:0")
     return LinkLayer(*map(int, parts))
 
@@ -139,7 +140,10 @@ def time_ns(text: str) -> int:
     found = _TIME.fullmatch(text)
     if not found:
         raise ValueError(f"{text!r} is not a time: a number with its unit, such as 5ms, 300us or 2s")
-    return round(float(found[1]) * _UNITS_NS[found[2] or "s"])
+    number, unit_ns = float(found[1]), _UNITS_NS[found[2] or "s"]
+    if number * unit_ns > _LONGEST_S * 1e9:
+        raise ValueError(f"{text!r} is too long: allowed is up to {_LONGEST_S} s")
+    return round(number * unit_ns)
 
 
 def seconds(text: str | float) -> float:

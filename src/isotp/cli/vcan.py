@@ -19,6 +19,7 @@ EXAMPLES: Final = (
 )
 
 _ARPHRD_CAN: Final = 280
+_NAME_MAX: Final = 15
 _CAN_MTU, _CANFD_MTU, _CANXL_MTU = 16, 72, 76
 
 
@@ -36,6 +37,8 @@ def command(
             raise typer.BadParameter("list takes no names: it shows all")
     elif not names:
         raise typer.BadParameter(f"NAME missing: such as isotp vcan {action} vcan0")
+    for name in names or []:
+        _check_name(name)
     pyroute2 = _pyroute2()
     with pyroute2.IPRoute() as kernel:
         if action == "list":
@@ -46,6 +49,11 @@ def command(
             except pyroute2.NetlinkError as e:
                 raise _explained(e.code, action, name) from e
     return status.DONE
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= _NAME_MAX or not name.isascii() or not name.isprintable() or set(name) & set(" /:"):
+        raise typer.BadParameter(f"{name!r} is no name of an interface: up to {_NAME_MAX} characters, such as vcan0")
 
 
 def _pyroute2() -> Any:

@@ -1,5 +1,6 @@
 """Frames from a source to observers, one for each channel, and what comes of it to whoever shows it."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -173,7 +174,7 @@ class _Bar:
     """How far a recording has been read, on standard error if that is a terminal."""
 
     def __init__(self) -> None:
-        self._is_wanted = sys.stderr is not None and sys.stderr.isatty()
+        self._is_wanted = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._is_shown = False
         self._begin = self._last = time.monotonic()
 

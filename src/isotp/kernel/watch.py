@@ -35,6 +35,8 @@ class Watch:
         self.loop = loop
         self._epoll = select.epoll()
         self._sockets: weakref.WeakValueDictionary[int, Waits] = weakref.WeakValueDictionary()
+        self.waiting: set[Waits] = set()
+        """Sockets that a task waits in: a loop keeps its tasks weakly, so that a task nobody has must be kept here."""
         loop.add_reader(self._epoll.fileno(), self._tell)
 
     def enter(self, fd: int, waits: "Waits") -> None:
@@ -84,23 +86,31 @@ class Waits:
         watch = self._enter()
         self._tx = mine = watch.loop.create_future()
         self._tx_mask = mask
+        watch.waiting.add(self)
         try:
             self._arm(watch)
             return await until(deadline, mine, 0)
         finally:
             if self._tx is mine:
                 self._tx = None
+                self._end_wait(watch)
 
     async def to_receive(self, deadline: float | None) -> None:
         """Wait for a message or an error, to be woken, or for `deadline`."""
         watch = self._enter()
         self._rx = mine = watch.loop.create_future()
+        watch.waiting.add(self)
         try:
             self._arm(watch)
             await until(deadline, mine, 0)
         finally:
             if self._rx is mine:
                 self._rx = None
+                self._end_wait(watch)
+
+    def _end_wait(self, watch: Watch) -> None:
+        if self._tx is None and self._rx is None:
+            watch.waiting.discard(self)
 
     def _enter(self) -> Watch:
         """The watch of the running loop; one loop after the other may use the socket."""

@@ -194,10 +194,13 @@ class AsyncSoftSocket(Endpoint, CommonAsyncSocket):
     async def _wait_for_change(self, deadline: float | None) -> None:
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waits.append(mine)
+        self._loop_hub.waiting.add(self)
         try:
             await until(deadline, mine, None)
         finally:
             self._waits.remove(mine)
+            if not self._waits:
+                self._loop_hub.waiting.discard(self)
 
     # --- closing
 

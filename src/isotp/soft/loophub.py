@@ -53,6 +53,8 @@ class LoopHub(Hub):
         self._timer: Timer | None = None
         self._fd = -1  # of the bus, while the loop watches it
         self._is_woken = False
+        self.waiting: set[object] = set()
+        """Sockets that a task waits in: a loop keeps its tasks weakly, so that a task nobody has must be kept here."""
 
     def attach(self) -> None:
         """Be driven by the running loop.
@@ -68,7 +70,11 @@ class LoopHub(Hub):
         self._detach()
         self._loop = loop
         if self._is_open:
-            self._watch(loop)
+            try:
+                self._watch(loop)
+            except BaseException:  # no descriptor left; the next call tries again
+                self._detach()
+                raise
             self.turn()
 
     def _started(self) -> None:

@@ -26,7 +26,7 @@ class Reply(NamedTuple):
     error: TransferError | None
     """Why it broke off, if it did."""
     timestamp_ns: int
-    """When its last frame was received: nanoseconds since the epoch."""
+    """When its last frame was received, or when it was found to have broken off: nanoseconds since the epoch."""
     socket: Any
     """The socket it came through: the way to this ECU alone."""
 
@@ -38,7 +38,7 @@ _Steps = Generator[tuple[Any, float], _Outcome, None]
 def functional_request(
     sender: IsoTpSocket, receivers: Iterable[IsoTpSocket], data: Any, *, timeout: float, limit: int | None = 1
 ) -> list[Reply]:
-    """Send one functional request and gather the replies, in the order in which they came.
+    """Send one functional request and gather the replies, in the order of their time stamps.
 
     Messages that wait in a receiver before the request is sent are no replies; they are dropped with a warning.
     Meanwhile nobody else may receive on the receivers, or change their timeout.

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from ..errors import UnavailableError
-from . import status
+from . import look, status
 from .frame_lines import FrameLines
 from .json_lines import JsonLines
 from .link import Bitrate, Fixed, Mixed, RxId, TxId
@@ -32,7 +32,13 @@ def command(
     ascii_too: Annotated[bool, typer.Option("-a", "--ascii", help="bytes as characters, too")] = False,
     times: Annotated[
         Times,
-        typer.Option("-t", "--time", help="time stamps: z from the first one, a absolute, d from the last one, A date"),
+        typer.Option(
+            "-t",
+            "--time",
+            metavar="z|a|d|A",
+            parser=look.times,
+            help="time stamps: z from the first one, a absolute, d from the last one, A date",
+        ),
     ] = Times.ZERO,
     names: Annotated[bool, typer.Option("--uds/--no-uds", help="names of UDS services")] = True,
     head: Annotated[int, typer.Option(metavar="N", min=0, help="bytes shown of each message; 0: all")] = 256,

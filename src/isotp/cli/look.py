@@ -29,6 +29,14 @@ class Times(StrEnum):
     DATE = "A"
 
 
+def times(text: str) -> Times:
+    """The time stamps that a letter means."""
+    try:
+        return Times(text)
+    except ValueError:
+        raise ValueError(f"{text!r}: allowed is {', '.join(Times)}") from None
+
+
 class Look:
     """What every line of one output has in common.
 

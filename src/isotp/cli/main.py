@@ -1,22 +1,25 @@
 """The command line's frame: which commands there are, exit statuses, and a sentence instead of a traceback."""
 
-import argparse
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .. import __version__
 from ..errors import IsoTpError, TransferError
-from . import demo, doctor, status
+from . import status
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
 
-PLAIN: Final = {"doctor": doctor, "demo": demo}
-"""Commands that need Python alone: a module with `add_parser(commands)`."""
+    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+PLAIN: Final = ("doctor", "demo")
+"""Commands that need Python alone: the module of that name here has `add_parser(commands)`."""
 
 COMMANDS: Final = {
     "doctor": "Say whether ISO-TP works on this machine, and what to do where it does not.",
@@ -93,7 +96,7 @@ def _run(argv: Sequence[str]) -> int:
 
 def program() -> str:
     """What the user calls us."""
-    return "isotp" if Path(sys.argv[0]).name == "isotp" else "python -m isotp"
+    return "isotp" if os.path.basename(sys.argv[0]) == "isotp" else "python -m isotp"
 
 
 def run_plain(argv: Sequence[str]) -> int:
@@ -106,7 +109,9 @@ def run_plain(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> "argparse.ArgumentParser":
+    import argparse  # not for all the other commands
+
     more = ", ".join(name for name in COMMANDS if name not in PLAIN)
     parser = argparse.ArgumentParser(
         prog=program(),
@@ -117,8 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"isotp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in PLAIN.values():
-        command.add_parser(commands)
+    for name in PLAIN:
+        import_module(f"isotp.cli.{name}").add_parser(commands)
     return parser
 
 

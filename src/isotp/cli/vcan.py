@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from importlib import import_module
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -21,10 +21,19 @@ EXAMPLES: Final = (
 _ARPHRD_CAN: Final = 280
 _NAME_MAX: Final = 15
 _CAN_MTU, _CANFD_MTU, _CANXL_MTU = 16, 72, 76
+_ACTIONS: Final = ("up", "down", "list")
+
+
+def _action(text: str) -> str:
+    if text not in _ACTIONS:
+        raise ValueError(f"{text!r}: allowed is {', '.join(_ACTIONS)}")
+    return text
 
 
 def command(
-    action: Annotated[Literal["up", "down", "list"], typer.Argument(help="make, remove, or show them")],
+    action: Annotated[
+        str, typer.Argument(metavar="|".join(_ACTIONS), parser=_action, help="make, remove, or show them")
+    ],
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="interfaces, such as vcan0")] = None,
     classical: Annotated[bool, typer.Option("--classical", help="make them Classical CAN, without CAN FD")] = False,
 ) -> int:

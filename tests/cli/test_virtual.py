@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 pytest.importorskip("typer")
 
 from isotp.cli.main import COMMANDS, PLAIN, main
+from isotp.errors import ConsecutiveFrameTimeoutError, IsoTpError, SocketClosedError
 
 VIRTUAL = ["--bus", "virtual"]
 LINK = [*VIRTUAL, "-s", "7E0", "-d", "7E8"]
@@ -349,6 +350,47 @@ def test_serve_cuts_off_who_does_not_read(start: Start) -> None:
     assert sender.read(5) == b"<01>\n"
     sleeper.close()
     sender.close()
+
+
+def test_serve_goes_on_when_nobody_reads_what_it_says(start: Start) -> None:
+    server = start("serve", *LINK, "--port", "0")
+    port = int(said(server).split()[-1])
+    assert server.stderr is not None
+    server.stderr.close()
+    for _ in range(2):
+        client = Client(port)
+        client.send(b"<11><xx><22>")
+        assert client.read(10) == b"<11>\n<22>\n"
+        client.close()
+    server.send_signal(signal.SIGINT)
+    assert server.wait(20) == 130
+
+
+def test_serve_hears_on_after_a_message_that_broke_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And though that cannot be said."""
+    from isotp.cli.serve import _Server
+
+    ends: list[bytes | IsoTpError] = [ConsecutiveFrameTimeoutError("broken off"), b"\x11", SocketClosedError("closed")]
+    heard = []
+
+    class Socket:
+        def recv(self) -> bytes:
+            if isinstance(end := ends.pop(0), IsoTpError):
+                raise end
+            return end
+
+    class Loop:
+        def call_soon_threadsafe(self, call: object, *arguments: object) -> None:
+            heard.append(arguments)
+
+    class Nobody(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Nobody())
+    server: Any = _Server
+    server(Socket())._receive(Loop(), None)
+    assert heard == [(b"<11>\n",)]
 
 
 def test_a_port_that_is_taken(start: Start) -> None:

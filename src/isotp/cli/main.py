@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .. import __version__
 from ..errors import IsoTpError, TransferError
-from . import status
+from . import status, terminal
 
 if TYPE_CHECKING:
     import argparse
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; `argv` is without the program's name."""
     _open_what_is_closed()
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_: terminal.tell(f"warning: {message}")
         try:
             ended = _run(sys.argv[1:] if argv is None else argv)
             print(end="", flush=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from ..anysocket import IsoTpSocket
 from ..errors import IsoTpError, SocketClosedError, TransferError
 from . import angle_brackets, status
 from .link import BIGGEST, Link, with_link
+from .terminal import tell
 
 EXAMPLES: Final = (
     "isotp serve --bus virtual -s 7E0 -d 7E8 --port 28700",
@@ -64,7 +64,7 @@ class _Server:
         receiver.start()
         for listening in server.sockets:
             where = listening.getsockname()
-            _say(f"{self._sock.interface} {self._sock.address} on {where[0]} port {where[1]}")
+            tell(f"{self._sock.interface} {self._sock.address} on {where[0]} port {where[1]}")
         try:
             await ended
         finally:
@@ -79,7 +79,7 @@ class _Server:
     # --- from the bus
 
     def _receive(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
-        def tell(call: Callable[..., object], *arguments: object) -> None:
+        def hand_over(call: Callable[..., object], *arguments: object) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know
                 loop.call_soon_threadsafe(call, *arguments)
 
@@ -87,19 +87,19 @@ class _Server:
             try:
                 message = self._sock.recv()
             except TransferError as e:
-                _say(f"warning: {_short(e)}")
+                tell(f"warning: {_short(e)}")
             except SocketClosedError:
                 return
             except Exception as e:
-                tell(lambda error: None if ended.done() else ended.set_exception(error), e)
+                hand_over(lambda error: None if ended.done() else ended.set_exception(error), e)
                 return
             else:
-                tell(self._broadcast, angle_brackets.wrap(message))
+                hand_over(self._broadcast, angle_brackets.wrap(message))
 
     def _broadcast(self, wrapped: bytes) -> None:
         for client, name in list(self._clients.items()):
             if client.transport.get_write_buffer_size() + len(wrapped) > _BACKLOG_MAX:
-                _say(f"{name} is cut off: it has not read {_BACKLOG_MAX} bytes")
+                tell(f"{name} is cut off: it has not read {_BACKLOG_MAX} bytes")
                 client.transport.abort()
             else:
                 client.write(wrapped)
@@ -112,13 +112,13 @@ class _Server:
         assert task is not None
         self._clients[writer] = name
         self._tasks.add(task)
-        _say(f"{name} came")
+        tell(f"{name} came")
         unwrapper = angle_brackets.Unwrapper(BIGGEST)
         try:
             while data := await reader.read(_CHUNK):
                 for found in unwrapper.feed(data):
                     if isinstance(found, str):
-                        _say(f"warning: {name}: {found}")
+                        tell(f"warning: {name}: {found}")
                     else:
                         await self._send(found, name)
         except ConnectionError:
@@ -127,7 +127,7 @@ class _Server:
             del self._clients[writer]
             self._tasks.discard(task)
             writer.transport.abort()
-            _say(f"{name} went")
+            tell(f"{name} went")
 
     async def _send(self, message: bytes, name: str) -> None:
         """Send one message; the client is not read from meanwhile, so that nothing piles up."""
@@ -136,7 +136,7 @@ class _Server:
         except SocketClosedError:
             pass
         except IsoTpError as e:
-            _say(f"warning: {name}: {_short(e)}")
+            tell(f"warning: {name}: {_short(e)}")
 
 
 def _short(e: IsoTpError) -> str:
@@ -149,5 +149,3 @@ def _reason(e: OSError) -> str:
     return os.strerror(e.errno) if e.errno and e.errno > 0 else str(e)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

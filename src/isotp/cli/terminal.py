@@ -1,5 +1,6 @@
 """The terminal: how wide it is, and whether it wants colours."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -32,3 +33,9 @@ def say(text: str, colour: int | None = None, indent: str = "") -> None:
     )
     for line in lines:
         print(line if colour is None else paint(line, colour))
+
+
+def tell(text: str) -> None:
+    """A line on standard error, from any thread; what has more to do than to talk goes on if nobody reads it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)

@@ -85,7 +85,7 @@ def test_no_stdout_at_all() -> None:
         ("<&-", ["send", "--bus", "virtual", "-s", "7E0", "-d", "7E8"], 0, ""),
         (">&-", ["recv", "--bus", "virtual", "-s", "7E0", "-d", "7E8", "--raw", "-"], 0, ""),
         ("2>&-", ["scan", "--bus", "virtual", "--range", "7E1", "--wait", "1ms", "--listen", "0"], 3, ""),
-        ("2>&-", ["send", "--bus", "virtual", "-s", "7E0", "-d", "7E0", "01"], 1, ""),
+        ("2>&-", ["send", "--bus", "virtual", "-s", "7E0", "-d", "7E0", "01"], 2, ""),
     ],
 )
 def test_closed_streams(closed: str, arguments: list[str], status: int, out: str) -> None:

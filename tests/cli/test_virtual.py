@@ -57,12 +57,14 @@ def test_the_examples_that_need_nothing_work_as_pasted(example: str, capsys: pyt
         ["-s", "00000001", "-d", "002"],
         ["-s", "7E0", "-d", "7E8", "-x", "12:34"],
         ["-s", "7E0", "-d", "7E8", "--mixed", "99"],
+        ["-s", "7E0", "-d", "18DAF110", "-x", "12:34"],
         ["--fixed", "10:F1"],
         ["--fixed", "10:F1", "--mixed", "99"],
         ["-s", "7E0", "-d", "7E8", "--fd"],
         ["-s", "7E0", "-d", "7E8", "--brs", "-x", "12"],
         ["-s", "7E0", "-d", "7E8", "-L", "72:24:0"],
         ["-s", "7E0", "-d", "7E8", "-p", "AA:BB", "-P", "a"],
+        ["-s", "7E0", "-d", "7E8", "-P", "l"],
         ["-s", "7E0", "-d", "7E8", "--bs", "2", "--stmin", "300us", "--tx-stmin", "0"],
     ],
     ids=" ".join,
@@ -102,6 +104,36 @@ def test_each_kind_of_link_carries_a_message_there_and_back(
         (["send", *LINK, "--repeat", "2"], "--repeat is for"),
         (["vcan", "up", "\udcff"], "no name of an interface"),
         (["vcan", "down", "a/b"], "no name of an interface"),
+        # each value is fine, and together they are not
+        (["send", *VIRTUAL, "-s", "7E0", "-d", "7E0", "01"], "are the same"),
+        (["send", "can0", "-s", "7E0", "-d", "7E0", "-x", "1:2", "01"], "--soft can do with one"),
+        (["send", *LINK, "-L", "16:8:1", "01"], "Classical CAN"),
+        (["send", *LINK, "-L", "72:9:0", "01"], "tx_dl=9: allowed is 8, 12"),
+        (["send", *LINK, "-L", "72:64:2", "01"], "the engine sends no error state indicator"),
+        (["send", *LINK, "--tx-stmin", "5s", "01"], "allowed is up to 4294ms"),
+        (["recv", *LINK, "--rcvbuf", "9" * 20], "allowed is 1 to 1073741823"),
+        # it would have no effect
+        (["send", *LINK, "--soft", "01"], "leave out --soft"),
+        (["send", *LINK, "--bitrate", "500000", "01"], "--bitrate 500000 is for an adapter of python-can"),
+        (["recv", "can0", "-s", "7E0", "-d", "7E8", "--bitrate", "5"], "sudo ip link set can0 type can bitrate 5"),
+        (["scan", "can0", "--bitrate", "500000"], "--bitrate 500000 is for an adapter"),
+        (["dump", "x.log", "--bitrate", "500000"], "--bitrate 500000 is for an adapter"),
+        (["dump", "x.log", "--fd"], "--fd is for --bus"),
+        (["dump", "x.log", "--head", "5"], "say --messages"),
+        (["dump", "x.log", "--messages", "--json", "--head", "5"], "leave out --ascii, --time and --head"),
+        (["dump", "x.log", "--json", "-t", "z"], "leave out --ascii, --time and --head"),
+        (["dump", "x.log", "--json", "-a"], "leave out --ascii, --time and --head"),
+        (["perf", "x.log", "--size", "5"], "--size is for --self"),
+        (["perf", "--self", "-s", "7E0"], "leave out all options"),
+        (["send", *LINK, "--timeout", "2s", "01"], "say -w"),
+        (["send", *LINK, "--interval", "2s", "01"], "say --repeat"),
+        (["send", *LINK, "--functional", "01"], "leave out -d"),
+        (["send", "can0", "-s", "7DF", "--functional", "--stmin", "0", "01"], "leave out --bs, --stmin"),
+        (["recv", *LINK, "--listen"], "leave out -s"),
+        (["recv", "can0", "-d", "7DF", "--listen", "--bs", "8"], "leave out --bs, --stmin"),
+        (["recv", *LINK, "--tx-stmin", "5ms"], "is --stmin"),
+        (["recv", *LINK, "--follow", "--count", "1"], "leave out one"),
+        (["vcan", "down", "vcan0", "--classical"], "--classical is for up"),
     ],
 )
 def test_wrong_usage_is_a_sentence(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,15 +148,14 @@ def test_wrong_usage_is_a_sentence(arguments: list[str], told: str, capsys: pyte
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
-        (["send", *VIRTUAL, "-s", "7E0", "-d", "7E0", "01"], 1, "are the same"),
         (
             ["send", "--bus", "nosuch:channel", "-s", "7E0", "-d", "7E8", "01"],
             1,
             "python-can cannot open nosuch:channel",
         ),
         (["send", *LINK, "--file", "/nonexistent/file"], 1, "No such file or directory: /nonexistent/file"),
-        (["send", *LINK, "-L", "16:8:1", "01"], 1, "Classical CAN"),
-        (["send", *LINK, "--functional", *["00"] * 9], 1, "9 bytes"),
+        (["send", *VIRTUAL, "-s", "7DF", "--functional", *["00"] * 9], 1, "9 bytes"),
+        (["send", "can0", "-s", "1", "-d", "2", "--file", "/nonexistent/file"], 1, "No such file"),
         (["recv", *VIRTUAL, "-d", "7E8", "-s", "7E0", "--raw", "/nonexistent/file"], 1, "No such file or directory"),
         (["scan", *VIRTUAL, "--range", "001-002", "--wait", "1ms", "--listen", "0"], 3, "no endpoint answered"),
     ],
@@ -141,15 +172,15 @@ def test_what_fails_is_a_sentence(
 
 def test_lines_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"01 02 \n\n0304\nzz\n")))
-    assert main(["send", *LINK, "-w"]) == 2
+    assert main(["send", *LINK, "-w"]) == 1
     out, err = capsys.readouterr()
     assert out == "01 02\n03 04\n"
-    assert "line 4 of standard input: 'zz'" in err
+    assert err == "line 4 of standard input: 'zz' is not hexadecimal: needed are bytes such as 22 F1 90\n"
 
 
 def test_bytes_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
-    assert main(["send", *LINK, "-w"]) == 2
+    assert main(["send", *LINK, "-w"]) == 1
     assert "--file -" in capsys.readouterr().err
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
     assert main(["send", *LINK, "-w", "--file", "-"]) == 0

@@ -92,7 +92,7 @@ class SocketCanBus:
         except OSError as e:
             raise UnavailableError(
                 f"this system has no raw CAN sockets: {e.strerror}",
-                remedy="Linux: sudo modprobe can-raw; elsewhere PythonCanBus reaches CAN adapters",
+                remedy="Linux: sudo modprobe can-raw; elsewhere python-can reaches CAN adapters (PythonCanBus)",
             ) from e
         try:
             self._has_can_fd = usable(raw, self._name).has_can_fd

@@ -26,7 +26,7 @@ def make_address(
     """The address; see `link.Link` for what each argument is.
 
     Raises:
-        ValueError: something is missing or contradicts something else; it says what to do.
+        ValueError: something is missing, or contradicts something else; it says what to do.
         AddressError: an identifier or address that cannot be.
     """
     if extended is not None and mixed is not None:
@@ -40,26 +40,33 @@ def make_address(
         # With free identifiers mixed addressing looks on the bus like extended addressing, one byte for both ways.
         extended = Bytes2(mixed, mixed)
     if extended is not None:
-        return Address.extended(
-            rxid=rxid,
-            txid=txid,
-            target_address=None if way is Way.LISTEN else extended.tx,
-            source_address=None if way is Way.SEND else extended.rx,
-            functional=way is Way.SEND,
-        )
+        return _extended(way, txid, rxid, extended)
     if way is Way.BOTH:
         return normal_address(rxid, txid)
     return Address.normal(rxid=rxid, txid=txid, functional=way is Way.SEND)
 
 
+def _extended(way: Way, txid: int | None, rxid: int | None, extended: Bytes2) -> Address | AsymmetricAddress:
+    if rxid is None:
+        return Address.extended(txid=txid, target_address=extended.tx, functional=way is Way.SEND)
+    rx = Address.extended(rxid=rxid, source_address=extended.rx)
+    if txid is None:
+        return rx
+    # Two halves, so that one may have 11 bits and the other one 29.
+    return AsymmetricAddress(Address.extended(txid=txid, target_address=extended.tx), rx)
+
+
 def _wanted(way: Way, txid: int | None, rxid: int | None) -> tuple[int | None, int | None]:
-    """The identifiers that this way needs, which must be there; what it does not need is left out."""
+    """The identifiers that this way needs, and no others."""
     needed = {"-s": (txid, way is not Way.LISTEN), "-d": (rxid, way is not Way.SEND)}
     if missing := [name for name, (value, is_needed) in needed.items() if is_needed and value is None]:
         example = {Way.BOTH: "-s 7E0 -d 7E8", Way.SEND: "-s 7DF", Way.LISTEN: "-d 7DF"}[way]
         raise ValueError(f"{' and '.join(missing)} missing: the identifiers of the link, such as {example}")
-    tx, rx = (value if is_needed else None for value, is_needed in needed.values())
-    return tx, rx
+    if way is Way.SEND and rxid is not None:
+        raise ValueError("--functional receives nothing: leave out -d")
+    if way is Way.LISTEN and txid is not None:
+        raise ValueError("--listen sends nothing: leave out -s")
+    return txid, rxid
 
 
 def _fixed(way: Way, fixed: Bytes2, mixed: int | None) -> Address:

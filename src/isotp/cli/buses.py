@@ -1,11 +1,34 @@
 """The buses that --soft and --bus reach."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import typer
+
 from ..bus.base import Bus
-from ..errors import InterfaceError, UnavailableError
+from ..errors import InterfaceError, InterfaceNotFoundError, UnavailableError
 from .values import Where
+
+
+def check_bitrate(where: Where | None, bitrate: int | None) -> None:
+    """Refuse a bit rate that nobody would set."""
+    if bitrate is not None and (where is None or where.is_virtual):
+        raise typer.BadParameter(
+            f"--bitrate {bitrate} is for an adapter of python-can, --bus INTERFACE:CHANNEL; an interface of Linux is "
+            f"set by: sudo ip link set can0 type can bitrate {bitrate}"
+        )
+
+
+@contextmanager
+def in_use() -> Iterator[None]:
+    """While a bus is in use: where a program would open it anew, a user starts the command again."""
+    try:
+        yield
+    except InterfaceError as e:
+        if type(e) in (InterfaceError, InterfaceNotFoundError):  # it failed for good, or was removed
+            e.remedy = None
+        raise
 
 
 def socketcan_bus(interface: str) -> Bus:

@@ -23,6 +23,8 @@ EXAMPLES: Final = (
     "candump -L vcan0 | isotp dump --messages --json -",
 )
 
+_HEAD: Final = 256
+
 
 def command(
     source: Target = None,
@@ -31,17 +33,20 @@ def command(
     ] = False,
     ascii_too: Annotated[bool, typer.Option("-a", "--ascii", help="bytes as characters, too")] = False,
     times: Annotated[
-        Times,
+        Times | None,
         typer.Option(
             "-t",
             "--time",
             metavar="z|a|d|A",
             parser=look.times,
-            help="time stamps: z from the first one, a absolute, d from the last one, A date",
+            help="time stamps: z from the first one, a absolute, d from the last one, A date; z unless given",
         ),
-    ] = Times.ZERO,
+    ] = None,
     names: Annotated[bool, typer.Option("--uds/--no-uds", help="names of UDS services")] = True,
-    head: Annotated[int, typer.Option(metavar="N", min=0, help="bytes shown of each message; 0: all")] = 256,
+    head: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="with --messages: bytes shown of each; 0: all; 256 unless given"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line, all bytes of each message")] = False,
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", min=0, help="stop after N; 0: never")] = 0,
     bus: Adapters = None,
@@ -57,6 +62,10 @@ def command(
 
     Without addresses the links are found: flow control that answers a first frame, responses that fit a request.
     """
+    if as_json and (ascii_too or times is not None or head is not None):
+        raise typer.BadParameter("--json has all bytes and absolute times: leave out --ascii, --time and --head")
+    if head is not None and not messages:
+        raise typer.BadParameter("--head is for messages, and these are frames: say --messages, or leave it out")
     if names and find_spec("udsoncan") is None:
         raise UnavailableError("udsoncan is not installed", remedy="pip install 'isotp[cli]', or say --no-uds")
     new_observer = observer_maker(txid, rxid, extended, mixed, fixed)
@@ -66,9 +75,9 @@ def command(
     if as_json:
         display = JsonLines(not messages, names, out)
     elif messages:
-        display = MessageLines(Look(times, ascii_too), names, head, out)
+        display = MessageLines(Look(times or Times.ZERO, ascii_too), names, _HEAD if head is None else head, out)
     else:
-        display = FrameLines(Look(times, ascii_too), names, out)
+        display = FrameLines(Look(times or Times.ZERO, ascii_too), names, out)
     watch = Watch(frames, new_observer, display)
     try:
         watch.run()

@@ -10,18 +10,18 @@ import typer
 
 from ..address import Address, AsymmetricAddress
 from ..anysocket import IsoTpSocket
-from ..errors import IsoTpError
+from ..errors import AddressError, InvalidCanDataError, OptionError
 from ..optflags import flags
+from ..optvalues import CANFD_BRS, CANFD_ESI
 from . import values
 from .addresses import Way, make_address
-from .buses import open_bus, socketcan_bus
+from .buses import check_bitrate, in_use, open_bus, socketcan_bus
 
 BUS: Final = "Bus"
 ADDRESSES: Final = "Addresses (hexadecimal, as in can-utils)"
 FRAMES: Final = "CAN frames"
 FLOW: Final = "Flow control"
 _CAN_FD: Final = values.LinkLayer(72, 64, 0)
-_BRS: Final = 1
 PROGRESS_STEP: Final = 1000
 BIGGEST: Final = 1 << 24
 """Bytes of the longest message that the engine takes here."""
@@ -41,7 +41,8 @@ Bus = Annotated[
     ),
 ]
 Bitrate = Annotated[
-    int | None, typer.Option("--bitrate", metavar="N", help="bit/s, for adapters of python-can", rich_help_panel=BUS)
+    int | None,
+    typer.Option("--bitrate", metavar="N", min=1, help="bit/s, for adapters of python-can", rich_help_panel=BUS),
 ]
 Soft = Annotated[bool, typer.Option("--soft", help="the engine in Python, not the kernel's", rich_help_panel=BUS)]
 TxId = Annotated[
@@ -131,7 +132,7 @@ class Link:
             "--padding",
             metavar="[TX]:[RX]",
             parser=values.padding,
-            help="pad what is sent; expect this in what is received",
+            help="pad what is sent with TX; in what is received -P checks for RX",
             rich_help_panel=FRAMES,
         ),
     ] = None
@@ -163,7 +164,7 @@ class Link:
         int | None,
         typer.Option(
             metavar="TIME",
-            parser=values.time_ns,
+            parser=values.tx_stmin,
             help="send with this separation time whatever the receiver asks for",
             rich_help_panel=FLOW,
         ),
@@ -197,10 +198,11 @@ class Link:
             rcvbuf: bytes of messages to keep until they are read.
             advance: called, in any thread, with the number of bytes sent since it was called last.
         """
-        self._check_bus()
+        self._check(way)
         address = self.address(way)
-        with ExitStack() as stack:
+        with ExitStack() as stack, self._in_its_words():
             if self.bus is None and not self.soft:
+                _check_for_kernel(address)
                 import isotp
 
                 kernel = stack.enter_context(isotp.socket(timeout, rcvbuf=rcvbuf))
@@ -210,7 +212,8 @@ class Link:
                     from .frame_counter import counting
 
                     stack.enter_context(counting(self.interface or "", address.tx, advance))
-                yield kernel
+                with in_use():
+                    yield kernel
                 return
             from ..soft.sock import SoftSocket
 
@@ -234,20 +237,49 @@ class Link:
             soft.bind(address)
             if wake_peer is not None:
                 wake_peer()
-            yield soft
+            with in_use():
+                yield soft
 
-    def _check_bus(self) -> None:
+    def _check(self, way: Way) -> None:
+        """Refuse what contradicts itself, and what would have no effect."""
         if self.bus is None and self.interface is None:
             raise typer.BadParameter("INTERFACE is missing: a CAN interface such as can0, or --bus virtual")
         if self.bus is not None and self.interface is not None:
             raise typer.BadParameter(f"--bus says where: the interface {self.interface!r} is too many")
+        if self.bus is not None and self.soft:
+            raise typer.BadParameter("--bus always takes the engine: leave out --soft")
+        check_bitrate(self.bus, self.bitrate)
+        if (self.bus is not None or self.soft) and self.frames and self.frames.tx_flags & CANFD_ESI:
+            raise typer.BadParameter("-L: the engine sends no error state indicator (2): allowed are the flags 0 and 1")
+        if self.check_padding in ("c", "a") and (self.padding is None or self.padding.rx is None):
+            raise typer.BadParameter(f"-P {self.check_padding} needs the padding byte to expect, such as -p :AA")
+        if way is not Way.BOTH and (self.bs or self.stmin is not None or self.tx_stmin is not None):
+            why = "sends single frames only" if way is Way.SEND else "sends nothing, no flow control either"
+            option = "--functional" if way is Way.SEND else "--listen"
+            raise typer.BadParameter(f"{option} {why}: leave out --bs, --stmin and --tx-stmin")
+
+    @contextmanager
+    def _in_its_words(self) -> Iterator[None]:
+        """Where a remedy is in the words of Python, put the options in their place."""
+        try:
+            yield
+        except InvalidCanDataError as e:
+            e.remedy = "look at the frames (isotp dump)"
+            if self.check_padding is not None:
+                e.remedy += "; say with -p how they are padded, or leave out -P"
+            raise
+        except OptionError as e:
+            if "set_ll_opts" in (e.remedy or ""):  # CAN FD on an interface that is Classical CAN
+                e.remedy = "leave out --fd, --brs and -L; or make it CAN FD: "
+                e.remedy += f"sudo ip link set {self.interface} down mtu 72 up, or a real one: ... dbitrate ... fd on"
+            raise
 
     def address(self, way: Way = Way.BOTH) -> Address | AsymmetricAddress:
         """The address that the options make."""
         try:
             return make_address(way, self.txid, self.rxid, self.extended, self.mixed, self.fixed)
-        except IsoTpError:
-            raise
+        except AddressError as e:
+            raise typer.BadParameter(e.what) from None
         except ValueError as e:
             raise typer.BadParameter(str(e)) from None
 
@@ -259,7 +291,7 @@ class Link:
                 raise typer.BadParameter("-L says it all: leave out --fd and --brs")
             return self.link_layer
         if self.fd or self.brs:
-            return _CAN_FD._replace(tx_flags=_BRS if self.brs else 0)
+            return _CAN_FD._replace(tx_flags=CANFD_BRS if self.brs else 0)
         return None
 
     @property
@@ -271,14 +303,18 @@ class Link:
         """Set the options of `sock`."""
         checks = {"l": flags.CHK_PAD_LEN, "c": flags.CHK_PAD_DATA, "a": flags.CHK_PAD_LEN | flags.CHK_PAD_DATA}
         tx, rx = self.padding or (None, None)
-        if self.check_padding is not None and rx is None:
-            raise typer.BadParameter("-P needs the padding byte to expect, such as -p :AA")
         sock.set_general_opts(
             checks[self.check_padding] if self.check_padding else None, txpad=tx, rxpad=rx, tx_stmin=self.tx_stmin
         )
         sock.set_fc_opts(bs=self.bs, stmin=self.stmin)
         if frames := self.frames:
             sock.set_ll_opts(*frames)
+
+
+def _check_for_kernel(address: Address | AsymmetricAddress) -> None:
+    tx, rx = address.tx, address.rx
+    if tx and rx and tx.can_id == rx.can_id:
+        raise typer.BadParameter("the kernel needs different identifiers, -s and -d; --soft can do with one")
 
 
 def with_link(command: Callable[..., int]) -> Callable[..., int]:

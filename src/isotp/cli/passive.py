@@ -11,6 +11,7 @@ from ..address import Address, AsymmetricAddress
 from ..core.observer import Observer
 from ..interface import names as interface_names
 from . import values
+from .buses import check_bitrate
 from .link import ADDRESSES, BUS, Link
 from .listening import ANY, Adapter, Interface
 from .recording import open_log
@@ -53,6 +54,9 @@ def open_source(target: str | None, bus: Where | None, bitrate: int | None, can_
     """The interface, adapter or log file that the command line names."""
     if (target is None) == (bus is None):
         raise typer.BadParameter("needed is one of SOURCE (an interface such as can0, or a log file) and --bus")
+    check_bitrate(bus, bitrate)
+    if can_fd and bus is None:
+        raise typer.BadParameter("--fd is for --bus: interfaces and log files have CAN FD frames by themselves")
     if bus is not None:
         if bus.is_virtual:
             raise typer.BadParameter("--bus virtual is a bus in this process, and nobody sends on it")

@@ -114,9 +114,15 @@ def command(
     and the shortest gap there was, the longest waits for flow control (N_Bs) and for consecutive frames (N_Cr).
     """
     if self_:
+        if any(given not in (None, False) for given in (bus, bitrate, can_fd, txid, rxid, extended, mixed, fixed)):
+            raise typer.BadParameter(
+                "--self has its own links, on a vcan: leave out all options of buses and addresses"
+            )
         from .perf_self import measure
 
         return measure(source, size)
+    if size is not None:
+        raise typer.BadParameter("--size is for --self: transfers that are seen have the size they have")
     new_observer = observer_maker(txid, rxid, extended, mixed, fixed)
     frames = open_source(source, bus, bitrate, can_fd)
     display = _Transfers(Look(Times.ZERO, False), Writer())

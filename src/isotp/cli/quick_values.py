@@ -42,7 +42,7 @@ class _Quick:
             raise typer.BadParameter(str(e) if is_ours else f"{value!r} is not a number", ctx, param) from None
         low, high = self._lowest, self._highest
         if (low is not None and converted < low) or (high is not None and converted > high):
-            allowed = f"{low or 0:g} to {high:g}" if high is not None else f"{low:g} or more"
+            allowed = f"{low or 0} to {high}" if high is not None else f"{low} or more"
             raise typer.BadParameter(f"{value!r}: allowed is {allowed}", ctx, param)
         return converted
 

@@ -23,11 +23,15 @@ EXAMPLES: Final = (
     "isotp recv can0 -s 7E8 -d 7E0 --raw firmware.bin",
 )
 
+_RCVBUF_MAX: Final = 0x3FFFFFFF  # the kernel doubles it, in an int
+
 
 @with_link
 def command(
     link: Link,
-    count: Annotated[int, typer.Option("-n", "--count", metavar="N", min=1, help="so many messages, then end")] = 1,
+    count: Annotated[
+        int | None, typer.Option("-n", "--count", metavar="N", min=1, help="so many messages, then end; 1 unless given")
+    ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="all messages, until Ctrl-C")] = False,
     timeout: Annotated[
         float | None, typer.Option(metavar="TIME", parser=values.seconds, help="longest wait for each message")
@@ -42,7 +46,7 @@ def command(
         bool, typer.Option("--listen", help="never send flow control: overhear others, or functional requests")
     ] = False,
     rcvbuf: Annotated[
-        int | None, typer.Option(metavar="BYTES", min=1, help="room for messages not yet printed")
+        int | None, typer.Option(metavar="BYTES", min=1, max=_RCVBUF_MAX, help="room for messages not yet printed")
     ] = None,
 ) -> int:
     """Receive messages and print them, each in a line of hexadecimal that isotpsend reads.
@@ -51,25 +55,30 @@ def command(
     """
     if sum((ascii_, json_, raw is not None)) > 1:
         raise typer.BadParameter("--ascii, --json and --raw exclude each other")
+    if follow and count is not None:
+        raise typer.BadParameter("--count ends after so many messages and --follow never does: leave out one")
+    if link.tx_stmin is not None:
+        raise typer.BadParameter("--tx-stmin is for sending: the separation time to ask the sender for is --stmin")
+    limit = None if follow else count or 1
     with link.open(timeout, way=Way.LISTEN if listen else Way.BOTH, peer_speaks=True, rcvbuf=rcvbuf) as sock:
         if raw is None:
             form = _json(sock) if json_ else _ascii if ascii_ else _hex
-            _receive(sock, count, follow, lambda message: print(form(message), flush=True))
+            _receive(sock, limit, lambda message: print(form(message), flush=True))
         elif raw == "-":
-            _receive(sock, count, follow, _writer(sys.stdout.buffer))
+            _receive(sock, limit, _writer(sys.stdout.buffer))
         else:
             with open(raw, "wb") as file:
-                _receive(sock, count, follow, _writer(file))
+                _receive(sock, limit, _writer(file))
     return status.DONE
 
 
-def _receive(sock: IsoTpSocket, count: int, follow: bool, put: Callable[[ReceivedMessage], object]) -> None:
+def _receive(sock: IsoTpSocket, limit: int | None, put: Callable[[ReceivedMessage], object]) -> None:
     dropped = 0
-    for _ in itertools.count() if follow else range(count):
+    for _ in itertools.count() if limit is None else range(limit):
         try:
             message = sock.recv_message()
         except TransferError as e:
-            if not follow:
+            if limit is not None:
                 raise
             print(f"warning: {e.what} ({e.n_result.name if e.n_result else ''})", file=sys.stderr)
             continue

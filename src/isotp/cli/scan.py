@@ -15,7 +15,7 @@ from ..core.can_frame import CanFrame
 from ..core.n_pdu import FirstFrame, FlowControl, FlowStatus, decode
 from ..stmin import STmin
 from . import link, status, terminal, values
-from .buses import open_bus, socketcan_bus
+from .buses import check_bitrate, in_use, open_bus, socketcan_bus
 from .progress import bar
 from .raw_frames import RawFrames, beside, driven
 
@@ -111,10 +111,11 @@ def command(
     probes = _probes(ids or values.Range(0x700, 0x7FF), fixed, extended)
     if (interface is None) == (bus is None):
         raise typer.BadParameter("one bus is needed: an INTERFACE such as can0, or --bus")
+    check_bitrate(bus, bitrate)
     where = interface or bus
     print(f"scan writes {len(probes)} frames to {where}, one every {wait * 1e3:g} ms", file=sys.stderr)
     count = 0
-    with _open(interface, bus, bitrate) as node:
+    with _open(interface, bus, bitrate) as node, in_use():
         for found in _scan(node, probes, wait, listen):
             count += 1
             print(_json(found) if json_ else _line(found, str(where), bus is not None), flush=True)

@@ -23,6 +23,7 @@ EXAMPLES: Final = (
     "isotp send can0 -s 7E0 -d 7E8 --file firmware.bin",
 )
 
+_REPLY_S: Final = 2.0
 _LONG: Final = 2000  # bytes of a message that may take long enough to be watched
 
 
@@ -50,9 +51,9 @@ def command(
         bool, typer.Option("-w", "--wait-reply", help="wait for a message after each one sent, and print it")
     ] = False,
     timeout: Annotated[
-        float,
-        typer.Option(metavar="TIME", parser=values.seconds, show_default="2s", help="longest wait for a reply"),
-    ] = 2.0,
+        float | None,
+        typer.Option(metavar="TIME", parser=values.seconds, help="longest wait for a reply; 2s unless given"),
+    ] = None,
     functional: Annotated[
         bool, typer.Option("--functional", help="to many receivers: single frames only, -s is enough")
     ] = False,
@@ -68,19 +69,24 @@ def command(
         raise typer.BadParameter(
             "--repeat is for a message given as HEX or --file; lines of standard input are sent once"
         )
+    if interval and repeat == 1 and (words or file):
+        raise typer.BadParameter("--interval is between messages, and this is one: say --repeat")
+    if timeout is not None and not wait_reply:
+        raise typer.BadParameter("--timeout is for the reply: say -w to wait for one")
     if functional and wait_reply:
         raise typer.BadParameter("--functional only sends: receive the replies with isotp recv, one for each receiver")
+    reply_timeout = (_REPLY_S if timeout is None else timeout) if wait_reply else None
     way = Way.SEND if functional else Way.BOTH
     if not words and not file:
-        _send(link.open(way=way), _paced(_lines(), interval), timeout if wait_reply else None)
+        _send(link.open(way=way), _paced(_lines(), interval), reply_timeout)
         return status.DONE
     message = _message(words, file)
     messages = _paced(_repeated(message, repeat), interval)
     if len(message) < _LONG or not sys.stderr.isatty():
-        _send(link.open(way=way), messages, timeout if wait_reply else None)
+        _send(link.open(way=way), messages, reply_timeout)
         return status.DONE
     with bar("sending", len(message) * repeat or None, in_bytes=True) as advance:
-        _send(link.open(way=way, advance=advance), messages, timeout if wait_reply else None)
+        _send(link.open(way=way, advance=advance), messages, reply_timeout)
     return status.DONE
 
 
@@ -114,9 +120,9 @@ def _lines() -> Iterator[bytes]:
             if message := values.hex_data(line.decode()):
                 yield message
         except UnicodeDecodeError:
-            raise typer.BadParameter("standard input is not text; for bytes as they are: --file -") from None
+            raise OSError("standard input is not text; for bytes as they are: --file -") from None
         except ValueError as e:
-            raise typer.BadParameter(f"line {number} of standard input: {e}") from None
+            raise OSError(f"line {number} of standard input: {e}") from None
 
 
 def _paced(messages: Iterable[bytes], interval: float) -> Iterator[bytes]:

@@ -147,5 +147,3 @@ def _reason(e: OSError) -> str:
     import os
 
     return os.strerror(e.errno) if e.errno and e.errno > 0 else str(e)
-
-

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
+from ..errors import OptionError
+from ..optvalues import LinkLayerOptions
 from ..stmin import STmin
 
 _EXTENDED_DIGITS: Final = 8  # as in can-utils: so many digits mean a 29-bit identifier
@@ -12,6 +14,7 @@ _HEX: Final = re.compile(r"(?:0[xX])?([0-9A-Fa-f]+)")
 _TIME: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|ms|us|µs|ns)?")
 _UNITS_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "µs": 1000, "ns": 1}
 _LONGEST_S: Final = 1_000_000  # 11 days; no system refuses to wait so long
+_LONGEST_TX_STMIN_NS: Final = 0xFFFFFFFF  # linux/can/isotp.h: 32 bits
 
 
 def can_id(text: str) -> int:
@@ -132,7 +135,12 @@ def link_layer(text: str) -> LinkLayer:
     parts = text.split(":")
     if len(parts) != 3 or not all(part.isascii() and part.isdecimal() for part in parts):
         raise ValueError(f"{text!r}: needed is MTU:TX_DL:TX_FLAGS, such as 72:64:0 for CAN FD or 16:8:0")
-    return LinkLayer(*map(int, parts))
+    numbers = LinkLayer(*map(int, parts))
+    try:
+        LinkLayerOptions().changed(*numbers)
+    except OptionError as e:
+        raise ValueError(f"{text!r}: {e.what}") from None
+    return numbers
 
 
 def time_ns(text: str) -> int:
@@ -144,6 +152,14 @@ def time_ns(text: str) -> int:
     if number * unit_ns > _LONGEST_S * 1e9:
         raise ValueError(f"{text!r} is too long: allowed is up to {_LONGEST_S} s")
     return round(number * unit_ns)
+
+
+def tx_stmin(text: str) -> int:
+    """A separation time to send with, in nanoseconds."""
+    ns = time_ns(text)
+    if ns > _LONGEST_TX_STMIN_NS:
+        raise ValueError(f"{text!r} is too long: allowed is up to {_LONGEST_TX_STMIN_NS // 1_000_000}ms")
+    return ns
 
 
 def seconds(text: str | float) -> float:

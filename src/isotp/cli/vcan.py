@@ -46,6 +46,8 @@ def command(
             raise typer.BadParameter("list takes no names: it shows all")
     elif not names:
         raise typer.BadParameter(f"NAME missing: such as isotp vcan {action} vcan0")
+    if classical and action != "up":
+        raise typer.BadParameter(f"--classical is for up: it does nothing to {action}")
     for name in names or []:
         _check_name(name)
     pyroute2 = _pyroute2()

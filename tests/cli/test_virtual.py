@@ -212,8 +212,15 @@ def test_the_formats_of_recv(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == text.decode() + "\n"
     assert main(["recv", *LINK, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert float(told.pop("time")) > 1.7e9
-    assert told == {"interface": "virtual", "rxid": "7E8", "length": 27, "data": text.hex().upper(), "dropped": 0}
+    assert told.pop("time") > 1.7e9
+    assert told == {
+        "channel": "virtual",
+        "source": "7E8",
+        "target": "7E0",
+        "length": 27,
+        "data": text.hex(),
+        "dropped": 0,
+    }
     assert main(["recv", *LINK, "--raw", str(tmp_path / "raw")]) == 0
     assert (tmp_path / "raw").read_bytes() == text
 
@@ -222,15 +229,7 @@ def test_scan_finds_the_peer_and_says_how_to_reach_it(capsys: pytest.CaptureFixt
     options = ["--range", "7D8-7E8", "--wait", "5ms", "--listen", "0"]
     assert main(["scan", *VIRTUAL, *options, "--json"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out) == {
-        "txid": "7E0",
-        "rxid": "7E8",
-        "ext_address": None,
-        "rx_ext_address": None,
-        "flow_status": "CTS",
-        "bs": 0,
-        "stmin": 0,
-    }
+    assert json.loads(out) == {"channel": "virtual", "source": "7E0", "target": "7E8", "fs": 0, "bs": 0, "stmin": 0}
     assert err == "scan writes 17 frames to virtual, one every 5 ms\n"
     assert main(["scan", *VIRTUAL, *options]) == 0
     line = capsys.readouterr().out.strip()

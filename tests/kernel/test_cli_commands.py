@@ -140,21 +140,13 @@ def test_scan(vcan: Link, bus: Bus, new_socket: Sockets) -> None:
     options = ["--wait", "20ms", "--listen", "0", "--json"]
     status, out, err = run("scan", vcan, "--range", "7DE-7E3", *options)
     assert (status, err.splitlines()) == (0, [f"scan writes 6 frames to {vcan}, one every 20 ms"])
-    assert json.loads(out) == {
-        "txid": "7E0",
-        "rxid": "7E8",
-        "ext_address": None,
-        "rx_ext_address": None,
-        "flow_status": "CTS",
-        "bs": 8,
-        "stmin": 5,
-    }
+    assert json.loads(out) == {"channel": vcan, "source": "7E0", "target": "7E8", "fs": 0, "bs": 8, "stmin": 5}
     frames = bus.take(6 + 1 + 2)
     assert {frame.can_id for frame in frames} == {*range(0x7DE, 0x7E4), 0x7E8}
     status, out, _ = run("scan", vcan, "--range", "6F1", "-x", "10-14", *options)
     assert status == 0
     found = json.loads(out)
-    assert (found["txid"], found["rxid"], found["ext_address"], found["rx_ext_address"]) == ("6F1", "612", "12", "F1")
+    assert (found["source"], found["target"]) == ("6F1/12", "612/F1")
 
 
 def test_scan_of_29_bits_and_of_a_bus_that_is_down(vcan: Link, new_socket: Sockets) -> None:

@@ -16,7 +16,7 @@ import pytest
 from isotp import CAN_EFF_FLAG
 from isotp.errors import N_Result
 
-from .conftest import REQUIRED, Background, Bus, Link, Sockets, payload, until
+from .conftest import REQUIRED, Background, Bus, Link, Links, Sockets, payload, until
 from .test_peers import hexadecimal, listeners
 
 pytest.importorskip("typer")
@@ -148,9 +148,8 @@ def test_json_has_the_time_of_the_kernel(vcan: Link, bus: Bus, start: Start) -> 
     receiver = start([*ISOTP, "recv", vcan, *US, "--json"], lambda: heard(vcan) > before)
     isotpsend(vcan, THEM, b"abc")
     told = json.loads(receiver.communicate(timeout=20)[0])
-    seconds, _, nanoseconds = told.pop("time").partition(".")
-    assert int(seconds + nanoseconds) == bus.recv().timestamp_ns
-    assert told == {"interface": vcan, "rxid": "7E0", "length": 3, "data": "616263", "dropped": 0}
+    assert told.pop("time") == bus.recv().timestamp_ns / 1_000_000_000
+    assert told == {"channel": vcan, "source": "7E0", "target": "7E8", "length": 3, "data": "616263", "dropped": 0}
 
 
 def test_wait_reply_and_repeat(vcan: Link, new_socket: Sockets, background: Background) -> None:
@@ -212,6 +211,24 @@ def test_an_interface_that_disappears(vcan: Link, start: Start, what: str, soft:
     assert (receiver.returncode, out) == (1, b"")
     assert vcan in err.decode().splitlines()[0]
     assert b"Traceback" not in err
+    assert b"socket" not in err  # which a user has none of
+
+
+@pytest.mark.parametrize("soft", [[], ["--soft"]], ids=["kernel", "soft"])
+def test_can_fd_on_classical_can(new_link: Links, soft: list[str]) -> None:
+    classical = new_link(16)
+    status, out, err = run("send", classical, *US, *soft, "--fd", "01")
+    assert (status, out) == (1, b"")
+    assert f"to do: leave out --fd, --brs and -L; or make it CAN FD: sudo ip link set {classical} down mtu 72 up" in err
+
+
+def test_the_wrong_padding(vcan: Link, start: Start) -> None:
+    before = heard(vcan)
+    receiver = start([*ISOTP, "recv", vcan, *US, "-p", "AA:BB", "-P", "a"], lambda: heard(vcan) > before)
+    isotpsend(vcan, [*THEM, "-p", "CC"], b"1")
+    out, err = receiver.communicate(timeout=20)
+    assert (receiver.returncode, out) == (14, b"")
+    assert b"to do: look at the frames (isotp dump); say with -p how they are padded, or leave out -P" in err
 
 
 def test_a_full_queue(vcan: Link) -> None:

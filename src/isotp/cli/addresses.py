@@ -1,9 +1,9 @@
-"""The address of a link, made of what the command line says."""
+"""The address of a link, made of what the command line says, and how it is shown."""
 
 from dataclasses import replace
 from enum import Enum
 
-from ..address import Address, AsymmetricAddress, normal_address
+from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, Address, AsymmetricAddress, CanAddress, normal_address
 from .values import Bytes2
 
 
@@ -81,3 +81,10 @@ def _fixed(way: Way, fixed: Bytes2, mixed: int | None) -> Address:
             target_address=target, source_address=source, address_extension=mixed, functional=functional
         )
     return replace(address, rx_only=True) if way is Way.LISTEN else address
+
+
+def short_address(address: CanAddress) -> str:
+    """As candump writes identifiers, with the address byte behind a slash."""
+    can_id = address.can_id
+    text = f"{can_id & CAN_EFF_MASK:08X}" if can_id & CAN_EFF_FLAG else f"{can_id:03X}"
+    return text if address.address_byte is None else f"{text}/{address.address_byte:02X}"

@@ -1,15 +1,14 @@
-"""The same as JSON, one object a line. Times in seconds, identifiers and bytes in hexadecimal."""
+"""The same as JSON, one object a line."""
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from ..core.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, SingleFrame, decode
 from ..core.stream import Fault, ObservedMessage, Stream
 from . import uds
-from .look import short_address
+from .addresses import short_address
+from .json_keys import link, seconds
 from .writer import Writer
-
-_S: Final = 1_000_000_000  # an integer: by 1e9 the nanoseconds would be rounded twice
 
 
 class JsonLines:
@@ -33,7 +32,7 @@ class JsonLines:
     def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
         """See `Display`."""
         n_pdu = decode(data, stream.address_size)
-        known = {"time": time_ns / _S, "channel": channel, "id": short_address(stream.address), "raw": data.hex()}
+        known = {"time": seconds(time_ns), "channel": channel, "id": short_address(stream.address), "raw": data.hex()}
         if is_fd:
             known["fd"] = True
         match n_pdu:
@@ -55,23 +54,18 @@ class JsonLines:
 
     def event(self, channel: str, event: ObservedMessage | Fault) -> None:
         """See `Display`."""
-        stream = event.stream
-        partner = stream.partner
-        link = {
-            "channel": channel,
-            "source": short_address(stream.address),
-            "target": short_address(partner.address) if partner else None,
-        }
+        partner = event.stream.partner
+        whose = link(channel, event.stream.address, partner.address if partner else None)
         if isinstance(event, Fault):
-            fault = {"time": event.time_ns / _S, **link, "fault": event.reason, "raw": event.frame_data.hex()}
+            fault = {"time": seconds(event.time_ns), **whose, "fault": event.reason, "raw": event.frame_data.hex()}
             self._out.line(json.dumps(fault), counts=not self.shows_frames)
             return
         if self.shows_frames and event.error is None:
             return
         known: dict[str, Any] = {
-            "time": event.end_ns / _S,
-            "begin": event.begin_ns / _S,
-            **link,
+            "time": seconds(event.end_ns),
+            "begin": seconds(event.begin_ns),
+            **whose,
             "length": event.length,
             "done": event.done,
             "data": event.data.hex(),
@@ -82,7 +76,7 @@ class JsonLines:
         if (timing := event.timing) is not None:
             known |= {"bs": timing.bs, "stmin": timing.stmin, "waits": timing.waits}
             known |= {
-                name: None if ns is None else ns / _S
+                name: None if ns is None else seconds(ns)
                 for name, ns in (
                     ("n_bs", timing.n_bs_ns),
                     ("n_cr", timing.n_cr_ns),

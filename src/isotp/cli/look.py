@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, CanAddress
 from ..core.stream import Stream
 from ..stmin import STmin
 from . import terminal
+from .addresses import short_address
 
 DIM: Final = 2
 INDENT: Final = "    "
@@ -119,13 +119,6 @@ def wrapped(text: str, width: int) -> list[str]:
 def characters(data: bytes) -> str:
     """Printable ASCII, and a point for all else."""
     return data.translate(_PRINTABLE).decode("ascii")
-
-
-def short_address(address: CanAddress) -> str:
-    """As candump writes identifiers, with the address byte behind a slash."""
-    can_id = address.can_id
-    text = f"{can_id & CAN_EFF_MASK:08X}" if can_id & CAN_EFF_FLAG else f"{can_id:03X}"
-    return text if address.address_byte is None else f"{text}/{address.address_byte:02X}"
 
 
 def stmin_text(raw: int) -> str:

@@ -8,10 +8,10 @@ from typing import Annotated, BinaryIO, Final
 
 import typer
 
-from ..address import CAN_EFF_FLAG
+from ..address import Address, AsymmetricAddress
 from ..anysocket import IsoTpSocket, ReceivedMessage
 from ..errors import TransferError
-from . import status, values
+from . import json_keys, status, values
 from .addresses import Way
 from .link import Link, with_link
 
@@ -37,7 +37,7 @@ def command(
         float | None, typer.Option(metavar="TIME", parser=values.seconds, help="longest wait for each message")
     ] = None,
     ascii_: Annotated[bool, typer.Option("--ascii", help="as text, a dot for what is none")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="a JSON object a line: time, identifier, length, data")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="a JSON object a line, with the keys of isotp dump")] = False,
     raw: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="the bytes as they are, into a file; - is stdout"),
@@ -60,9 +60,10 @@ def command(
     if link.tx_stmin is not None:
         raise typer.BadParameter("--tx-stmin is for sending: the separation time to ask the sender for is --stmin")
     limit = None if follow else count or 1
-    with link.open(timeout, way=Way.LISTEN if listen else Way.BOTH, peer_speaks=True, rcvbuf=rcvbuf) as sock:
+    way = Way.LISTEN if listen else Way.BOTH
+    with link.open(timeout, way=way, peer_speaks=True, rcvbuf=rcvbuf) as sock:
         if raw is None:
-            form = _json(sock) if json_ else _ascii if ascii_ else _hex
+            form = _json(str(link.interface or link.bus), link.address(way)) if json_ else _ascii if ascii_ else _hex
             _receive(sock, limit, lambda message: print(form(message), flush=True))
         elif raw == "-":
             _receive(sock, limit, _writer(sys.stdout.buffer))
@@ -104,22 +105,12 @@ def _ascii(message: ReceivedMessage) -> str:
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in message.data)
 
 
-def _json(sock: IsoTpSocket) -> Callable[[ReceivedMessage], str]:
-    rx = sock.address.rx if sock.address else None
-    can_id = rx.can_id if rx else 0
-    rxid = f"{can_id & ~CAN_EFF_FLAG:0{8 if can_id & CAN_EFF_FLAG else 3}X}"
+def _json(channel: str, address: Address | AsymmetricAddress) -> Callable[[ReceivedMessage], str]:
+    assert address.rx is not None
+    whose = json_keys.link(channel, address.rx, address.tx)
 
     def form(message: ReceivedMessage) -> str:
-        seconds, nanoseconds = divmod(message.timestamp_ns, 1_000_000_000)
-        return json.dumps(
-            {
-                "time": f"{seconds}.{nanoseconds:09}",
-                "interface": sock.interface,
-                "rxid": rxid,
-                "length": len(message.data),
-                "data": message.data.hex().upper(),
-                "dropped": message.dropped,
-            }
-        )
+        known = {"time": json_keys.seconds(message.timestamp_ns), **whose, "length": len(message.data)}
+        return json.dumps(known | {"data": message.data.hex(), "dropped": message.dropped})
 
     return form

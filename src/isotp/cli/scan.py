@@ -10,11 +10,12 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from ..address import CAN_EFF_FLAG
+from ..address import CAN_EFF_FLAG, CanAddress
 from ..core.can_frame import CanFrame
 from ..core.n_pdu import FirstFrame, FlowControl, FlowStatus, decode
 from ..stmin import STmin
-from . import link, status, terminal, values
+from . import json_keys, link, status, terminal, values
+from .addresses import short_address
 from .buses import check_bitrate, in_use, open_bus, socketcan_bus
 from .progress import bar
 from .raw_frames import RawFrames, beside, driven
@@ -97,7 +98,9 @@ def command(
             help="listen first: who sends flow control unasked is no answer",
         ),
     ] = 0.5,
-    json_: Annotated[bool, typer.Option("--json", help="a JSON object a line for each endpoint")] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="a JSON object a line for each endpoint, with the keys of isotp dump")
+    ] = False,
     bus: link.Bus = None,
     bitrate: link.Bitrate = None,
 ) -> int:
@@ -118,7 +121,7 @@ def command(
     with _open(interface, bus, bitrate) as node, in_use():
         for found in _scan(node, probes, wait, listen):
             count += 1
-            print(_json(found) if json_ else _line(found, str(where), bus is not None), flush=True)
+            print(_json(found, str(where)) if json_ else _line(found, str(where), bus is not None), flush=True)
     if not count:
         print("no endpoint answered", file=sys.stderr)
     return status.DONE if count else status.NOTHING_CAME
@@ -197,12 +200,8 @@ def _flow_controls(node: RawFrames, seconds: float, address_size: int) -> Iterat
                 yield frame, n_pdu
 
 
-def _hex(can_id: int) -> str:
-    return f"{can_id & ~CAN_EFF_FLAG:0{8 if can_id & CAN_EFF_FLAG else 3}X}"
-
-
 def _arguments(found: Found) -> str:
-    arguments = f"-s {_hex(found.probe.can_id)} -d {_hex(found.can_id)}"
+    arguments = f"-s {short_address(CanAddress(found.probe.can_id))} -d {short_address(CanAddress(found.can_id))}"
     if found.probe.address:
         arguments += f" -x {found.probe.address.hex().upper()}:{found.address.hex().upper()}"
     return arguments
@@ -218,16 +217,8 @@ def _line(found: Found, where: str, is_bus: bool) -> str:
     return f"{terminal.paint(arguments, terminal.GREEN)}  {flow}\n  isotp send {bus} {arguments} -w 3E 00"
 
 
-def _json(found: Found) -> str:
+def _json(found: Found, where: str) -> str:
     answer = found.answer
-    return json.dumps(
-        {
-            "txid": _hex(found.probe.can_id),
-            "rxid": _hex(found.can_id),
-            "ext_address": found.probe.address.hex().upper() or None,
-            "rx_ext_address": found.address.hex().upper() or None,
-            "flow_status": FlowStatus(answer.status).name,
-            "bs": answer.bs,
-            "stmin": answer.stmin,
-        }
-    )
+    source = CanAddress(found.probe.can_id, *found.probe.address)
+    known = json_keys.link(where, source, CanAddress(found.can_id, *found.address))
+    return json.dumps(known | {"fs": answer.status, "bs": answer.bs, "stmin": answer.stmin})

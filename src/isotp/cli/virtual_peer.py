@@ -76,9 +76,8 @@ def _echo(sock: SoftSocket, ending: threading.Event) -> None:
 
 
 def _speak(sock: SoftSocket, ending: threading.Event) -> None:
-    form = (
-        "Hello over ISO-TP, number {}" if sock.address and sock.address.rx else "Hello {}"
-    )  # one frame to who listens
+    # To who only listens a single frame: 6 bytes of payload at the least.
+    form = "Hello over ISO-TP, number {}" if sock.address and sock.address.rx else "Hi {}"
     for number in itertools.count(1):
         try:
             sock.send(form.format(number).encode())

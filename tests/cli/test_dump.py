@@ -16,6 +16,8 @@ import pytest
 
 from isotp.cli.main import main
 
+from .terminals import on_terminal
+
 can = pytest.importorskip("can")
 pytest.importorskip("typer")
 
@@ -347,30 +349,6 @@ def test_colours_and_progress_are_for_terminals(tmp_path: Path, environment: dic
     quiet = subprocess.run([*ISOTP, "dump", "-m", tmp_path / "bus.log"], capture_output=True)
     assert b"\x1b" not in quiet.stdout + quiet.stderr
     assert b"%" not in quiet.stderr
-
-
-def on_terminal(command: list[str], columns: int, environment: dict[str, str]) -> str:
-    """What a command writes to a terminal of that width."""
-    import fcntl
-    import os
-    import pty
-    import struct
-    import termios
-
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
-    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
-    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**clean, "TERM": "xterm", **environment})
-    os.close(theirs)
-    pieces = []
-    try:
-        while piece := os.read(ours, 65536):
-            pieces.append(piece)
-    except OSError:  # EIO: the other end is closed
-        pass
-    os.close(ours)
-    assert process.wait() == 0
-    return b"".join(pieces).decode()
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import shlex
 import signal
 import socket
@@ -21,6 +22,8 @@ pytest.importorskip("typer")
 
 from isotp.cli.main import COMMANDS, PLAIN, main
 from isotp.errors import ConsecutiveFrameTimeoutError, IsoTpError, SocketClosedError
+
+from .terminals import on_terminal
 
 VIRTUAL = ["--bus", "virtual"]
 LINK = [*VIRTUAL, "-s", "7E0", "-d", "7E8"]
@@ -168,6 +171,29 @@ def test_what_fails_is_a_sentence(
     assert out == ""
     assert told in err
     assert "Traceback" not in err
+
+
+def test_the_progress_of_a_long_message(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(bytes(6000))
+    shown = on_terminal([*ISOTP, "send", *LINK, "--tx-stmin", "1ms", "--file", str(path)], 60, {})
+    bars = re.findall(r"\[#*\.*\] +(\d+)% [\d,]+ bytes, [\d,]+/s", shown)
+    assert bars
+    assert sorted(map(int, bars)) == list(map(int, bars))
+    assert shown.endswith("\r\x1b[2K")
+
+
+def test_the_progress_of_a_scan_and_what_it_finds() -> None:
+    options = ["--range", "700-7FF", "--wait", "5ms", "--listen", "0"]
+    shown = on_terminal([*ISOTP, "scan", *VIRTUAL, *options], 60, {"NO_COLOR": "1"})
+    assert re.search(r"\[#+\.*\] +\d+% \d+ probes, \d+/s", shown)
+    lines = [line.split("\x1b[2K")[-1] for line in shown.replace("\r\n", "\n").split("\n")]
+    assert lines == [
+        "scan writes 256 frames to virtual, one every 5 ms",
+        "-s 7E0 -d 7E8  CTS BS=0 STmin=0 ms",
+        "  isotp send --bus virtual -s 7E0 -d 7E8 -w 3E 00",
+        "",
+    ]
 
 
 def test_lines_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

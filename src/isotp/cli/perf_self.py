@@ -13,7 +13,7 @@ from ..bus.base import Bus
 from ..errors import InterfaceError, IsoTpError, UnavailableError
 from ..interface import can_interfaces, usable
 from . import status, terminal
-from .progress import bar
+from .progress import Bar
 
 # Not the identifiers of diagnostics (0x7E0 and so on): a simulated ECU may be on the same vcan.
 _TX, _RX = 0x6A0, 0x6A8
@@ -132,9 +132,8 @@ def _speed(pair: Pair, size: int) -> Speed:
     sender, receiver = pair
     message = (bytes(range(256)) * (size // 256 + 1))[:size]
     times: list[float] = []
-    with bar(f"{size} bytes", 100) as advance:
+    with Bar("messages") as bar:
         end = time.perf_counter() + _SECONDS
-        shown = 0
         while len(times) < _WARM_UP + _RUNS_MIN or (time.perf_counter() < end and len(times) < _RUNS_MAX):
             begin = time.perf_counter()
             sender.send(message)
@@ -142,9 +141,6 @@ def _speed(pair: Pair, size: int) -> Speed:
             times.append(time.perf_counter() - begin)
             if received != message:
                 raise IsoTpError("the message received is not the one that was sent")
-            done = min(100, int(100 * (1 - (end - time.perf_counter()) / _SECONDS)))
-            if done > shown:
-                advance(done - shown)
-                shown = done
+            bar.show(len(times), min(1.0, 1 - (end - time.perf_counter()) / _SECONDS))
     times = times[_WARM_UP:]
     return Speed(median(times), quantiles(times, n=20)[-1], len(times))

@@ -17,7 +17,7 @@ from ..stmin import STmin
 from . import json_keys, link, status, terminal, values
 from .addresses import short_address
 from .buses import check_bitrate, in_use, open_bus, socketcan_bus
-from .progress import bar
+from .progress import Bar
 from .raw_frames import RawFrames, beside, driven
 
 EXAMPLES: Final = (
@@ -118,10 +118,11 @@ def command(
     where = interface or bus
     print(f"scan writes {len(probes)} frames to {where}, one every {wait * 1e3:g} ms", file=sys.stderr)
     count = 0
-    with _open(interface, bus, bitrate) as node, in_use():
-        for found in _scan(node, probes, wait, listen):
+    with _open(interface, bus, bitrate) as node, in_use(), Bar("probes", len(probes)) as bar:
+        for found in _scan(node, probes, wait, listen, bar):
             count += 1
-            print(_json(found, str(where)) if json_ else _line(found, str(where), bus is not None), flush=True)
+            with bar.hidden():
+                print(_json(found, str(where)) if json_ else _line(found, str(where), bus is not None), flush=True)
     if not count:
         print("no endpoint answered", file=sys.stderr)
     return status.DONE if count else status.NOTHING_CAME
@@ -155,21 +156,20 @@ def _open(interface: str | None, where: values.Where | None, bitrate: int | None
             yield stack.enter_context(driven(opened))
 
 
-def _scan(node: RawFrames, probes: list[Probe], wait: float, listen: float) -> Iterator[Found]:
+def _scan(node: RawFrames, probes: list[Probe], wait: float, listen: float, bar: Bar) -> Iterator[Found]:
     address_size = len(probes[0].address) if probes else 0
     talkers = {frame.can_id for frame, _ in _flow_controls(node, listen, address_size)}
     known: set[tuple[Probe, int]] = set()
-    with bar("scanning", len(probes)) as advance:
-        for number, probe in enumerate(probes):
-            for frame, _ in _ask(node, probe, wait):
-                if frame.can_id in talkers:
-                    continue
-                for asked in reversed(probes[max(0, number - _AGAIN) : number + 1]):
-                    if (asked, frame.can_id) not in known and (found := _confirm(node, asked, frame.can_id, wait)):
-                        known.add((asked, frame.can_id))
-                        yield found
-                        break
-            advance(1)
+    for number, probe in enumerate(probes):
+        for frame, _ in _ask(node, probe, wait):
+            if frame.can_id in talkers:
+                continue
+            for asked in reversed(probes[max(0, number - _AGAIN) : number + 1]):
+                if (asked, frame.can_id) not in known and (found := _confirm(node, asked, frame.can_id, wait)):
+                    known.add((asked, frame.can_id))
+                    yield found
+                    break
+        bar.advance(1)
 
 
 def _confirm(node: RawFrames, probe: Probe, can_id: int, wait: float) -> Found | None:

@@ -14,7 +14,7 @@ from ..anysocket import IsoTpSocket
 from . import status, values
 from .addresses import Way
 from .link import Link, with_link
-from .progress import bar
+from .progress import Bar
 
 EXAMPLES: Final = (
     "isotp send --bus virtual -s 7E0 -d 7E8 -w 22 F1 90",
@@ -77,27 +77,26 @@ def command(
         raise typer.BadParameter("--functional only sends: receive the replies with isotp recv, one for each receiver")
     reply_timeout = (_REPLY_S if timeout is None else timeout) if wait_reply else None
     way = Way.SEND if functional else Way.BOTH
-    if not words and not file:
-        _send(link.open(way=way), _paced(_lines(), interval), reply_timeout)
-        return status.DONE
-    message = _message(words, file)
-    messages = _paced(_repeated(message, repeat), interval)
-    if len(message) < _LONG or not sys.stderr.isatty():
-        _send(link.open(way=way), messages, reply_timeout)
-        return status.DONE
-    with bar("sending", len(message) * repeat or None, in_bytes=True) as advance:
-        _send(link.open(way=way, advance=advance), messages, reply_timeout)
+    message = _message(words, file) if words or file else None
+    messages = _paced(_lines() if message is None else _repeated(message, repeat), interval)
+    with Bar("bytes", len(message or b"") * repeat) as bar:
+        is_watched = bar.is_wanted and repeat and message is not None and len(message) >= _LONG
+        _send(link.open(way=way, advance=bar.advance if is_watched else None), messages, reply_timeout, bar)
     return status.DONE
 
 
-def _send(opening: AbstractContextManager[IsoTpSocket], messages: Iterable[bytes], reply_timeout: float | None) -> None:
+def _send(
+    opening: AbstractContextManager[IsoTpSocket], messages: Iterable[bytes], reply_timeout: float | None, bar: Bar
+) -> None:
     with opening as sock:
         for message in messages:
             sock.settimeout(None)
             sock.send(message)
             if reply_timeout is not None:
                 sock.settimeout(reply_timeout)
-                print(sock.recv().hex(" ").upper(), flush=True)
+                reply = sock.recv()
+                with bar.hidden():
+                    print(reply.hex(" ").upper(), flush=True)
 
 
 def _message(words: list[str], file: Path | None) -> bytes:

@@ -1,7 +1,5 @@
 """Frames from a source to observers, one for each channel, and what comes of it to whoever shows it."""
 
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
@@ -9,7 +7,7 @@ from typing import Final, Protocol
 from ..core.observer import Observer
 from ..core.stream import Fault, ObservedMessage, Stream
 from ..errors import UnknownOutcomeError
-from . import terminal
+from .progress import Bar
 from .recording import Frames
 
 CHANNELS_MAX: Final = 256
@@ -71,7 +69,7 @@ class Watch:
         self._new_observer = new_observer
         self._display = display
         self._observers: dict[str, Observer] = {}
-        self._bar = _Bar()
+        self._bar = Bar("frames")
         self._clock = 0  # the source's time, less ours
         self.frames = 0
 
@@ -91,9 +89,9 @@ class Watch:
                 take(batch)
                 if self._source.is_live:
                     self._let_time_pass(batch)
-                self._bar.hide()
-                self._display.flush()
-                self._bar.show(self._source.progress(), self.frames)
+                with self._bar.hidden():
+                    self._display.flush()
+                self._bar.show(self.frames, self._source.progress())
             self._tell_unfinished("the recording ends")
         except KeyboardInterrupt:
             self._tell_unfinished("interrupted")
@@ -101,9 +99,9 @@ class Watch:
         except Enough:
             pass
         finally:
-            self._bar.hide()
             self._source.close()
-            self._display.flush()
+            with self._bar:  # which ends with it
+                self._display.flush()
 
     def _observer(self, channel: str) -> Observer:
         observer = self._observers.get(channel)
@@ -168,32 +166,3 @@ class Watch:
                 done, total = stream.receiver.done, stream.receiver.total
                 stream.give_up(UnknownOutcomeError(f"{why} after {done} of {total} bytes"))
             self._show_events(channel, observer)
-
-
-class _Bar:
-    """How far a recording has been read, on standard error if that is a terminal."""
-
-    def __init__(self) -> None:
-        self._is_wanted = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self._is_shown = False
-        self._begin = self._last = time.monotonic()
-
-    def show(self, fraction: float | None, frames: int) -> None:
-        """Draw it, but not more than ten times a second, and not at all for what is read at once."""
-        now = time.monotonic()
-        if not self._is_wanted or fraction is None or now - self._last < 0.1 or now - self._begin < 0.3:
-            return
-        width = max(5, min(30, terminal.width() - 45))
-        done = round(fraction * width)
-        rate = frames / (now - self._begin)
-        bar = "#" * done + "." * (width - done)
-        sys.stderr.write(f"\r[{bar}] {fraction:4.0%} {frames:,} frames, {rate:,.0f}/s")
-        sys.stderr.flush()
-        self._is_shown, self._last = True, now
-
-    def hide(self) -> None:
-        """Remove it, so that lines may be written."""
-        if self._is_shown:
-            self._is_shown = False
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()

@@ -34,6 +34,19 @@ def test_help_has_an_example_to_paste(command: list[str], capsys: pytest.Capture
     assert max(map(len, shown.splitlines())) <= 100
 
 
+@pytest.mark.parametrize("columns", [60, 120])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=str)
+def test_help_fits_the_terminal(
+    command: list[str], columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    help_text = shown.partition("example")[0]
+    assert max(map(len, help_text.splitlines())) <= columns
+    assert not re.search(r"<(bool|str|int|float|Path|list)|\{\w+\}", help_text)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -555,7 +555,7 @@ def test_perf_self_never_on_a_real_bus(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("arguments", "in_file"),
     [
-        (["scan", *VIRTUAL, "--range", "7E0", "--json"], b'{"txid": "7E0", "rxid": "7E8"'),
+        (["scan", *VIRTUAL, "--range", "7E0", "--json"], b'{"channel": "virtual", "source": "7E0"'),
         (["send", *LINK, "-w", "--file", "PATH"], bytes(3000).hex(" ").encode()),
     ],
 )

@@ -19,13 +19,21 @@ _UsageError: Any = typer.BadParameter.__bases__[0]  # typer exports it under no 
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 
+def _without_types(params: list[Any]) -> list[Any]:
+    """In --help <bool> beside a flag and <str> beside an argument say nothing (typer from 0.27 on shows them)."""
+    for param in params:
+        if getattr(param, "is_flag", param.param_type_name == "argument"):
+            param.display_type_rich = lambda ctx: None
+    return params
+
+
 class _Command(typer.core.TyperCommand):
     """A command with examples below its help, each as it is to be pasted."""
 
     examples: Sequence[str] = ()
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return quicken(super().get_params(ctx))
+        return _without_types(quicken(super().get_params(ctx)))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
@@ -37,7 +45,7 @@ class _Commands(typer.core.TyperGroup):
     """All commands; one that is not asked for is not even imported."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return quicken(super().get_params(ctx))
+        return _without_types(quicken(super().get_params(ctx)))
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -60,7 +68,10 @@ class _Commands(typer.core.TyperGroup):
 def _load(name: str) -> Any:
     module = import_module(f"isotp.cli.{name}")
     app = typer.Typer(add_completion=False)
-    app.command(name, cls=_Command, short_help=COMMANDS[name], context_settings=_HELP_OPTIONS)(module.command)
+    # As paragraphs, which the terminal wraps: typer keeps the ends of lines.
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in (module.command.__doc__ or "").split("\n\n"))
+    settings: Any = {"short_help": COMMANDS[name], "context_settings": _HELP_OPTIONS}
+    app.command(name, cls=_Command, help=text, **settings)(module.command)
     command = typer.main.get_command(app)
     assert isinstance(command, _Command)
     command.examples = module.EXAMPLES

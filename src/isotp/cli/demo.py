@@ -27,9 +27,11 @@ def add_parser(commands: "Commands") -> None:
     parser = commands.add_parser(
         "demo",
         help="send a long message between two sockets and explain the CAN frames",
-        description="Send a long message from one socket to another over a vcan (never a real bus), show and explain\n"
-        "the CAN frames in between; then send one to an identifier nobody listens to. Where the kernel has\n"
-        "no ISO-TP, or no vcan is up, it plays on the engine, on a bus in this process, and says so.",
+        description=terminal.wrapped(
+            "Send a long message from one socket to another over a vcan (never a real bus), show and explain the CAN "
+            "frames in between; then send one to an identifier nobody listens to. Where the kernel has no ISO-TP, or "
+            "no vcan is up, it plays on the engine, on a bus in this process, and says so."
+        ),
         epilog=f"example:\n  python -m isotp demo --size 100\n\non the kernel:\n  {MAKE_VCAN}\n"
         "  python -m isotp demo --interface vcan0",
         formatter_class=argparse.RawDescriptionHelpFormatter,

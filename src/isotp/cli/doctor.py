@@ -17,8 +17,10 @@ def add_parser(commands: "Commands") -> None:
     parser = commands.add_parser(
         "doctor",
         help="say whether ISO-TP works on this machine, and what to do where it does not",
-        description="Say whether ISO-TP works on this machine, and what to do where it does not.\n"
-        "A message is sent and received on a vcan in a private network namespace, away from every real bus.",
+        description=terminal.wrapped(
+            "Say whether ISO-TP works on this machine, and what to do where it does not. A message is sent and "
+            "received on a vcan in a private network namespace, away from every real bus."
+        ),
         epilog="example:\n  python -m isotp doctor\n  python -m isotp doctor --json\n\n"
         "exit status: 0 when ISO-TP works here, 1 when it does not",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -119,9 +119,9 @@ class Link:
         values.LinkLayer | None,
         typer.Option(
             "-L",
-            metavar="MTU:TX_DL:FLAGS",
+            metavar="MTU:DL:FLAGS",
             parser=values.link_layer,
-            help="as in can-utils; 72:64:0 is --fd",
+            help="MTU, TX_DL and flags as in can-utils; 72:64:0 is --fd",
             rich_help_panel=FRAMES,
         ),
     ] = None

@@ -23,8 +23,6 @@ EXAMPLES: Final = (
     "isotp recv can0 -s 7E8 -d 7E0 --raw firmware.bin",
 )
 
-_RCVBUF_MAX: Final = 0x3FFFFFFF  # the kernel doubles it, in an int
-
 
 @with_link
 def command(
@@ -46,7 +44,7 @@ def command(
         bool, typer.Option("--listen", help="never send flow control: overhear others, or functional requests")
     ] = False,
     rcvbuf: Annotated[
-        int | None, typer.Option(metavar="BYTES", min=1, max=_RCVBUF_MAX, help="room for messages not yet printed")
+        int | None, typer.Option(metavar="BYTES", parser=values.buffer_size, help="room for messages not yet printed")
     ] = None,
 ) -> int:
     """Receive messages and print them, each in a line of hexadecimal that isotpsend reads.

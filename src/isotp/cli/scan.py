@@ -58,8 +58,7 @@ def command(
             "--range",
             metavar="ID-ID",
             parser=values.id_range,
-            show_default="700-7FF",
-            help="identifiers to try",
+            help="identifiers to try; 700-7FF unless given",
         ),
     ] = None,
     fixed: Annotated[
@@ -85,8 +84,8 @@ def command(
         typer.Option(
             metavar="TIME",
             parser=values.seconds,
-            show_default="30ms",
-            help="time for an answer, and so from one probe to the next",
+            show_default=False,
+            help="time for an answer, and so from one probe to the next; 30ms unless given",
         ),
     ] = 0.03,
     listen: Annotated[
@@ -94,8 +93,8 @@ def command(
         typer.Option(
             metavar="TIME",
             parser=values.seconds,
-            show_default="0.5s",
-            help="listen first: who sends flow control unasked is no answer",
+            show_default=False,
+            help="listen first: who sends flow control unasked is no answer; 0.5s unless given",
         ),
     ] = 0.5,
     json_: Annotated[

@@ -43,7 +43,7 @@ def command(
         typer.Option(
             metavar="TIME",
             parser=values.seconds,
-            show_default="none",
+            show_default=False,
             help="from the begin of one message to the next: 100ms, 2s",
         ),
     ] = 0.0,

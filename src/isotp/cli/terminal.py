@@ -22,16 +22,15 @@ def paint(text: str, colour: int) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m"
 
 
+def wrapped(text: str, indent: str = "") -> str:
+    """A paragraph, wrapped to the terminal; `indent` goes before all lines but the first."""
+    columns = max(width(), 40)
+    return textwrap.fill(text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def say(text: str, colour: int | None = None, indent: str = "") -> None:
-    """Print a paragraph, wrapped to the terminal; `indent` goes before all lines but the first."""
-    lines = textwrap.wrap(
-        text,
-        max(width(), 40),
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    for line in lines:
+    """Print a paragraph; `indent` goes before all lines but the first."""
+    for line in wrapped(text, indent).splitlines():
         print(line if colour is None else paint(line, colour))
 
 

@@ -14,6 +14,7 @@ _HEX: Final = re.compile(r"(?:0[xX])?([0-9A-Fa-f]+)")
 _TIME: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|ms|us|µs|ns)?")
 _UNITS_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "µs": 1000, "ns": 1}
 _LONGEST_S: Final = 1_000_000  # 11 days; no system refuses to wait so long
+_BUFFER_MAX: Final = 0x3FFFFFFF  # Linux doubles it, in an int
 _LONGEST_TX_STMIN_NS: Final = 0xFFFFFFFF  # linux/can/isotp.h: 32 bits
 
 
@@ -175,6 +176,13 @@ def stmin(text: str) -> STmin:
     if ns % 1000:
         raise ValueError(f"{text!r}: allowed are 100us to 900us in steps of 100us, and whole milliseconds up to 127ms")
     return STmin.from_us(ns // 1000)
+
+
+def buffer_size(text: str) -> int:
+    """Bytes that a socket may keep, decimal."""
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:20]) <= _BUFFER_MAX):
+        raise ValueError(f"{text!r}: allowed is 1 to {_BUFFER_MAX} bytes")
+    return int(text)
 
 
 def pad_check(text: str) -> str:

@@ -244,7 +244,7 @@ def test_close_wakes_all(run: Run[Any], world: AsyncWorld) -> None:
             a.close()
             start = time.monotonic()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-            assert time.monotonic() - start < 0.1
+            assert time.monotonic() - start < 0.25  # LONG takes 0.28
             assert [type(outcome) for outcome in outcomes] == [isotp.SocketClosedError] * 6
             assert await b.recv() == LONG  # it was being sent
             await a.wait_closed()
@@ -258,7 +258,7 @@ def test_close_blocks_nobody(run: Run[Any], world: AsyncWorld) -> None:
             await a.send(LONG, confirm=False)
             start = time.monotonic()
             a.close()
-            assert time.monotonic() - start < 0.05
+            assert time.monotonic() - start < 0.25  # LONG takes 0.28
             count, _ = await ticks_during(a.wait_closed())
             assert count > 10
             assert await b.recv() == LONG

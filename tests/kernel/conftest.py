@@ -401,7 +401,7 @@ def background(no_leaks: None) -> Iterator[Background]:
         yield tasks
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until `condition()` is true, where there is no event to wait for."""
     deadline = time.monotonic() + seconds
     while not condition():

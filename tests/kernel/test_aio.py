@@ -74,7 +74,7 @@ def test_it_never_spins(run: Run[Any], vcan: Link, monkeypatch: pytest.MonkeyPat
             await a.send(LONG)
             assert await receiving == LONG
             assert time.monotonic() - start > 1.5
-            assert time.process_time() - busy < (0.2 if truthful is False else 0.1)
+            assert time.process_time() - busy < 0.6  # spinning takes all of it
         if truthful is None:
             assert Flight.poll_is_truthful  # learned from seeing no POLLOUT while it was sending
 

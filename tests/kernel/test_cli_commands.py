@@ -65,7 +65,7 @@ def client(port: int) -> Iterator[socket.socket]:
             connected.append(socket.create_connection(("127.0.0.1", port), timeout=20))
         return bool(connected)
 
-    until(connect, 30)
+    until(connect)
     with closing(connected[0]):
         yield connected[0]
 

@@ -72,12 +72,12 @@ def test_send_returns_when_the_message_is_on_the_bus(pair: MakePair, bus: Bus) -
 
 
 def test_send_without_confirmation_returns_at_once(pair: MakePair) -> None:
-    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=20))
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=50))
     start = time.monotonic()
     assert a.send(LONG, confirm=False) == 100
-    assert time.monotonic() - start < 0.2
+    assert time.monotonic() - start < 13 * 0.050
     a.confirm()
-    assert time.monotonic() - start >= 13 * 0.020
+    assert time.monotonic() - start >= 13 * 0.050
     assert b.recv() == LONG
 
 
@@ -100,13 +100,13 @@ def test_failure_nobody_asked_about_is_told_at_close(vcan: Link, new_socket: Soc
 
 
 def test_timeout_ends_the_wait_and_not_the_message(pair: MakePair) -> None:
-    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=50))
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=100))
     a.settimeout(0.2)
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="100 bytes are still being sent") as caught:
         a.send(LONG)
     assert not isinstance(caught.value, isotp.IsoTpError)
-    assert 0.2 <= time.monotonic() - start < 0.6
+    assert 0.2 <= time.monotonic() - start < 13 * 0.100
     a.settimeout(10)
     a.confirm()
     assert b.recv() == LONG
@@ -160,7 +160,7 @@ def test_wait_tx_done_is_taken_over(vcan: Link, new_socket: Sockets) -> None:
     start = time.monotonic()
     with pytest.raises(TimeoutError):  # the kernel's own would be deaf to the timeout
         a.send(LONG, confirm=False)
-    assert time.monotonic() - start < 0.6
+    assert time.monotonic() - start < 0.9
     a.settimeout(None)
     with pytest.raises(isotp.FlowControlTimeoutError):
         a.confirm()
@@ -322,7 +322,7 @@ def test_the_timeout_is_for_the_whole_call(vcan: Link, new_socket: Sockets) -> N
     start = time.monotonic()
     with pytest.raises(TimeoutError):
         a.send(LONG)  # waits for the first one, and has less time for itself
-    assert 0.8 <= time.monotonic() - start < 1.2
+    assert 0.8 <= time.monotonic() - start < 1.5
     a.settimeout(5)
     with pytest.raises(isotp.FlowControlTimeoutError):
         a.confirm()
@@ -515,7 +515,7 @@ def test_close_from_a_signal_handler(pair: MakePair) -> None:
         start = time.monotonic()
         with pytest.raises(isotp.SocketClosedError):
             b.recv()
-        assert time.monotonic() - start < 0.9
+        assert time.monotonic() - start < 5
     finally:
         signal.signal(signal.SIGALRM, before)
 
@@ -584,7 +584,7 @@ def test_no_interrupt_breaks_the_socket(pair: MakePair) -> None:
     start = time.monotonic()
     assert a.send(b"after") == 5
     assert b.recv() == b"after"
-    assert time.monotonic() - start < 0.5
+    assert time.monotonic() - start < 5
     a.confirm()
 
 

@@ -116,7 +116,7 @@ def test_it_never_spins(run: Run[Any]) -> None:
             await a.send(LONG)
             assert await receiving == LONG
             assert time.monotonic() - start > 1.3
-            assert time.process_time() - busy < 0.05
+            assert time.process_time() - busy < 0.4  # spinning takes all of it
 
     run(test())
 

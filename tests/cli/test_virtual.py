@@ -501,7 +501,10 @@ def test_a_command_loads_what_it_needs(arguments: list[str], needed: set[str]) -
     assert not (heavy | others) - needed & set(done.stdout.splitlines())
 
 
-@pytest.mark.parametrize(("words", "wanted"), [("isotp se", {"send", "serve"}), ("isotp send --int", {"--interval"})])
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [("isotp se", {"send", "serve"}), ("isotp send --int", {"--interval"}), ("isotp vcan l", {"list"})],
+)
 def test_completion(words: str, wanted: set[str]) -> None:
     program = "import sys; sys.argv[0] = 'isotp'; from isotp.cli.main import main; main()"
     environment = os.environ | {

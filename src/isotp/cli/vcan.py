@@ -32,7 +32,13 @@ def _action(text: str) -> str:
 
 def command(
     action: Annotated[
-        str, typer.Argument(metavar="|".join(_ACTIONS), parser=_action, help="make, remove, or show them")
+        str,
+        typer.Argument(
+            metavar="|".join(_ACTIONS),
+            parser=_action,
+            autocompletion=lambda: list(_ACTIONS),
+            help="make, remove, or show them",
+        ),
     ],
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="interfaces, such as vcan0")] = None,
     classical: Annotated[bool, typer.Option("--classical", help="make them Classical CAN, without CAN FD")] = False,

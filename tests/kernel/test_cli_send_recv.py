@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from isotp import CAN_EFF_FLAG
 from isotp.errors import N_Result
 
+from ..cli.terminals import on_terminal
 from .conftest import REQUIRED, Background, Bus, Link, Links, Sockets, payload, until
 from .test_peers import hexadecimal, listeners
 
@@ -150,6 +152,20 @@ def test_json_has_the_time_of_the_kernel(vcan: Link, bus: Bus, start: Start) -> 
     told = json.loads(receiver.communicate(timeout=50)[0])
     assert told.pop("time") == bus.recv().timestamp_ns / 1_000_000_000
     assert told == {"channel": vcan, "source": "7E0", "target": "7E8", "length": 3, "data": "616263", "dropped": 0}
+
+
+def test_the_progress_of_a_long_message(vcan: Link, new_socket: Sockets, tmp_path: Path) -> None:
+    ecu = new_socket(20.0)
+    ecu.set_fc_opts(stmin=2)
+    ecu.bind(vcan, rxid=0x7E8, txid=0x7E0)
+    path = tmp_path / "long"
+    path.write_bytes(payload(4000))
+    shown = on_terminal([*ISOTP, "send", vcan, *US, "--file", str(path)], 60, {})
+    bars = re.findall(r"\[#*\.*\] +(\d+)% ([\d,]+) bytes, [\d,]+/s", shown)
+    assert bars
+    assert all(int(percent) == round(int(done.replace(",", "")) / 40) for percent, done in bars)
+    assert shown.endswith("\r\x1b[2K")
+    assert ecu.recv() == payload(4000)
 
 
 def test_wait_reply_and_repeat(vcan: Link, new_socket: Sockets, background: Background) -> None:

@@ -9,7 +9,7 @@ from ..errors import UnavailableError
 from . import look, status
 from .frame_lines import FrameLines
 from .json_lines import JsonLines
-from .link import Bitrate, Fixed, Mixed, RxId, TxId
+from .link_options import Bitrate, Fixed, Mixed, RxId, TxId
 from .look import Look, Times
 from .message_lines import MessageLines
 from .passive import Adapters, AnyExtended, CanFd, Target, observer_maker, open_source, report

@@ -12,7 +12,8 @@ from ..core.observer import Observer
 from ..interface import names as interface_names
 from . import values
 from .buses import check_bitrate
-from .link import ADDRESSES, BUS, Link
+from .link import Link
+from .link_options import ADDRESSES, BUS
 from .listening import ANY, Adapter, Interface
 from .recording import open_log
 from .values import Where

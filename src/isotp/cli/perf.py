@@ -8,7 +8,7 @@ import typer
 from ..core.stream import Fault, ObservedMessage, Stream
 from . import status, terminal
 from .addresses import short_address
-from .link import Bitrate, Fixed, Mixed, RxId, TxId
+from .link_options import Bitrate, Fixed, Mixed, RxId, TxId
 from .look import Look, Times, duration, rate
 from .message_lines import error_text, timing_words
 from .passive import Adapters, AnyExtended, CanFd, Target, observer_maker, open_source, report

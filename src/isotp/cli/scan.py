@@ -14,9 +14,11 @@ from ..address import CAN_EFF_FLAG, CanAddress
 from ..core.can_frame import CanFrame
 from ..core.n_pdu import FirstFrame, FlowControl, FlowStatus, decode
 from ..stmin import STmin
-from . import json_keys, link, status, terminal, values
+from . import json_keys, status, terminal, values
 from .addresses import short_address
 from .buses import check_bitrate, in_use, open_bus, socketcan_bus
+from .link import BIGGEST, Link
+from .link_options import Bitrate, Bus, Interface
 from .progress import Bar
 from .raw_frames import RawFrames, beside, driven
 
@@ -51,7 +53,7 @@ class Found(NamedTuple):
 
 
 def command(
-    interface: link.Interface = None,
+    interface: Interface = None,
     ids: Annotated[
         values.Range | None,
         typer.Option(
@@ -100,8 +102,8 @@ def command(
     json_: Annotated[
         bool, typer.Option("--json", help="a JSON object a line for each endpoint, with the keys of isotp dump")
     ] = False,
-    bus: link.Bus = None,
-    bitrate: link.Bitrate = None,
+    bus: Bus = None,
+    bitrate: Bitrate = None,
 ) -> int:
     """Find ISO-TP endpoints: send a first frame to each identifier, and see who answers with flow control.
 
@@ -149,7 +151,7 @@ def _open(interface: str | None, where: values.Where | None, bitrate: int | None
             from .virtual_peer import join
 
             assert isinstance(opened, VirtualBus)
-            join(stack, opened, link.Link(bus=where), link.Link(txid=0x7E0, rxid=0x7E8).address(), link.BIGGEST, False)
+            join(stack, opened, Link(bus=where), Link(txid=0x7E0, rxid=0x7E8).address(), BIGGEST, False)
             yield stack.enter_context(beside(opened))
         else:
             yield stack.enter_context(driven(opened))

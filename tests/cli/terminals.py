@@ -3,9 +3,13 @@
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import termios
+
+ERASED = re.compile(r".*\r\n\x1b\[\?25h\r\x1b\[1A\x1b\[2K|\x1b\[\?25l")
+"""A progress bar that is gone, and the cursor that is hidden while it is there."""
 
 
 def on_terminal(command: list[str], columns: int, environment: dict[str, str]) -> str:
@@ -24,3 +28,10 @@ def on_terminal(command: list[str], columns: int, environment: dict[str, str]) -
     os.close(ours)
     assert process.wait() == 0
     return b"".join(pieces).decode()
+
+
+def bars(shown: str, unit: str) -> list[tuple[int, int]]:
+    """Per cent and count of each state of a progress bar."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    found = re.findall(rf"[━╸╺ ]+ +(\d+)% ([\d,]+) {unit}, [\d,]+/s", plain)
+    return [(int(percent), int(count.replace(",", ""))) for percent, count in found]

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import pty
-import re
 import shlex
 import signal
 import socket
@@ -23,7 +22,7 @@ pytest.importorskip("typer")
 from isotp.cli.main import COMMANDS, PLAIN, main
 from isotp.errors import ConsecutiveFrameTimeoutError, IsoTpError, SocketClosedError
 
-from .terminals import on_terminal
+from .terminals import ERASED, bars, on_terminal
 
 VIRTUAL = ["--bus", "virtual"]
 LINK = [*VIRTUAL, "-s", "7E0", "-d", "7E8"]
@@ -177,17 +176,17 @@ def test_the_progress_of_a_long_message(tmp_path: Path) -> None:
     path = tmp_path / "long"
     path.write_bytes(bytes(6000))
     shown = on_terminal([*ISOTP, "send", *LINK, "--tx-stmin", "1ms", "--file", str(path)], 60, {})
-    bars = re.findall(r"\[#*\.*\] +(\d+)% [\d,]+ bytes, [\d,]+/s", shown)
-    assert bars
-    assert sorted(map(int, bars)) == list(map(int, bars))
-    assert shown.endswith("\r\x1b[2K")
+    drawn = bars(shown, "bytes")
+    assert drawn
+    assert sorted(drawn) == drawn
+    assert ERASED.split(shown)[-1] == ""
 
 
 def test_the_progress_of_a_scan_and_what_it_finds() -> None:
     options = ["--range", "700-7FF", "--wait", "5ms", "--listen", "0"]
     shown = on_terminal([*ISOTP, "scan", *VIRTUAL, *options], 60, {"NO_COLOR": "1"})
-    assert re.search(r"\[#+\.*\] +\d+% \d+ probes, \d+/s", shown)
-    lines = [line.split("\x1b[2K")[-1] for line in shown.replace("\r\n", "\n").split("\n")]
+    assert bars(shown, "probes")
+    lines = ERASED.sub("", shown).split("\r\n")
     assert lines == [
         "scan writes 256 frames to virtual, one every 5 ms",
         "-s 7E0 -d 7E8  CTS BS=0 STmin=0 ms",

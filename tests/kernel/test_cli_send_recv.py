@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from isotp import CAN_EFF_FLAG
 from isotp.errors import N_Result
 
-from ..cli.terminals import on_terminal
+from ..cli.terminals import ERASED, bars, on_terminal
 from .conftest import REQUIRED, Background, Bus, Link, Links, Sockets, payload, until
 from .test_peers import hexadecimal, listeners
 
@@ -161,10 +160,10 @@ def test_the_progress_of_a_long_message(vcan: Link, new_socket: Sockets, tmp_pat
     path = tmp_path / "long"
     path.write_bytes(payload(4000))
     shown = on_terminal([*ISOTP, "send", vcan, *US, "--file", str(path)], 60, {})
-    bars = re.findall(r"\[#*\.*\] +(\d+)% ([\d,]+) bytes, [\d,]+/s", shown)
-    assert bars
-    assert all(int(percent) == round(int(done.replace(",", "")) / 40) for percent, done in bars)
-    assert shown.endswith("\r\x1b[2K")
+    drawn = bars(shown, "bytes")
+    assert drawn
+    assert all(percent == round(done / 40) for percent, done in drawn)
+    assert ERASED.split(shown)[-1] == ""
     assert ecu.recv() == payload(4000)
 
 

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from . import terminal
-
 if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
     from ..core.events import Event
 
 _FIRST_S: Final = 0.3  # what is done by then needs no bar
 _AGAIN_S: Final = 0.1
-_ERASE: Final = "\r\x1b[2K"
 
 
 class Bar:
@@ -32,7 +31,7 @@ class Bar:
         self._total = total
         self._count = 0
         self._lock = threading.Lock()
-        self._is_shown = False
+        self._drawn: RichProgress | None = None
         self._begin = self._last = time.monotonic()
 
     def advance(self, count: int) -> None:
@@ -46,23 +45,22 @@ class Bar:
         now = time.monotonic()
         if not self.is_wanted or fraction is None or now - self._last < _AGAIN_S or now - self._begin < _FIRST_S:
             return
-        width = max(5, min(30, terminal.width() - 45))
-        done = round(fraction * width)
         rate = count / (now - self._begin)
-        drawn = f"[{'#' * done + '.' * (width - done)}] {fraction:4.0%} {count:,} {self._unit}, {rate:,.0f}/s"
         with self._lock:
-            sys.stderr.write(f"{_ERASE}{drawn}")
-            sys.stderr.flush()
-            self._is_shown, self._last = True, now
+            self._last = now
+            if self._drawn is None:
+                self._drawn = _drawing()
+            words = f"{count:,} {self._unit}, {rate:,.0f}/s"
+            self._drawn.update(self._drawn.task_ids[0], completed=fraction, words=words)
+            self._drawn.start()  # nothing, if it is there
+            self._drawn.refresh()
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
         """Not drawn in this block, so that lines may be written."""
         with self._lock:
-            if self._is_shown:
-                self._is_shown = False
-                sys.stderr.write(_ERASE)
-                sys.stderr.flush()
+            if self._drawn is not None:
+                self._drawn.stop()
             yield
 
     def __enter__(self) -> "Bar":
@@ -71,6 +69,25 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         with self.hidden():
             self.is_wanted = False
+
+
+def _drawing() -> "RichProgress":
+    """What draws the bar when it is told to, and by itself never; it erases it when it stops."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (BarColumn(bar_width=None), TaskProgressColumn(), TextColumn("{task.fields[words]}"))
+    drawing = Progress(
+        *columns,
+        console=Console(stderr=True),
+        auto_refresh=False,
+        expand=True,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    drawing.add_task("", total=1.0, words="")
+    return drawing
 
 
 def of_engine(advance: Callable[[int], None]) -> "Callable[[Event], None]":

@@ -108,7 +108,7 @@ def _show_transfer(stage: Stage, size: int) -> bool:
 def _show_failure(stage: Stage) -> bool:
     size = 20
     print()
-    say(f"Now {size} bytes to {_NOBODY:03X}, where nobody listens. A plain kernel socket would call them sent;")
+    say(f"Now {size} bytes to {_NOBODY:03X}, where nobody listens. A plain socket would call them sent;")
     with stage.open(None) as lonely:
         stage.bind(lonely, rxid=_NOBODYS_ANSWER, txid=_NOBODY)
         begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""isotp vcan, serve and scan, run as users run them; isotpserver as the model of serve."""
+"""isotp vcan, serve and scan, as processes; isotpserver as the model of serve."""
 
 import json
 import os
@@ -15,7 +15,8 @@ import isotp
 from isotp.interface import query
 
 from .conftest import REQUIRED, Bus, Link, Sockets, payload, until
-from .test_cli_send_recv import ISOTP, Start, run, start
+from .processes import ISOTP
+from .test_cli_send_recv import Start, run, start
 
 __all__ = ["start"]  # a fixture
 

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,11 +14,11 @@ import pytest
 import isotp
 
 from .conftest import REQUIRED, Bus, Link, payload, until
+from .processes import ISOTP, starting
 from .test_peers import listeners
 
 pytest.importorskip("typer")
 
-ISOTP = [sys.executable, "-m", "isotp"]
 IDS = ["-s", "7E0", "-d", "7E8"]
 TESTER, ECU = 0x7E0, 0x7E8
 SIZES = (3, 7, 8, 100, 1000)
@@ -49,12 +48,11 @@ def start(no_leaks: None) -> Iterator[Start]:
 
         before = listening()
         process = subprocess.Popen(
-            command,
+            **starting(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         running.append(process)
         until(lambda: listening() >= before + sockets or process.poll() is not None)
@@ -233,19 +231,21 @@ def test_an_interface_that_disappears(vcan: Link, start: Start, command: str, wh
 def test_interfaces_that_cannot_be(vcan: Link) -> None:
     vcan.down()
     for name, text in ((str(vcan), "is down"), ("nowhere0", "no interface 'nowhere0'"), ("lo", "not a CAN interface")):
-        done = subprocess.run([*ISOTP, "dump", name], capture_output=True, text=True)
+        done = subprocess.run(**starting([*ISOTP, "dump", name]), capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (1, "")
         assert text in done.stderr
         assert "Traceback" not in done.stderr
 
 
 def test_a_closed_pipe(vcan: Link) -> None:
-    ours = subprocess.Popen([*ISOTP, "dump", vcan], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ours = subprocess.Popen(
+        **starting([*ISOTP, "dump", vcan]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     with ours:
         assert ours.stdout is not None
         assert ours.stderr is not None
         until(lambda: listeners(vcan, "raw"))
         ours.stdout.close()
         talk(vcan)
-        assert ours.wait(20) == 141
+        assert ours.wait(50) == 141
         assert ours.stderr.read() == ""

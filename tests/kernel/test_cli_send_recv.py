@@ -1,11 +1,11 @@
-"""isotp send and isotp recv, run as users run them, with can-utils at the other end."""
+"""isotp send and isotp recv, as processes, with can-utils at the other end."""
 
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -18,11 +18,11 @@ from isotp.errors import N_Result
 
 from ..cli.terminals import ERASED, bars, on_terminal
 from .conftest import REQUIRED, Background, Bus, Link, Links, Sockets, payload, until
+from .processes import ISOTP, starting
 from .test_peers import hexadecimal, listeners
 
 pytest.importorskip("typer")
 
-ISOTP = [sys.executable, "-m", "isotp"]
 US = ["-s", "7E8", "-d", "7E0"]
 THEM = ["-s", "7E0", "-d", "7E8"]
 
@@ -59,11 +59,7 @@ def start(no_leaks: None) -> Iterator[Start]:
 
     def start(command: list[str], ready: Callable[[], object]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            **starting(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         running.append(process)
         until(lambda: ready() or process.poll() is not None)
@@ -83,7 +79,7 @@ def heard(interface: str) -> int:
 
 def run(*arguments: str, stdin: str | bytes = b"") -> tuple[int, bytes, str]:
     data = stdin.encode() if isinstance(stdin, str) else stdin
-    done = subprocess.run([*ISOTP, *arguments], input=data, capture_output=True)
+    done = subprocess.run(**starting([*ISOTP, *arguments]), input=data, capture_output=True)
     return done.returncode, done.stdout, done.stderr.decode()
 
 
@@ -117,6 +113,14 @@ def test_isotp_send_to_isotprecv(vcan: Link, start: Start, name: str) -> None:
     assert bytes.fromhex(out.decode()) == payload(300)
 
 
+def test_the_command_as_installed(vcan: Link, start: Start) -> None:
+    before = heard(vcan)
+    receiver = start(["isotprecv", *THEM, vcan], lambda: heard(vcan) > before)
+    command = Path(sysconfig.get_path("scripts"), "isotp")
+    assert subprocess.run([command, "send", vcan, *US, "0102"], capture_output=True).stderr == b""
+    assert receiver.communicate(timeout=50)[0].split() == [b"01", b"02"]
+
+
 def test_what_isotprecv_prints_is_what_isotp_send_reads(vcan: Link, start: Start) -> None:
     before = heard(vcan)
     receiver = start(["stdbuf", "-oL", "isotprecv", "-l", *THEM, vcan], lambda: heard(vcan) > before)
@@ -137,7 +141,7 @@ def test_a_file_there_and_back(vcan: Link, start: Start, tmp_path: Path) -> None
     before = heard(vcan)
     receiver = start([*ISOTP, "recv", vcan, *US, "--raw", str(back)], lambda: heard(vcan) > before)
     assert run("send", vcan, *THEM, "--file", str(there)) == (0, b"", "")
-    assert receiver.wait(20) == 0
+    assert receiver.wait(50) == 0
     assert back.read_bytes() == payload(4095)
     receiver = start([*ISOTP, "recv", vcan, *US, "--raw", "-"], lambda: heard(vcan) > before)
     assert run("send", vcan, *THEM, "--file", "-", stdin=payload(999)) == (0, b"", "")
@@ -262,7 +266,7 @@ def test_a_reader_who_goes_away(vcan: Link, start: Start) -> None:
     receiver.stdout.close()
     isotpsend(vcan, THEM, b"1")
     assert receiver.stderr.read() == b""
-    assert receiver.wait(20) == 141
+    assert receiver.wait(50) == 141
 
 
 def test_ctrl_c(vcan: Link, start: Start) -> None:

@@ -1,27 +1,26 @@
-"""isotp demo, run as users run it."""
+"""isotp demo, as a process."""
 
 import re
 import signal
 import subprocess
-import sys
 import time
 from itertools import pairwise
-from os import environ
 
 import pytest
 
 import isotp
 
 from .conftest import Link, Sockets, segment
+from .processes import ISOTP, starting
 
 pytestmark = pytest.mark.kernel
 
-DEMO = [sys.executable, "-m", "isotp", "demo"]
+DEMO = [*ISOTP, "demo"]
 ROW = re.compile(r" *(\d+\.\d{3}) +(?:(\d+\.\d{3}) )?(->|<-) (\w{3}) ([0-9a-f]+) +(.*)")
 
 
 def run(*arguments: str, columns: int = 80) -> tuple[int, str, str]:
-    done = subprocess.run([*DEMO, *arguments], capture_output=True, text=True, env=environ | {"COLUMNS": str(columns)})
+    done = subprocess.run(**starting([*DEMO, *arguments], COLUMNS=str(columns)), capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -114,11 +113,10 @@ def test_the_same_identifiers_are_in_use(vcan: Link, new_socket: Sockets) -> Non
 
 def test_ctrl_c(vcan: Link) -> None:
     child = subprocess.Popen(
-        [*DEMO, "--interface", vcan, "--size", "8000"],
+        **starting([*DEMO, "--interface", vcan, "--size", "8000"]),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
     with child:
         assert child.stdout is not None
@@ -132,7 +130,9 @@ def test_ctrl_c(vcan: Link) -> None:
 
 
 def test_a_reader_who_goes_away(vcan: Link) -> None:
-    child = subprocess.Popen([*DEMO, "--interface", vcan], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        **starting([*DEMO, "--interface", vcan]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     assert child.stderr is not None
     with child:

@@ -1,0 +1,52 @@
+"""Programs that tests start."""
+
+import gc
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Any, Final
+
+ISOTP: Final = (sys.executable, "-m", "isotp")
+
+
+def starting(command: Sequence[str], **environment: str) -> dict[str, Any]:
+    """What Popen and subprocess.run need to start a program that Ctrl-C ends.
+
+    A new Python takes seconds in an emulated machine. So `ISOTP ...` is not executed: it runs in Popen's own fork,
+    where all is imported. tests/cli starts the commands as users do.
+    """
+    is_ours = tuple(command[: len(ISOTP)]) == ISOTP
+
+    def ready() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
+        os.environ.update(environment)
+        if is_ours:
+            _become_isotp(command[len(ISOTP) :])
+
+    return {"args": command, "preexec_fn": ready}
+
+
+def _become_isotp(arguments: Sequence[str]) -> None:
+    """Be a process that has just started, run the command, and end."""
+    status = 1
+    try:
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Popen sees that as the success of exec
+        gc.freeze()  # what had those descriptors must not close ours
+        gc.enable()
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        warnings.resetwarnings()
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+        sys.argv = ["isotp", *arguments]
+        sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 - until the end
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+        from isotp.cli.main import main
+
+        status = main(arguments)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)

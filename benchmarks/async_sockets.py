@@ -1,7 +1,6 @@
 """The asyncio sockets against what there is without them, in one run: `make bench`.
 
-A round sends messages from one socket and receives them on another, in one task. The rounds of the contenders are
-interleaved; the figure is the median time per message, the ratio the median of the ratios of neighbouring rounds.
+Messages go from one socket to another, in one task.
 
 `kernel`, in a kernel with ISO-TP:
 * plain: `loop.sock_sendall` and `loop.sock_recv` on the plain socket, into a buffer for the longest message. The send
@@ -18,12 +17,11 @@ import asyncio
 import os
 import select
 import socket
-import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from contest import Report, message
+from contest import Report, Times, message
 
 import isotp
 from isotp.kernel import support
@@ -124,16 +122,15 @@ async def compare(data: bytes, contenders: dict[str, Once], targets: list[tuple[
         assert await once() == data
     first = next(iter(contenders.values()))
     count = max(1, int(SECONDS_PER_ROUND / await seconds_per_message(first, 3)))
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+    times: Times[str] = Times()
     for _ in range(ROUNDS):
         for name, once in contenders.items():
-            times[name].append(await seconds_per_message(once, count))
+            times.add(name, await seconds_per_message(once, count))
     report = Report(f"asyncio, {len(data)} bytes, sent and received")
-    for name, seconds in times.items():
-        report.time(name, statistics.median(seconds))
+    for name, seconds in times.medians().items():
+        report.time(name, seconds)
     for name, other, target in targets:
-        ratio = statistics.median(a / b for a, b in zip(times[name], times[other], strict=True))
-        report.figure(f"{name} / {other}", ratio, at_most=target)
+        report.figure(f"{name} / {other}", times.ratio(name, other), at_most=target)
     return report.missed
 
 

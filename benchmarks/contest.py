@@ -1,8 +1,8 @@
 """How the benchmarks measure and what they print.
 
-Contenders take turns, round after round; a figure is the median of its rounds. So what else the machine does meets
-all alike, and ratios are worth more than the times. can-isotp 2 has our import name: contenders that must not
-share a process get one each.
+Contenders take turns, round after round; a time is the median of its rounds, a ratio the median of the ratios in each
+round. So what else the machine does meets all alike, and ratios are worth more than the times. can-isotp 2 has our
+import name: contenders that must not share a process get one each.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 SRC = str(Path(__file__).parents[1] / "src")
 
@@ -44,26 +44,45 @@ def serve(transfer: Transfer) -> None:
         print(seconds_per_message(transfer, size, count), flush=True)
 
 
-def in_processes(paths: Mapping[str, str], counts: Mapping[int, int], rounds: int) -> dict[tuple[str, int], float]:
-    """Seconds per message for each contender and size.
+class Times(Generic[Key]):
+    """What each contender took, in seconds, round after round."""
+
+    def __init__(self) -> None:
+        self._rounds: dict[Key, list[float]] = {}
+
+    def add(self, contender: Key, seconds: float) -> None:
+        """One more round."""
+        self._rounds.setdefault(contender, []).append(seconds)
+
+    def medians(self) -> dict[Key, float]:
+        """The median of each contender."""
+        return {contender: statistics.median(seconds) for contender, seconds in self._rounds.items()}
+
+    def ratio(self, one: Key, other: Key) -> float:
+        """How many times as long as `other` it took `one`."""
+        return statistics.median(a / b for a, b in zip(self._rounds[one], self._rounds[other], strict=True))
+
+
+def in_processes(paths: Mapping[str, str], counts: Mapping[int, int], rounds: int) -> Times[tuple[str, int]]:
+    """Time per message of each contender and size.
 
     Args:
         paths: PYTHONPATH of each contender; the script that runs serves it when called with `--serve NAME`.
         counts: the sizes, and how many messages of each make a round.
         rounds: how many.
     """
-    figures: dict[tuple[str, int], list[float]] = {}
+    times: Times[tuple[str, int]] = Times()
     for _ in range(GENERATIONS):
         contenders = {name: _start(name, path) for name, path in paths.items()}
         try:
             for _ in range(-(-rounds // GENERATIONS)):
                 for size, count in counts.items():
                     for name, contender in contenders.items():
-                        figures.setdefault((name, size), []).append(_round(contender, size, count))
+                        times.add((name, size), _round(contender, size, count))
         finally:
             for contender in contenders.values():
                 contender.communicate()
-    return {key: statistics.median(values) for key, values in figures.items()}
+    return times
 
 
 def _start(name: str, path: str) -> "subprocess.Popen[str]":
@@ -83,13 +102,13 @@ def _round(contender: "subprocess.Popen[str]", size: int, count: int) -> float:
     return float(contender.stdout.readline())
 
 
-def in_turn(contenders: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:
-    """The median of what each contender returns."""
-    figures: dict[Key, list[float]] = {key: [] for key in contenders}
+def in_turn(contenders: Mapping[Key, Callable[[], float]], rounds: int) -> Times[Key]:
+    """What each contender returns."""
+    times: Times[Key] = Times()
     for _ in range(rounds):
         for key, one_round in contenders.items():
-            figures[key].append(one_round())
-    return {key: statistics.median(values) for key, values in figures.items()}
+            times.add(key, one_round())
+    return times
 
 
 class Report:

@@ -1,7 +1,6 @@
 """isotp.socket against the plain socket with the same guarantee, in one run: `make bench`.
 
-A round sends one message from one socket and receives it on another. The rounds of the contenders are interleaved;
-the figure is the median time per message, the ratio the median of the ratios of neighbouring rounds.
+A message goes from one socket to another.
 
 * careful: `socket.socket`, with what a confirmed send takes by hand: send, poll for POLLOUT, fetch the error;
   a buffer for the longest message.
@@ -13,12 +12,12 @@ the figure is the median time per message, the ratio the median of the ratios of
 import os
 import select
 import socket
-import statistics
 import struct
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
+
+from contest import Report, Transfer, in_turn, seconds_per_message
 
 import isotp
 from isotp import opts
@@ -46,64 +45,52 @@ def confirmed_send(sock: socket.socket, poll: select.poll, data: bytes) -> int:
     return sent
 
 
-def careful(data: bytes) -> Callable[[], bytes]:
+def careful() -> Transfer:
     a, b = native(0x101, 0x102), native(0x102, 0x101)
     size = support.max_pdu_size()
     poll = select.poll()
     poll.register(a, select.POLLOUT)
 
-    def once() -> bytes:
+    def transfer(data: bytes) -> bytes:
         confirmed_send(a, poll, data)
         return b.recv(size)
 
-    return once
+    return transfer
 
 
-def wait_tx_done(data: bytes) -> Callable[[], bytes]:
+def wait_tx_done() -> Transfer:
     a, b = native(0x103, 0x104, int(opts.flags.WAIT_TX_DONE)), native(0x104, 0x103)
     size = support.max_pdu_size()
 
-    def once() -> bytes:
+    def transfer(data: bytes) -> bytes:
         a.send(data)
         return b.recv(size)
 
-    return once
+    return transfer
 
 
-def ours(data: bytes) -> Callable[[], bytes]:
+def ours() -> Transfer:
     a, b = isotp.socket(), isotp.socket()
     a.bind("vcan0", rxid=0x105, txid=0x106)
     b.bind("vcan0", rxid=0x106, txid=0x105)
 
-    def once() -> bytes:
+    def transfer(data: bytes) -> bytes:
         a.send(data)
         return b.recv()
 
-    return once
-
-
-def seconds_per_message(once: Callable[[], bytes], count: int) -> float:
-    start = time.perf_counter()
-    for _ in range(count):
-        once()
-    return (time.perf_counter() - start) / count
+    return transfer
 
 
 def compare(size: int) -> None:
-    data = bytes(i & 0xFF for i in range(size))
-    contenders = {"careful": careful(data), "WAIT_TX_DONE": wait_tx_done(data), "isotp": ours(data)}
-    for once in contenders.values():
-        assert once() == data
-    count = max(1, int(SECONDS_PER_ROUND / seconds_per_message(contenders["careful"], 3)))
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
-        for name, once in contenders.items():
-            times[name].append(seconds_per_message(once, count))
-    for name, seconds in times.items():
-        print(f"{size:5} bytes  {name:13}{statistics.median(seconds) * 1e6:12.1f} us per message", flush=True)
+    transfers = {"careful": careful(), "WAIT_TX_DONE": wait_tx_done(), "isotp": ours()}
+    count = max(1, int(SECONDS_PER_ROUND / seconds_per_message(transfers["careful"], size, 3)))
+    contenders = {name: partial(seconds_per_message, transfer, size, count) for name, transfer in transfers.items()}
+    times = in_turn(contenders, ROUNDS)
+    report = Report(f"isotp.socket, {size} bytes, sent and received")
+    for name, seconds in times.medians().items():
+        report.time(name, seconds)
     for name in ("careful", "WAIT_TX_DONE"):
-        ratio = statistics.median(o / t for o, t in zip(times["isotp"], times[name], strict=True))
-        print(f"{size:5} bytes  isotp / {name:13} = {ratio:.2f}", flush=True)
+        report.figure(f"isotp / {name}", times.ratio("isotp", name))
 
 
 def import_seconds(statement: str) -> float:
@@ -120,15 +107,12 @@ def compare_imports() -> None:
         "isotp.socket": "import isotp; isotp.socket",
         "standard library": needed,
     }
-    times: dict[str, list[float]] = {name: [] for name in statements}
-    for _ in range(ROUNDS):
-        for name, statement in statements.items():
-            times[name].append(import_seconds(statement))
-    for name, seconds in times.items():
-        print(f"{name:17}{statistics.median(seconds) * 1e3:8.2f} ms")
-    print(
-        f"loading isotp.socket / loading the modules of the standard library it needs = "
-        f"{statistics.median(times['isotp.socket']) / statistics.median(times['standard library']):.2f}"
+    times = in_turn({name: partial(import_seconds, statement) for name, statement in statements.items()}, ROUNDS)
+    report = Report("Loading, each in a fresh interpreter")
+    for name, seconds in times.medians().items():
+        report.time(name, seconds)
+    report.figure(
+        "isotp.socket / the standard library's modules it needs", times.ratio("isotp.socket", "standard library")
     )
 
 

@@ -157,13 +157,13 @@ def times(where: str | None, rounds: int) -> int:
         paths["can-isotp to kernel"] = where
     figures = in_processes(paths, {SIZE: 3}, rounds)
     report = Report(f"Against the kernel, on a vcan: {SIZE} bytes, STmin 0, per message")
-    for (name, _), seconds in figures.items():
+    for (name, _), seconds in figures.medians().items():
         report.time(name, seconds)
-    soft = figures["SoftSocket to kernel", SIZE]
+    soft = ("SoftSocket to kernel", SIZE)
     for name in ("kernel to kernel", "kernel to kernel, frame_txtime 0"):
-        report.figure(f"SoftSocket to kernel / {name}", soft / figures[name, SIZE], at_most=2)
+        report.figure(f"SoftSocket to kernel / {name}", figures.ratio(soft, (name, SIZE)), at_most=2)
     for name in ("kernel to SoftSocket", "can-isotp to kernel")[: 2 if where else 1]:
-        report.figure(f"{name} / kernel to kernel", figures[name, SIZE] / figures["kernel to kernel", SIZE])
+        report.figure(f"{name} / kernel to kernel", figures.ratio((name, SIZE), ("kernel to kernel", SIZE)))
     return report.missed
 
 

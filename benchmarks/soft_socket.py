@@ -84,10 +84,10 @@ CONTENDERS: dict[str, Callable[[], Transfer]] = {"SoftSocket": soft_sockets, "ca
 def against_can_isotp(where: str, rounds: int) -> int:
     times = in_processes({"SoftSocket": SRC, "can-isotp": where}, COUNTS, rounds)
     report = Report("Sockets with their threads: two on a bus inside one process, per message")
-    for (name, size), seconds in times.items():
+    for (name, size), seconds in times.medians().items():
         report.time(f"{size} bytes, {name}", seconds)
     for size, target in ((4095, 15), (4, 3)):
-        ratio = times["can-isotp", size] / times["SoftSocket", size]
+        ratio = times.ratio(("can-isotp", size), ("SoftSocket", size))
         report.figure(f"{size} bytes, can-isotp / SoftSocket", ratio, at_least=target)
     return report.missed
 
@@ -119,9 +119,9 @@ def a_thousand_links(rounds: int) -> int:
     times = in_turn(contenders, rounds)
     report = Report(f"{LINKS} links bound on one bus, against two")
     for size in COUNTS:
-        ratio = times[crowded, size] / times[alone, size]
+        ratio = times.ratio((crowded, size), (alone, size))
         report.figure(f"{size} bytes over one of them, time per message", ratio, at_most=1.2)
-    report.figure("4 bytes, each message over another one", times[by_turns, 4] / times[alone, 4])
+    report.figure("4 bytes, each message over another one", times.ratio((by_turns, 4), (alone, 4)))
     report.figure("threads", threads, at_most=1)
     report.figure("memory per idle link, bytes (tracemalloc)", memory)
     return report.missed

@@ -117,6 +117,7 @@ def test_the_command_as_installed(vcan: Link, start: Start) -> None:
     before = heard(vcan)
     receiver = start(["isotprecv", *THEM, vcan], lambda: heard(vcan) > before)
     command = Path(sysconfig.get_path("scripts"), "isotp")
+    assert command.exists(), "not installed; to do: pip install -e ."
     assert subprocess.run([command, "send", vcan, *US, "0102"], capture_output=True).stderr == b""
     assert receiver.communicate(timeout=50)[0].split() == [b"01", b"02"]
 

@@ -8,8 +8,8 @@ import struct
 import subprocess
 import termios
 
-ERASED = re.compile(r".*\r\n\x1b\[\?25h\r\x1b\[1A\x1b\[2K|\x1b\[\?25l")
-"""A progress bar that is gone, and the cursor that is hidden while it is there."""
+ERASED = re.compile(r"[^\n]*\r\x1b\[2K")
+"""A progress bar that is gone."""
 
 
 def on_terminal(command: list[str], columns: int, environment: dict[str, str]) -> str:

@@ -113,6 +113,8 @@ def test_each_kind_of_link_carries_a_message_there_and_back(
         (["send", *LINK, "-L", "72:9:0", "01"], "tx_dl=9: allowed is 8, 12"),
         (["send", *LINK, "-L", "72:64:2", "01"], "the engine sends no error state indicator"),
         (["send", *LINK, "--tx-stmin", "5s", "01"], "allowed is up to 4294ms"),
+        (["send", *LINK, "--tx-stmin", "900ms", "01"], "less than 900ms"),
+        (["send", "-s"], "isotp send: Option '-s'"),
         (["recv", *LINK, "--rcvbuf", "9" * 20], "allowed is 1 to 1073741823"),
         # it would have no effect
         (["send", *LINK, "--soft", "01"], "leave out --soft"),

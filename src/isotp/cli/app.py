@@ -1,7 +1,6 @@
 """The commands that need the extra `isotp[cli]`, as one typer app that loads a command when it is asked for."""
 
 import os
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
@@ -34,6 +33,13 @@ class _Command(typer.core.TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(quicken(super().get_params(ctx)))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as e:
+            e.ctx = e.ctx or ctx  # the parser does not say whose option lacks its value
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
@@ -126,10 +132,10 @@ def _tell(e: Any, program: str) -> None:
     command = context.command_path if context else program
     # "Value error" is what pydantic calls a ValueError, "Invalid value" is typer's word for want of a parameter's name.
     message = e.format_message().replace("Value error, ", "", 1).removeprefix("Invalid value: ")
-    print(f"{command}: {message}", file=sys.stderr)
+    terminal.tell(f"{command}: {message}")
     if context:
-        print(context.get_usage().replace("Usage: ", "usage: "), file=sys.stderr)
-    print(f"help: {command} --help", file=sys.stderr)
+        terminal.tell(context.get_usage().replace("Usage: ", "usage: "))
+    terminal.tell(f"help: {command} --help")
 
 
 def _show_version(wanted: bool) -> None:

@@ -22,6 +22,7 @@ FRAMES: Final = "CAN frames"
 FLOW: Final = "Flow control"
 _CAN_FD: Final = values.LinkLayer(72, 64, 0)
 PROGRESS_STEP: Final = 1000
+_ENGINE_TX_STMIN_NS: Final = 900_000_000  # 0.9 of N_Cr, see Params
 BIGGEST: Final = 1 << 24
 """Bytes of the longest message that the engine takes here."""
 
@@ -177,6 +178,8 @@ class Link:
         check_bitrate(self.bus, self.bitrate)
         if (self.bus is not None or self.soft) and self.frames and self.frames.tx_flags & CANFD_ESI:
             raise typer.BadParameter("-L: the engine sends no error state indicator (2): allowed are the flags 0 and 1")
+        if (self.bus is not None or self.soft) and (self.tx_stmin or 0) >= _ENGINE_TX_STMIN_NS:
+            raise typer.BadParameter("--tx-stmin: the engine takes less than 900ms, else receivers give up waiting")
         if self.check_padding in ("c", "a") and (self.padding is None or self.padding.rx is None):
             raise typer.BadParameter(f"-P {self.check_padding} needs the padding byte to expect, such as -p :AA")
         if way is not Way.BOTH and (self.bs or self.stmin is not None or self.tx_stmin is not None):

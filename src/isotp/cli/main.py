@@ -57,15 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:
             return status.READER_GONE
         except TransferError as e:
-            print(e, file=sys.stderr)
+            terminal.tell(str(e))
             return status.of_transfer(e.n_result)
         except IsoTpError as e:
-            print(e, file=sys.stderr)
+            terminal.tell(str(e))
         except (TimeoutError, BlockingIOError) as e:  # the latter with a time of 0
-            print(e.strerror or e, file=sys.stderr)
+            terminal.tell(str(e.strerror or e))
             return status.NOTHING_CAME
         except OSError as e:
-            print(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}", file=sys.stderr)
+            terminal.tell(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}")
         finally:
             _flush_or_discard()
     return status.FAILED
@@ -89,7 +89,7 @@ def _run(argv: Sequence[str]) -> int:
 
         return run(argv, program())
     if argv and argv[0] in COMMANDS:
-        print(f"isotp {argv[0]} needs typer and rich, which are not installed; to do: {_EXTRA}", file=sys.stderr)
+        terminal.tell(f"isotp {argv[0]} needs typer and rich, which are not installed; to do: {_EXTRA}")
         return status.FAILED
     return run_plain(argv)
 

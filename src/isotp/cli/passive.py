@@ -1,7 +1,6 @@
 """What `dump` and `perf` have in common: where frames come from, whose they are, and the options that say so."""
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Annotated, Final
 
@@ -10,7 +9,7 @@ import typer
 from ..address import Address, AsymmetricAddress
 from ..core.observer import Observer
 from ..interface import names as interface_names
-from . import values
+from . import terminal, values
 from .buses import check_bitrate
 from .link import Link
 from .link_options import ADDRESSES, BUS
@@ -113,8 +112,8 @@ def report(source: Source, watch: Watch) -> None:
     """What is to be said at the end, on standard error."""
     if source.passed_over:
         what = "frames were lost, this output was too slow" if source.is_live else "lines were no CAN frames"
-        print(f"{source.name}: {source.passed_over:,} {what}", file=sys.stderr)
+        terminal.tell(f"{source.name}: {source.passed_over:,} {what}")
     if not watch.frames and not source.is_live:
-        print(f"{source.name}: no CAN frames in it", file=sys.stderr)
+        terminal.tell(f"{source.name}: no CAN frames in it")
     elif not watch.streams:
-        print(f"{source.name}: no ISO-TP link found in {watch.frames:,} frames; {_HINT}", file=sys.stderr)
+        terminal.tell(f"{source.name}: no ISO-TP link found in {watch.frames:,} frames; {_HINT}")

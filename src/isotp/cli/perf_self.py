@@ -76,7 +76,7 @@ def _time(seconds: float) -> str:
 
 def _paths(name: str | None) -> Iterator[Path]:
     if name is None:
-        print("no vcan is up, so only the engine is measured; for all: sudo isotp vcan up vcan0", file=sys.stderr)
+        terminal.tell("no vcan is up, so only the engine is measured; for all: sudo isotp vcan up vcan0")
     else:
         yield Path(f"kernel on {name}", lambda stack: _kernel(stack, name))
         yield Path(f"engine on {name}", lambda stack: _socketcan(stack, name))

@@ -11,7 +11,7 @@ import typer
 from ..address import Address, AsymmetricAddress
 from ..anysocket import IsoTpSocket, ReceivedMessage
 from ..errors import TransferError
-from . import json_keys, status, values
+from . import json_keys, status, terminal, values
 from .addresses import Way
 from .link import Link, with_link
 
@@ -79,11 +79,11 @@ def _receive(sock: IsoTpSocket, limit: int | None, put: Callable[[ReceivedMessag
         except TransferError as e:
             if limit is not None:
                 raise
-            print(f"warning: {e.what} ({e.n_result.name if e.n_result else ''})", file=sys.stderr)
+            terminal.tell(f"warning: {e.what} ({e.n_result.name if e.n_result else ''})")
             continue
         if message.dropped > dropped:
             lost, dropped = message.dropped - dropped, message.dropped
-            print(f"warning: {lost} message(s) dropped, more room: --rcvbuf", file=sys.stderr)
+            terminal.tell(f"warning: {lost} message(s) dropped, more room: --rcvbuf")
         put(message)
 
 

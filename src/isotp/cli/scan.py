@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -117,7 +116,7 @@ def command(
         raise typer.BadParameter("one bus is needed: an INTERFACE such as can0, or --bus")
     check_bitrate(bus, bitrate)
     where = interface or bus
-    print(f"scan writes {len(probes)} frames to {where}, one every {wait * 1e3:g} ms", file=sys.stderr)
+    terminal.tell(f"scan writes {len(probes)} frames to {where}, one every {wait * 1e3:g} ms")
     count = 0
     with _open(interface, bus, bitrate) as node, in_use(), Bar("probes", len(probes)) as bar:
         for found in _scan(node, probes, wait, listen, bar):
@@ -125,7 +124,7 @@ def command(
             with bar.hidden():
                 print(_json(found, str(where)) if json_ else _line(found, str(where), bus is not None), flush=True)
     if not count:
-        print("no endpoint answered", file=sys.stderr)
+        terminal.tell("no endpoint answered")
     return status.DONE if count else status.NOTHING_CAME
 
 

@@ -1,53 +1,41 @@
 """How far a message is that the kernel sends: it does not tell, its frames do."""
 
-import contextlib
-import os
-import select
-import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK, CanAddress
+from ..address import CanAddress
+from ..bus.socketcan import SocketCanBus
+from ..core.n_pdu import ConsecutiveFrame, FirstFrame, decode
+from ..errors import IsoTpError
+from .raw_frames import RawFrames, driven
 
-_FILTER: Final = struct.Struct("=II")
-_HEADER: Final = struct.Struct("=IB3x")
-_FIRST, _CONSECUTIVE = 1, 2
+_LOOK_S: Final = 0.1
 
 
-@contextlib.contextmanager
+@contextmanager
 def counting(interface: str, tx: CanAddress, advance: Callable[[int], None]) -> Iterator[None]:
     """Call `advance` with the bytes of payload in each segment that goes out to `tx`, from a thread of its own."""
-    mask = (CAN_EFF_MASK if tx.can_id & CAN_EFF_FLAG else CAN_SFF_MASK) | CAN_EFF_FLAG
-    with socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW) as raw:
-        raw.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, _FILTER.pack(tx.can_id, mask))
-        raw.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, 1)
-        raw.bind((interface,))
-        ending, end = os.pipe()
-        thread = threading.Thread(target=_count, args=(raw, ending, tx.address_byte is not None, advance), daemon=True)
+    ending = threading.Event()
+    with driven(SocketCanBus(interface), (tx.can_id,)) as node:
+        thread = threading.Thread(target=_count, args=(node, tx, advance, ending), daemon=True)
         thread.start()
         try:
             yield
         finally:
-            os.close(end)
+            ending.set()
             thread.join()
-            os.close(ending)
 
 
-def _count(raw: socket.socket, ending: int, has_address_byte: bool, advance: Callable[[int], None]) -> None:
-    readable = (raw.fileno(), ending)
-    while True:
-        ready, _, _ = select.select(readable, (), ())
-        if ending in ready:
-            return
+def _count(node: RawFrames, tx: CanAddress, advance: Callable[[int], None], ending: threading.Event) -> None:
+    address_size = 0 if tx.address_byte is None else 1
+    while not ending.is_set():
         try:
-            frame = raw.recv(72)
-        except OSError:  # the interface is gone, which the one who sends will tell
+            frames = node.receive(_LOOK_S)
+        except IsoTpError:  # the interface is gone, which the one who sends will tell
             return
-        _, length = _HEADER.unpack_from(frame)
-        data = frame[8 + has_address_byte : 8 + length]
-        if data and data[0] >> 4 == _CONSECUTIVE:
-            advance(len(data) - 1)
-        elif data and data[0] >> 4 == _FIRST:
-            advance(len(data) - (2 if int.from_bytes(data[:2], "big") & 0xFFF else 6))
+        for frame in frames:
+            n_pdu = decode(frame.data, address_size)
+            if isinstance(n_pdu, FirstFrame | ConsecutiveFrame):
+                advance(len(n_pdu.data))

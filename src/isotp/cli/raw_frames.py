@@ -3,7 +3,7 @@
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -99,12 +99,12 @@ class Bystander:
 
 
 @contextmanager
-def driven(bus: Bus) -> Iterator[RawFrames]:
-    """Open `bus` for single frames."""
+def driven(bus: Bus, can_ids: Collection[int] = _EVERYTHING) -> Iterator[RawFrames]:
+    """Open `bus` for single frames; `can_ids` is what has to be heard."""
     wakes = threading.Event()
     bus.open(wakes.set)
     try:
-        bus.watch(_EVERYTHING)
+        bus.watch(can_ids)
         yield DrivenBus(bus, wakes)
     finally:
         bus.close()

@@ -97,13 +97,8 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
             raise
         if not confirm and not self._taken_over:
             return sent
-        is_through = self._poll_tx(0) == self._all_sent and not flight.transmission
-        if is_through and (number := self._getsockopt(SOL_SOCKET, SO_ERROR)):
-            flight.sort(number)
-            is_through = False
-        if not is_through:
+        if not self._is_through():
             return await self._send_in_turn(data, flags, confirm, sent=sent)
-        flight.size = 0
         self._sent_at_once += 1
         if self._sent_at_once >= _AT_ONCE:  # who sends in a loop is not to fill the buffers of tasks that read
             self._sent_at_once = 0

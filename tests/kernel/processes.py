@@ -21,7 +21,6 @@ def starting(command: Sequence[str], **environment: str) -> dict[str, Any]:
     is_ours = tuple(command[: len(ISOTP)]) == ISOTP
 
     def ready() -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
         os.environ.update(environment)
         if is_ours:
             _become_isotp(command[len(ISOTP) :])

@@ -32,6 +32,11 @@ def lonely(new_socket: Sockets, vcan: Link, timeout: float | None = 10.0) -> iso
     return s
 
 
+def call_and_set(call: Callable[[], object], returned: threading.Event) -> None:
+    call()
+    returned.set()
+
+
 # --- the example of the README
 
 
@@ -251,6 +256,32 @@ def test_receiver_learns_what_the_sender_caught(
     assert sender.result() == 100
 
 
+def test_a_message_is_not_called_through_while_a_receiver_has_its_failure(
+    vcan: Link, new_socket: Sockets, background: Background
+) -> None:
+    a = lonely(new_socket, vcan, timeout=0.5)
+    a.send(LONG, confirm=False)
+    until(lambda: not a._flight.is_transmitting())  # failed, and nobody looked
+    tasks: list[Task[None]] = []
+    native, confirmed = a._native_recv, threading.Event()
+
+    def hesitate(size: int, flags: int) -> bytes:
+        try:
+            return native(size, flags)
+        except BlockingIOError:
+            raise
+        except OSError:
+            tasks.append(background(functools.partial(call_and_set, a.confirm, confirmed)))
+            confirmed.wait(0.5)
+            raise
+
+    a._native_recv = hesitate
+    with pytest.raises(TimeoutError, match="no message"):
+        a.recv()
+    with pytest.raises(isotp.FlowControlTimeoutError):
+        tasks[0].result()
+
+
 def test_confirm_never_calls_a_failed_message_through(vcan: Link, new_socket: Sockets, bus: Bus) -> None:
     """Its failure was overwritten by that of a reception, which recv fetched."""
     a = lonely(new_socket, vcan)
@@ -350,6 +381,34 @@ def test_a_broken_reception_is_told_before_what_came_after_it(vcan: Link, new_so
     a._receives_untold = 16  # the short way
     with pytest.raises(isotp.WrongSequenceNumberError):
         a.recv()
+    assert a.recv() == b"hi"
+
+
+@pytest.mark.parametrize("untold", [0, 16])
+def test_a_broken_reception_is_told_first_though_a_sender_just_found_it(
+    vcan: Link, new_socket: Sockets, bus: Bus, background: Background, untold: int
+) -> None:
+    a = lonely(new_socket, vcan)
+    bus.send(B_TO_A, b"\x10\x14abcdef")
+    bus.send(B_TO_A, b"\x25ghijklm")
+    until(lambda: select.select([a], [], [], 0)[0])
+    a._receives_untold = untold  # 16: the short way
+    tasks: list[Task[None]] = []
+    native, received = a._native_send, threading.Event()
+
+    def hesitate(data: Any, flags: int) -> int:
+        try:
+            return native(data, flags)
+        except OSError:
+            bus.send(B_TO_A, b"\x02hi")
+            tasks.append(background(functools.partial(call_and_set, a.recv, received)))
+            received.wait(0.5)
+            raise
+
+    a._native_send = hesitate
+    assert a.send(b"single") == 6
+    with pytest.raises(isotp.WrongSequenceNumberError):
+        tasks[0].result()
     assert a.recv() == b"hi"
 
 

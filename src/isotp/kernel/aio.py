@@ -11,7 +11,6 @@ import asyncio
 import select
 import time
 from collections.abc import Callable
-from socket import SO_ERROR, SOL_SOCKET
 from typing import Any, Final, TypeVar
 
 from ..anyasync import CommonAsyncSocket, Turns
@@ -172,17 +171,7 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
             raise failure
 
     def _is_through(self) -> bool:
-        """Whether the message in flight is out and all is well, as most often; it is in flight no more then."""
-        if self._poll_tx(0) != self._all_sent:
-            return False
-        flight = self._flight
-        if number := self._getsockopt(SOL_SOCKET, SO_ERROR):
-            flight.sort(number)
-            return False
-        if flight.is_well:
-            flight.size = 0
-            return True
-        return False
+        return self._poll_tx(0) == self._all_sent and self._fared_well()
 
     async def _settle(self, deadline: float | None) -> None:
         """Wait for the end of an earlier message whose outcome is not known, and keep its failure for `confirm`."""

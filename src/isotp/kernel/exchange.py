@@ -101,10 +101,20 @@ class Exchange(Endpoint):
         size = self._flight.size
         return f"an earlier message{f' ({size} bytes)' if size > 0 else ''} is still being sent on {self._link}"
 
-    def _is_slot_empty(self) -> bool:
-        """Whether nothing has gone wrong that was not fetched before; what has is sorted."""
-        number = self._getsockopt(SOL_SOCKET, SO_ERROR)
-        return not number or not self._flight.sort(number)
+    def _fared_well(self) -> bool:
+        """Whether the message in flight, which is out, got through, as most do; it is in flight no more then."""
+        flight = self._flight
+        if number := self._getsockopt(SOL_SOCKET, SO_ERROR):
+            flight.sort(number)
+            return False
+        if flight.is_well:
+            flight.size = 0
+            return True
+        return False
+
+    def _has_ended(self, events: int) -> bool:
+        """Whether the transmission has ended, going by poll events of the socket."""
+        return self._flight.look(events)
 
     # --- receiving
 
@@ -178,7 +188,7 @@ class Exchange(Endpoint):
         """Wait for the end of what is in flight, as the kernel would in close(), and keep its failure."""
         flight = self._flight
         while flight.size:
-            if flight.look(self._transmit_events(None)):
+            if self._has_ended(self._transmit_events(None)):
                 flight.keep_failure(flight.take_outcome())
                 break
             if flight.must_rest:

@@ -2,10 +2,11 @@
 
 Theory of operation. The native socket is never blocked in: a call that has to wait polls in a `Lane`, so that a
 timeout, close() and an error meant for the other direction can end the wait. Whichever call finds an error in the
-kernel's one slot puts it where it belongs (`Exchange`). `_looking` names the threads that are in a receiving call and
-may not have put down their catch yet: a sender does not call its message through before they have.
+kernel's one slot puts it where it belongs (`Exchange`), and nobody looks at the slot in between (`_slot`): so a
+sender does not call its message through, nor a receiver return a later one, while another thread has the error.
 """
 
+import contextlib
 import select
 import threading
 import time
@@ -45,7 +46,7 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
         CommonSocket.__init__(self, timeout)
         Exchange.__init__(self, rcvbuf)
         native = self._socket
-        self._looking: set[int] = set()
+        self._slot = threading.RLock()  # held for a look at the slot, which never waits; again by signal handlers
         self._receives_untold = 0
         self._closing = threading.RLock()
         self._tx = Lane(native.fileno(), select.POLLOUT)
@@ -96,21 +97,23 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
             mine = True
             if flight.size:
                 self._settle(deadline)
-            flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
             try:
-                sent = self._native_send(data, flags | MSG_DONTWAIT)
-            except OSError as e:
-                sent = self._send_again(e, data, flags, deadline)
-            except Exception:
-                flight.size = 0  # not bytes: the kernel never saw it
-                raise
-            flight.size = sent
+                with self._slot:  # _hand_over, without the price of two calls
+                    flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
+                    try:
+                        flight.size = sent = self._native_send(data, flags | MSG_DONTWAIT)
+                    except OSError as e:
+                        sent = super()._hand_over(data, flags, e)
+                    except Exception:
+                        flight.size = 0  # not bytes: the kernel never saw it
+                        raise
+                    if not confirm and not self._taken_over:
+                        return sent
+                    if lane.poll(0) == self._all_sent and self._fared_well():
+                        return sent
+            except BlockingIOError:
+                sent = self._send_when_there_is_room(data, flags, deadline)
             if confirm or self._taken_over:
-                # The short way of _raise_outcome first: without a limit, and all is well.
-                is_out = deadline is None and lane.poll() == self._all_sent and self._is_slot_empty()
-                if is_out and not self._looking and not flight.transmission:
-                    flight.size = 0
-                    return sent
                 self._raise_outcome(deadline)
             return sent
         finally:
@@ -167,37 +170,32 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
         if self._all_sent is None:
             flight.learn_poll(shows_out=bool(self._transmit_events(0)))
         while True:
-            ended = flight.look(self._tx.wait(deadline, self._is_sender_disturbed))
+            ended = self._has_ended(self._tx.wait(deadline, self._is_sender_disturbed))
             if flight.reception:
                 self._rx.ring()
             if self._closed:
                 flight.told = True
                 raise self._closed_error()
             if ended:
-                self._let_others_sort()
                 return True
             if deadline is not None and time.monotonic() >= deadline:
                 return False
             if flight.must_rest:
                 time.sleep(REST_SECONDS)
 
-    def _let_others_sort(self) -> None:
-        """Wait for threads whose call may have fetched our error and not yet put it down: microseconds."""
-        us = {threading.get_ident()}
-        for _ in range(1000):
-            if self._looking <= us:
-                break
-            time.sleep(0.0001)
+    def _has_ended(self, events: int) -> bool:
+        with self._slot:
+            return super()._has_ended(events)
 
-    def _send_again(self, e: OSError, data: Any, flags: int, deadline: float | None) -> int:
-        """Do what has to be done after the kernel refused a message: most often, try once more."""
-        refused: OSError | None = e
+    def _send_when_there_is_room(self, data: Any, flags: int, deadline: float | None) -> int:
         while True:
-            try:
-                return self._hand_over(data, flags, refused)
-            except BlockingIOError:
-                self._wait_for_room(deadline)
-                refused = None
+            self._wait_for_room(deadline)
+            with contextlib.suppress(BlockingIOError):
+                return self._hand_over(data, flags)
+
+    def _hand_over(self, data: Any, flags: int, refused: OSError | None = None) -> int:
+        with self._slot:
+            return super()._hand_over(data, flags, refused)
 
     def _wait_for_room(self, deadline: float | None) -> None:
         """Wait while the kernel is sending something that is not ours, or was given up, or is just being probed."""
@@ -227,18 +225,17 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
         Warns:
             MessagesDroppedWarning: the kernel dropped messages because nobody read them.
         """
-        if bufsize is None and not flags and self._receives_untold and not self._flight.reception:
+        if bufsize is None and not flags and self._receives_untold:
             self._receives_untold -= 1
-            looking, me = self._looking, threading.get_ident()
-            try:  # the short way of _receive
-                looking.add(me)
-                return self._native_recv(self._max_pdu_size, MSG_DONTWAIT)
-            except BlockingIOError:
-                pass
-            except OSError as e:
-                self._sort(e)
-            finally:
-                looking.discard(me)
+            with self._slot:  # the short way of _receive
+                try:
+                    if self._flight.reception:
+                        self._raise_reception()
+                    return self._native_recv(self._max_pdu_size, MSG_DONTWAIT)
+                except BlockingIOError:
+                    pass
+                except OSError as e:
+                    self._sort(e)
         self._receives_untold = _RECEIVES_UNTOLD
         self._tell_dropped()
         return self._receive(lambda: self._take(bufsize, flags), flags)
@@ -271,12 +268,8 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
         raise self._out_of_time(f"no message on {self._link}", deadline)
 
     def _look(self, take: Callable[[], T]) -> T:
-        me = threading.get_ident()
-        try:
-            self._looking.add(me)
+        with self._slot:
             return super()._look(take)
-        finally:
-            self._looking.discard(me)
 
     # --- waiting
 
@@ -308,13 +301,13 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
             try:
                 self._end_calls()
             finally:
-                self._socket.close()
+                with self._slot:
+                    self._socket.close()
         self._tell_what_was_lost(dropped)
 
     def _end_calls(self) -> None:
         """Get everyone out of the lanes, and learn the outcome of what is still in flight."""
         cleared = [lane.clear(_CLOSE_SECONDS) for lane in (self._tx, self._rx)]
-        self._let_others_sort()
         if cleared[0]:  # else what is in flight is the message of a call beneath us, which tells
             self._finish()
         for lane, is_clear in zip((self._tx, self._rx), cleared, strict=True):

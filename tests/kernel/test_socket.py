@@ -1,5 +1,6 @@
 """isotp.socket's own promises: confirmed sends, whole messages, waiting, closing."""
 
+import contextlib
 import errno
 import functools
 import os
@@ -11,7 +12,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -35,6 +36,17 @@ def lonely(new_socket: Sockets, vcan: Link, timeout: float | None = 10.0) -> iso
 def call_and_set(call: Callable[[], object], returned: threading.Event) -> None:
     call()
     returned.set()
+
+
+@contextlib.contextmanager
+def on_alarm(handler: Callable[..., object]) -> Iterator[None]:
+    """Have a handler for SIGALRM."""
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # --- the example of the README
@@ -272,7 +284,7 @@ def test_a_message_is_not_called_through_while_a_receiver_has_its_failure(
             raise
         except OSError:
             tasks.append(background(functools.partial(call_and_set, a.confirm, confirmed)))
-            confirmed.wait(0.5)
+            confirmed.wait(0.2)
             raise
 
     a._native_recv = hesitate
@@ -293,6 +305,25 @@ def test_confirm_never_calls_a_failed_message_through(vcan: Link, new_socket: So
         a.recv()
     with pytest.raises(isotp.UnknownOutcomeError):
         a.confirm()
+
+
+def test_a_message_that_is_out_is_not_blamed_for_a_reception(pair: MakePair, bus: Bus, background: Background) -> None:
+    """It breaks off between the end of the message and the moment when its sender says so."""
+    a, b = pair()
+    take, tasks = a._flight.take_outcome, list[Task[bytes]]()
+
+    def hesitate() -> isotp.IsoTpError | None:
+        bus.send(B_TO_A, b"\x10\x14abcdef")
+        bus.send(B_TO_A, b"\x25ghijklm")
+        tasks.append(background(a.recv))
+        until(lambda: tasks[0].is_done)
+        return take()
+
+    a._flight.take_outcome = hesitate  # type: ignore[method-assign]
+    assert a.send(LONG) == len(LONG)
+    with pytest.raises(isotp.WrongSequenceNumberError):
+        tasks[0].result()
+    assert b.recv() == LONG
 
 
 def test_a_delivered_message_is_not_blamed_for_what_comes_later(vcan: Link, new_socket: Sockets, bus: Bus) -> None:
@@ -402,7 +433,7 @@ def test_a_broken_reception_is_told_first_though_a_sender_just_found_it(
         except OSError:
             bus.send(B_TO_A, b"\x02hi")
             tasks.append(background(functools.partial(call_and_set, a.recv, received)))
-            received.wait(0.5)
+            received.wait(0.2)
             raise
 
     a._native_send = hesitate
@@ -568,15 +599,12 @@ def test_close_ends_a_blocked_send(
 def test_close_from_a_signal_handler(pair: MakePair) -> None:
     """It runs on top of the blocked call it ends."""
     _, b = pair()
-    before = signal.signal(signal.SIGALRM, lambda *_: b.close())
-    try:
+    with on_alarm(lambda *_: b.close()):
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         start = time.monotonic()
         with pytest.raises(isotp.SocketClosedError):
             b.recv()
         assert time.monotonic() - start < 5
-    finally:
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_exception_from_a_signal_handler_leaves_the_socket_usable(pair: MakePair) -> None:
@@ -584,14 +612,11 @@ def test_exception_from_a_signal_handler_leaves_the_socket_usable(pair: MakePair
         raise KeyboardInterrupt
 
     a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=30))
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
+    with on_alarm(interrupt):
         for call in (b.recv, lambda: a.send(LONG)):
             signal.setitimer(signal.ITIMER_REAL, 0.2)
             with pytest.raises(KeyboardInterrupt):
                 call()
-    finally:
-        signal.signal(signal.SIGALRM, before)
     assert a.send(b"after") == 5
     assert [b.recv(), b.recv()] == [LONG, b"after"]
     a.confirm()
@@ -599,15 +624,54 @@ def test_exception_from_a_signal_handler_leaves_the_socket_usable(pair: MakePair
 
 def test_close_in_a_signal_handler_on_top_of_a_send(vcan: Link, new_socket: Sockets) -> None:
     a = lonely(new_socket, vcan, timeout=None)
-    before = signal.signal(signal.SIGALRM, lambda *_: a.close())
-    try:
+    with on_alarm(lambda *_: a.close()):
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         start = time.monotonic()
         with pytest.raises(isotp.SocketClosedError):
             a.send(LONG)
         assert time.monotonic() - start < 1.9  # the kernel's own close waits for the message
-    finally:
-        signal.signal(signal.SIGALRM, before)
+
+
+def test_what_a_signal_handler_raises_does_not_send_again(pair: MakePair) -> None:
+    """Not even what the kernel raises when it has no room."""
+
+    def fail(*_: object) -> None:
+        raise BlockingIOError
+
+    a, b = pair()
+    poll = a._tx.poll
+
+    def interrupted(timeout: float | None = None) -> list[tuple[int, int]]:
+        a._tx.poll = poll
+        signal.raise_signal(signal.SIGALRM)
+        return poll(timeout)
+
+    a._tx.poll = interrupted
+    with on_alarm(fail), pytest.raises(BlockingIOError):
+        a.send(b"once")
+    assert b.recv() == b"once"
+    with pytest.raises(BlockingIOError):
+        b.recv(flags=socket.MSG_DONTWAIT)
+
+
+def test_a_signal_handler_may_wait_on_top_of_a_look(pair: MakePair, background: Background) -> None:
+    """For another thread, which must be able to look itself."""
+    a, b = pair()
+    native, received = a._native_send, list[bytes]()
+    other = background(a.recv)
+    other.wait_until_polling()
+
+    def interrupted(data: Any, flags: int) -> int:
+        a._native_send = native
+        background(lambda: b.send(b"for the thread"))
+        signal.raise_signal(signal.SIGALRM)
+        return native(data, flags)
+
+    a._native_send = interrupted
+    with on_alarm(lambda *_: received.append(other.result())):
+        assert a.send(b"through") == 7
+    assert received == [b"for the thread"]
+    assert b.recv() == b"through"
 
 
 def test_no_interrupt_breaks_the_socket(pair: MakePair) -> None:
@@ -619,9 +683,8 @@ def test_no_interrupt_breaks_the_socket(pair: MakePair) -> None:
             raise KeyboardInterrupt
 
     a, b = pair()
-    before = signal.signal(signal.SIGALRM, interrupt)
     interrupts, end = 0, time.monotonic() + 3
-    try:
+    with on_alarm(interrupt):
         while time.monotonic() < end:
             try:
                 armed = True
@@ -634,9 +697,6 @@ def test_no_interrupt_breaks_the_socket(pair: MakePair) -> None:
                 interrupts += 1
                 while select.select([b], [], [], 0)[0]:
                     b.recv()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
     assert interrupts > 50
     while select.select([b], [], [], 0)[0]:
         b.recv()
@@ -653,13 +713,10 @@ def test_close_that_is_interrupted_has_closed(vcan: Link, new_socket: Sockets) -
 
     a = lonely(new_socket, vcan)
     a.send(LONG, confirm=False)
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
+    with on_alarm(interrupt):
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         with pytest.raises(KeyboardInterrupt):
             a.close()
-    finally:
-        signal.signal(signal.SIGALRM, before)
     assert a.closed
     assert a.fileno() == -1
     a.close()

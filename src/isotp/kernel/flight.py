@@ -43,6 +43,7 @@ class Flight(UnconfirmedFailures):
         self.must_rest = False
         """Whether poll() showed POLLOUT just now while the kernel was sending: a wait in it would be none."""
         self._overwritten = False
+        self._ended = False  # what is found from now on is not about the message
 
     @property
     def is_well(self) -> bool:
@@ -64,12 +65,12 @@ class Flight(UnconfirmedFailures):
     def sort(self, number: int) -> bool:
         """Put an errno that a call fetched where it belongs; False if it does not come from the slot."""
         if number in translate.TRANSMISSION_ERRNOS:
-            if self.size:  # else it is about a message sent past us, on the native socket
+            if self.size and not self._ended:  # else it is about a message sent past us, on the native socket
                 self.transmission = self.transmission or number
             return True
         if number not in translate.SLOT_ERRNOS:
             return False
-        if not self.size:
+        if not self.size or self._ended:
             self.reception = number
         elif number == errno.ENODEV:  # the end of everything
             self.reception = number
@@ -96,14 +97,15 @@ class Flight(UnconfirmedFailures):
         if ended or events & select.POLLERR:
             self.sort(self._native.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
         # An interface that failed leaves the kernel sending for two more seconds; there is nothing to wait for.
-        return ended or self.transmission in translate.INTERFACE_ERRNOS
+        self._ended = ended or self.transmission in translate.INTERFACE_ERRNOS
+        return self._ended
 
     def take_outcome(self) -> IsoTpError | None:
         """The failure of the message that has ended, None if it is through; it is no longer in flight."""
         size, told, overwritten = self.size, self.told, self._overwritten
         segmented = self._is_segmented()
         number, self.transmission = self.transmission, 0
-        self._overwritten = False
+        self._overwritten = self._ended = False
         self.told = number in translate.INTERFACE_ERRNOS and self.is_transmitting()
         self.size = size if self.told else 0
         bound = self.bound

@@ -2,7 +2,7 @@
 
 Theory of operation. The native socket is never blocked in: a call that has to wait polls in a `Lane`, so that a
 timeout, close() and an error meant for the other direction can end the wait. Whichever call finds an error in the
-kernel's one slot puts it where it belongs (`Exchange`), and nobody looks at the slot in between (`_slot`): so a
+kernel's one slot puts it where it belongs (`Exchange`), and nobody looks at the slot in between (`_alone`): so a
 sender does not call its message through, nor a receiver return a later one, while another thread has the error.
 """
 
@@ -10,7 +10,7 @@ import contextlib
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from ..anysocket import MSG_DONTWAIT, CommonSocket, ReceivedMessage
@@ -21,6 +21,7 @@ from .flight import REST_SECONDS, UNKNOWN_SIZE
 from .lane import Lane
 
 _CLOSE_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.5
 _RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether others were dropped
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
         CommonSocket.__init__(self, timeout)
         Exchange.__init__(self, rcvbuf)
         native = self._socket
-        self._slot = threading.RLock()  # held for a look at the slot, which never waits; again by signal handlers
+        self._slot = threading.RLock()  # whoever looks at the slot has it
         self._receives_untold = 0
         self._closing = threading.RLock()
         self._tx = Lane(native.fileno(), select.POLLOUT)
@@ -97,23 +98,9 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
             mine = True
             if flight.size:
                 self._settle(deadline)
-            try:
-                with self._slot:  # _hand_over, without the price of two calls
-                    flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
-                    try:
-                        flight.size = sent = self._native_send(data, flags | MSG_DONTWAIT)
-                    except OSError as e:
-                        sent = super()._hand_over(data, flags, e)
-                    except Exception:
-                        flight.size = 0  # not bytes: the kernel never saw it
-                        raise
-                    if not confirm and not self._taken_over:
-                        return sent
-                    if lane.poll(0) == self._all_sent and self._fared_well():
-                        return sent
-            except BlockingIOError:
-                sent = self._send_when_there_is_room(data, flags, deadline)
-            if confirm or self._taken_over:
+            confirm = confirm or bool(self._taken_over)
+            sent = self._send_at_once(data, flags, confirm) or self._send_when_there_is_room(data, flags, deadline)
+            if confirm and flight.size:
                 self._raise_outcome(deadline)
             return sent
         finally:
@@ -184,8 +171,35 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
                 time.sleep(REST_SECONDS)
 
     def _has_ended(self, events: int) -> bool:
-        with self._slot:
+        with self._alone():
             return super()._has_ended(events)
+
+    def _send_at_once(self, data: Any, flags: int, confirm: bool) -> int:
+        """Give the kernel a message, and see whether it is out yet; returns its length, 0 if there is no room."""
+        flight = self._flight
+        try:  # what _alone and _hand_over do, without the price of calls
+            self._slot.acquire(True, _LOOK_SECONDS)
+            flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
+            try:
+                flight.size = sent = self._native_send(data, flags | MSG_DONTWAIT)
+            except OSError as e:
+                try:
+                    return super()._hand_over(data, flags, e)
+                except BlockingIOError:
+                    if flight.size:  # a signal handler raised it
+                        raise
+                    return 0
+            except Exception:
+                flight.size = 0  # not bytes: the kernel never saw it
+                raise
+            if confirm and self._tx.poll(0) == self._all_sent:
+                self._fared_well()
+            return sent
+        finally:
+            try:  # noqa: SIM105 - as in lane.hold
+                self._slot.release()
+            except RuntimeError:
+                pass
 
     def _send_when_there_is_room(self, data: Any, flags: int, deadline: float | None) -> int:
         while True:
@@ -194,7 +208,7 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
                 return self._hand_over(data, flags)
 
     def _hand_over(self, data: Any, flags: int, refused: OSError | None = None) -> int:
-        with self._slot:
+        with self._alone():
             return super()._hand_over(data, flags, refused)
 
     def _wait_for_room(self, deadline: float | None) -> None:
@@ -227,15 +241,20 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
         """
         if bufsize is None and not flags and self._receives_untold:
             self._receives_untold -= 1
-            with self._slot:  # the short way of _receive
-                try:
-                    if self._flight.reception:
-                        self._raise_reception()
-                    return self._native_recv(self._max_pdu_size, MSG_DONTWAIT)
-                except BlockingIOError:
+            try:  # the short way of _receive
+                self._slot.acquire(True, _LOOK_SECONDS)
+                if self._flight.reception:
+                    self._raise_reception()
+                return self._native_recv(self._max_pdu_size, MSG_DONTWAIT)
+            except BlockingIOError:
+                pass
+            except OSError as e:
+                self._sort(e)
+            finally:
+                try:  # noqa: SIM105 - as in lane.hold
+                    self._slot.release()
+                except RuntimeError:
                     pass
-                except OSError as e:
-                    self._sort(e)
         self._receives_untold = _RECEIVES_UNTOLD
         self._tell_dropped()
         return self._receive(lambda: self._take(bufsize, flags), flags)
@@ -268,10 +287,25 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
         raise self._out_of_time(f"no message on {self._link}", deadline)
 
     def _look(self, take: Callable[[], T]) -> T:
-        with self._slot:
+        with self._alone():
             return super()._look(take)
 
     # --- waiting
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Look at the kernel's error slot and put down the catch, while nobody else does.
+
+        A look never waits, but a signal handler on top of one may, for us even: so we do not wait for ever.
+        """
+        try:
+            self._slot.acquire(True, _LOOK_SECONDS)
+            yield
+        finally:
+            try:  # noqa: SIM105 - as in lane.hold
+                self._slot.release()
+            except RuntimeError:
+                pass
 
     def _is_closed(self) -> bool:
         return self._closed
@@ -301,8 +335,7 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
             try:
                 self._end_calls()
             finally:
-                with self._slot:
-                    self._socket.close()
+                self._socket.close()
         self._tell_what_was_lost(dropped)
 
     def _end_calls(self) -> None:

@@ -15,6 +15,8 @@ import pytest
 import isotp
 from isotp.kernel.lane import Lane
 
+from .waiting import until
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="eventfd is Linux's")
 
 FOREVER = 10.0  # seconds: a wait that lasts so long has failed
@@ -54,13 +56,6 @@ class Worker:
         self._thread.join(FOREVER)
         assert self._result, "the thread is stuck or failed"
         return self._result[0]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = soon()
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.001)
 
 
 def descriptors() -> int:

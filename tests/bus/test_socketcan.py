@@ -1,7 +1,6 @@
 """SocketCanBus on a virtual CAN interface of the kernel."""
 
 import contextlib
-import os
 import socket
 import struct
 import threading
@@ -14,18 +13,14 @@ import isotp
 from isotp.bus.socketcan import SocketCanBus
 from isotp.core.can_frame import CanFrame
 
-from ..kernel.conftest import Bus, Link, Links
-from ..kernel.conftest import _missing as kernel_missing
+from ..kernel.conftest import Bus, Link, Links, need_kernel
 
 pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture
 def vcan() -> Iterator[Link]:
-    if reason := kernel_missing():
-        if os.environ.get("ISOTP_REQUIRE_KERNEL") == "1":
-            pytest.fail(f"ISOTP_REQUIRE_KERNEL=1 is set, and {reason}", pytrace=False)
-        pytest.skip(reason)
+    need_kernel()
     with contextlib.closing(Links()) as links:
         yield links()
 

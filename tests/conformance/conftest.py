@@ -13,8 +13,7 @@ import pytest
 import isotp
 from isotp.anysocket import IsoTpSocket
 
-from ..kernel.conftest import Links
-from ..kernel.conftest import _missing as kernel_missing
+from ..kernel.conftest import Links, need_kernel
 from ..loops import new_uvloop
 from .blocking import LoopThread, blocking
 
@@ -180,10 +179,7 @@ def no_leaks() -> Iterator[None]:
 @pytest.fixture
 def vcan(no_leaks: None) -> Iterator[str]:
     """A virtual CAN interface; skips where there is none to be had."""
-    if reason := kernel_missing():
-        if os.environ.get("ISOTP_REQUIRE_KERNEL") == "1":
-            pytest.fail(f"ISOTP_REQUIRE_KERNEL=1 is set, and {reason}", pytrace=False)
-        pytest.skip(reason)
+    need_kernel()
     with contextlib.closing(Links()) as links:
         yield links()
 

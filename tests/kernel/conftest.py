@@ -9,18 +9,18 @@ import os
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, NoReturn, TypeVar
 
 import pytest
 
 import isotp
 
+from ..waiting import until
+from .processes import Programs
 from .random_links import SEED
 
-REQUIRED: Final = os.environ.get("ISOTP_REQUIRE_KERNEL") == "1"
 HERE: Final = Path(__file__).parent
 
 T = TypeVar("T")
@@ -37,11 +37,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip where there is no kernel with ISO-TP; fail if there has to be one (ISOTP_REQUIRE_KERNEL=1)."""
+    need_kernel()
+
+
+def skip_or_fail(reason: str, variable: str) -> NoReturn:
+    """Skip the test; fail it where `variable` in the environment says that what is missing has to be there."""
+    if os.environ.get(variable) == "1":
+        pytest.fail(f"{variable}=1 is set, and {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def need_kernel() -> None:
+    """Skip the test where there is no kernel with ISO-TP; fail it if there has to be one."""
     if reason := _missing():
-        if REQUIRED:
-            pytest.fail(f"ISOTP_REQUIRE_KERNEL=1 is set, and {reason}", pytrace=False)
-        pytest.skip(reason)
+        skip_or_fail(reason, "ISOTP_REQUIRE_KERNEL")
 
 
 @functools.cache
@@ -330,7 +339,7 @@ def payload(size: int, seed: int = 0) -> bytes:
     return (period * (size // 251 + 1))[:size]
 
 
-# --- other threads
+# --- other threads and programs
 
 
 class Task(Generic[T]):
@@ -401,12 +410,11 @@ def background(no_leaks: None) -> Iterator[Background]:
         yield tasks
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait until `condition()` is true, where there is no event to wait for."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.002)
+@pytest.fixture
+def programs(no_leaks: None) -> Iterator[Programs]:
+    """Starts programs; those that still run at the end are killed."""
+    with contextlib.closing(Programs()) as programs:
+        yield programs
 
 
 # --- ISO-TP sockets

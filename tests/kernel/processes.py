@@ -1,13 +1,17 @@
-"""Programs that tests start."""
+"""Programs that tests start, and what they listen to."""
 
 import gc
 import os
 import signal
+import subprocess
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
+
+from ..waiting import until
 
 ISOTP: Final = (sys.executable, "-m", "isotp")
 
@@ -26,6 +30,36 @@ def starting(command: Sequence[str], **environment: str) -> dict[str, Any]:
             _become_isotp(command[len(ISOTP) :])
 
     return {"args": command, "preexec_fn": ready}
+
+
+class Programs:
+    """Starts programs, and kills at the end those that still run."""
+
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[Any]] = []
+
+    def start(self, command: Sequence[str], ready: Callable[[], object], **how: Any) -> subprocess.Popen[Any]:
+        """Start a program and wait until `ready()`; `how`: as for Popen."""
+        process = subprocess.Popen(**starting(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+        self._started.append(process)
+        until(lambda: ready() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
+        return process
+
+    def close(self) -> None:
+        for process in self._started:
+            with process:
+                process.kill()
+
+
+Start = Callable[..., subprocess.Popen[Any]]
+
+
+def listeners(interface: str, who: str) -> int:
+    """How many receivers of a kind the kernel has for the interface."""
+    lists = Path("/proc/net/can").glob("rcvlist_*")
+    lines = [line.split() for path in lists for line in path.read_text().splitlines()]
+    return sum(fields[:1] == [interface] and fields[-1] == who for fields in lines)
 
 
 def _become_isotp(arguments: Sequence[str]) -> None:

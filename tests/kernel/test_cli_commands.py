@@ -14,9 +14,11 @@ import pytest
 import isotp
 from isotp.interface import query
 
-from .conftest import REQUIRED, Bus, Link, Sockets, payload, until
-from .processes import ISOTP
-from .test_cli_send_recv import Start, run, start
+from ..waiting import until
+from .can_utils import need
+from .conftest import Bus, Link, Sockets, payload
+from .processes import ISOTP, Start
+from .test_cli_send_recv import run, start
 
 __all__ = ["start"]  # a fixture
 
@@ -81,8 +83,7 @@ def read_line(connection: socket.socket) -> bytes:
 @pytest.mark.parametrize("server", ["isotpserver", "isotp serve"])
 def test_serve_speaks_as_isotpserver(vcan: Link, new_socket: Sockets, start: Start, server: str) -> None:
     """The same conversation with both."""
-    if shutil.which("isotpserver") is None:
-        (pytest.fail if REQUIRED else pytest.skip)("no isotpserver (to do: apt install can-utils)")
+    need("isotpserver")
     ecu = new_socket(20.0)
     ecu.bind(vcan, rxid=0x7E0, txid=0x7E8)
     command = ["isotpserver"] if server == "isotpserver" else [*ISOTP, "serve", vcan]

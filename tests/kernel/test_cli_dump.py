@@ -2,20 +2,20 @@
 
 import json
 import re
-import shutil
 import signal
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 import isotp
 
-from .conftest import REQUIRED, Bus, Link, payload, until
-from .processes import ISOTP, starting
-from .test_peers import listeners
+from ..waiting import until
+from .can_utils import need
+from .conftest import Bus, Link, payload
+from .processes import ISOTP, Programs, Start, listeners, starting
 
 pytest.importorskip("typer")
 
@@ -26,43 +26,25 @@ SIZES = (3, 7, 8, 100, 1000)
 JUNK = ["34", "30", "F0", "00", "09112233", "2A0102", ""]
 LAST = "0755aa55aa55aa55"
 
-Start = Callable[..., "subprocess.Popen[str]"]
-
 
 @pytest.fixture(autouse=True)
 def can_utils() -> None:
     """The tools are there."""
-    missing = [tool for tool in ("isotpdump", "isotpsniffer", "isotpperf") if shutil.which(tool) is None]
-    if missing:
-        (pytest.fail if REQUIRED else pytest.skip)(f"no {', '.join(missing)} (to do: apt install can-utils)")
+    need("isotpdump", "isotpsniffer", "isotpperf")
 
 
 @pytest.fixture
-def start(no_leaks: None) -> Iterator[Start]:
+def start(programs: Programs) -> Start:
     """`start(interface, command)` starts a program and waits until it listens, with so many sockets."""
-    running: list[subprocess.Popen[str]] = []
 
     def start(interface: str, *command: str, sockets: int = 1) -> subprocess.Popen[str]:
         def listening() -> int:
             return listeners(interface, "raw") + listeners(interface, "isotp") + listeners("any", "raw")
 
         before = listening()
-        process = subprocess.Popen(
-            **starting(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        running.append(process)
-        until(lambda: listening() >= before + sockets or process.poll() is not None)
-        assert process.poll() is None, process.communicate()
-        return process
+        return programs.start(command, lambda: listening() >= before + sockets, stdin=subprocess.PIPE, text=True)
 
-    yield start
-    for process in running:
-        with process:
-            process.kill()
+    return start
 
 
 def interrupted(process: "subprocess.Popen[str]", last: str) -> str:

@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from isotp import CAN_EFF_FLAG
 from isotp.errors import N_Result
 
 from ..cli.terminals import ERASED, bars, on_terminal
-from .conftest import REQUIRED, Background, Bus, Link, Links, Sockets, payload, until
-from .processes import ISOTP, starting
-from .test_peers import hexadecimal, listeners
+from .can_utils import hexadecimal, need
+from .conftest import Background, Bus, Link, Links, Sockets, payload
+from .processes import ISOTP, Programs, Start, listeners, starting
 
 pytest.importorskip("typer")
 
@@ -44,32 +43,13 @@ LINKS = {
 @pytest.fixture(autouse=True)
 def can_utils() -> None:
     """The tools are there."""
-    missing = [tool for tool in ("isotpsend", "isotprecv") if shutil.which(tool) is None]
-    if missing:
-        (pytest.fail if REQUIRED else pytest.skip)(f"no {', '.join(missing)} (to do: apt install can-utils)")
-
-
-Start = Callable[..., "subprocess.Popen[bytes]"]
+    need("isotpsend", "isotprecv")
 
 
 @pytest.fixture
-def start(no_leaks: None) -> Iterator[Start]:
+def start(programs: Programs) -> Start:
     """`start(command, ready)` starts a program and waits until `ready()`."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(command: list[str], ready: Callable[[], object]) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            **starting(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        running.append(process)
-        until(lambda: ready() or process.poll() is not None)
-        assert process.poll() is None, process.communicate()
-        return process
-
-    yield start
-    for process in running:
-        with process:
-            process.kill()
+    return partial(programs.start, stdin=subprocess.DEVNULL)
 
 
 def heard(interface: str) -> int:

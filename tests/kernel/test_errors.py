@@ -16,7 +16,8 @@ import isotp
 from isotp import Address, N_Result
 from isotp.opts import flags
 
-from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, Links, Pair, Sockets, Task, payload, segment, until
+from ..waiting import until
+from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, Links, Pair, Sockets, Task, payload, segment
 
 MakePair = Callable[..., Pair]
 

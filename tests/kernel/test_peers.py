@@ -1,112 +1,30 @@
 """Debian's can-utils as peers in both directions, and candump as a second witness."""
 
 import os
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
+from functools import partial
 
 import pytest
 
 import isotp
 from isotp import CAN_EFF_FLAG
-from isotp.anysocket import IsoTpSocket
-from isotp.opts import CANFD_BRS, flags
+from isotp.opts import flags
 
-from .conftest import REQUIRED, Bus, Frame, Link, Sockets, gaps_ns, payload, segment, until
-
-SIZES = (1, 6, 7, 8, 61, 62, 100, 4095)
+from .can_utils import PEERS, SIZES, Peer, hexadecimal, need
+from .conftest import Bus, Frame, Link, Sockets, gaps_ns, payload
+from .processes import Programs, Start, listeners
 
 
 @pytest.fixture(autouse=True)
 def can_utils() -> None:
     """The tools are there."""
-    missing = [tool for tool in ("isotpsend", "isotprecv", "candump") if shutil.which(tool) is None]
-    if missing:
-        (pytest.fail if REQUIRED else pytest.skip)(f"no {', '.join(missing)} (to do: apt install can-utils)")
-
-
-class Peer(NamedTuple):
-    """How a tool is told to be the other end of a socket of ours. Pairs are of our end and of the tool's."""
-
-    arguments: tuple[str, ...] = ()
-    ids: tuple[int, int] = (0x7E0, 0x7E8)
-    prefixes: tuple[bytes, bytes] = (b"", b"")
-    tx_dl: int = 8
-    tx_flags: int = 0
-    txpads: tuple[int | None, int | None] = (None, None)
-
-    def other_end(self) -> "Peer":
-        """The same link from the tool's end."""
-        return self._replace(ids=self.ids[::-1], prefixes=self.prefixes[::-1], txpads=self.txpads[::-1])
-
-    def configured(self, sock: IsoTpSocket) -> None:
-        """Set the options of our end."""
-        ours, theirs = self.txpads
-        if ours is not None:
-            sock.set_general_opts(flags.CHK_PAD_LEN | flags.CHK_PAD_DATA, txpad=ours, rxpad=theirs)
-        if self.prefixes[0]:
-            sock.set_general_opts(ext_address=self.prefixes[0][0], rx_ext_address=self.prefixes[1][0])
-        if self.tx_dl > 8:
-            sock.set_ll_opts(mtu=72, tx_dl=self.tx_dl, tx_flags=self.tx_flags)
-
-    def command(self, tool: str, interface: str) -> list[str]:
-        ours, theirs = (f"{i & ~CAN_EFF_FLAG:0{8 if i & CAN_EFF_FLAG else 3}X}" for i in self.ids)
-        return [tool, "-s", theirs, "-d", ours, *self.arguments, interface]
-
-    def bind(self, sock: isotp.socket, interface: str) -> None:
-        self.configured(sock)
-        sock.bind(interface, rxid=self.ids[1], txid=self.ids[0])
-
-    def frames(self, data: bytes, ours: bool) -> list[bytes]:
-        end = 0 if ours else 1
-        return segment(data, self.tx_dl, self.prefixes[end], self.txpads[end])
-
-
-PEERS = {
-    "Classical": Peer(),
-    "29 bits": Peer(ids=(0x18DAF110 | CAN_EFF_FLAG, 0x18DA10F1 | CAN_EFF_FLAG)),
-    "29 bits, small": Peer(ids=(0x10 | CAN_EFF_FLAG, 0x11 | CAN_EFF_FLAG)),
-    "CAN FD": Peer(("-L", "72:64:0"), tx_dl=64),
-    "CAN FD, BRS": Peer(("-L", "72:24:1"), tx_dl=24, tx_flags=CANFD_BRS),
-    "extended": Peer(("-x", "12"), prefixes=(b"\x12", b"\x12")),
-    "extended, both": Peer(("-x", "12:34"), prefixes=(b"\x34", b"\x12")),
-    "padding": Peer(("-p", "AA:BB", "-P", "a"), txpads=(0xBB, 0xAA)),
-    "CAN FD, extended": Peer(("-L", "72:32:0", "-x", "12:34"), prefixes=(b"\x34", b"\x12"), tx_dl=32),
-}
-
-
-def hexadecimal(data: bytes) -> str:
-    return data.hex(" ").upper()
-
-
-def listeners(interface: str, who: str) -> int:
-    """How many receivers of a kind the kernel has for the interface."""
-    lists = Path("/proc/net/can").glob("rcvlist_*")
-    lines = [line.split() for path in lists for line in path.read_text().splitlines()]
-    return sum(fields[:1] == [interface] and fields[-1] == who for fields in lines)
+    need("isotpsend", "isotprecv", "candump")
 
 
 @pytest.fixture
-def start(no_leaks: None) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(programs: Programs) -> Start:
     """`start(command, ready)` starts a program and waits until `ready()`."""
-    running: list[subprocess.Popen[str]] = []
-
-    def start(command: list[str], ready: Callable[[], object]) -> subprocess.Popen[str]:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        running.append(process)
-        until(lambda: ready() or process.poll() is not None)
-        assert process.poll() is None, process.communicate()
-        return process
-
-    yield start
-    for process in running:
-        with process:
-            process.kill()
-
-
-Start = Callable[..., "subprocess.Popen[str]"]
+    return partial(programs.start, text=True)
 
 
 @pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS)

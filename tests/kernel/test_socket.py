@@ -20,7 +20,8 @@ import pytest
 import isotp
 from isotp.kernel.flight import Flight
 
-from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, Pair, Sockets, Task, payload, until
+from ..waiting import until
+from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, Pair, Sockets, Task, payload
 
 MakePair = Callable[..., Pair]
 LONG = payload(100)

@@ -7,8 +7,9 @@ import pytest
 import isotp
 
 from . import test_peers
+from .can_utils import PEERS, SIZES, Peer, hexadecimal
 from .conftest import Bus, Link, payload
-from .test_peers import PEERS, SIZES, Peer, Start, hexadecimal, listeners
+from .processes import Start, listeners
 
 can_utils, start = test_peers.can_utils, test_peers.start  # fixtures
 

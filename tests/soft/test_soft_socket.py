@@ -17,6 +17,8 @@ from isotp.core.can_frame import CanFrame
 from isotp.core.events import Direction, FirstFrameReceived, MessageReceived, MessageSent, Progress
 from isotp.soft.reactor import reactor_of
 
+from ..waiting import until
+
 LONG = bytes(i % 251 for i in range(100))
 Pair = Callable[..., tuple[isotp.SoftSocket, isotp.SoftSocket]]
 
@@ -40,13 +42,6 @@ def pair() -> Iterator[Pair]:
 
         yield make
     assert threading.enumerate() == before
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 # --- one reactor

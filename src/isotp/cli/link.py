@@ -22,7 +22,6 @@ FRAMES: Final = "CAN frames"
 FLOW: Final = "Flow control"
 _CAN_FD: Final = values.LinkLayer(72, 64, 0)
 PROGRESS_STEP: Final = 1000
-_ENGINE_TX_STMIN_NS: Final = 900_000_000  # 0.9 of N_Cr, see Params
 BIGGEST: Final = 1 << 24
 """Bytes of the longest message that the engine takes here."""
 
@@ -176,16 +175,26 @@ class Link:
         if self.bus is not None and self.soft:
             raise typer.BadParameter("--bus always takes the engine: leave out --soft")
         check_bitrate(self.bus, self.bitrate)
-        if (self.bus is not None or self.soft) and self.frames and self.frames.tx_flags & CANFD_ESI:
-            raise typer.BadParameter("-L: the engine sends no error state indicator (2): allowed are the flags 0 and 1")
-        if (self.bus is not None or self.soft) and (self.tx_stmin or 0) >= _ENGINE_TX_STMIN_NS:
-            raise typer.BadParameter("--tx-stmin: the engine takes less than 900ms, else receivers give up waiting")
+        if self.bus is not None or self.soft:
+            self._check_engine()
         if self.check_padding in ("c", "a") and (self.padding is None or self.padding.rx is None):
             raise typer.BadParameter(f"-P {self.check_padding} needs the padding byte to expect, such as -p :AA")
         if way is not Way.BOTH and (self.bs or self.stmin is not None or self.tx_stmin is not None):
             why = "sends single frames only" if way is Way.SEND else "sends nothing, no flow control either"
             option = "--functional" if way is Way.SEND else "--listen"
             raise typer.BadParameter(f"{option} {why}: leave out --bs, --stmin and --tx-stmin")
+
+    def _check_engine(self) -> None:
+        """Refuse what the engine cannot do."""
+        from ..core.params import Params
+
+        if self.frames and self.frames.tx_flags & CANFD_ESI:
+            raise typer.BadParameter("-L: the engine sends no error state indicator (2): allowed are the flags 0 and 1")
+        try:
+            Params(forced_tx_stmin_ns=self.tx_stmin)
+        except OptionError:
+            text = "--tx-stmin: the engine takes less than 900ms, else receivers give up waiting"
+            raise typer.BadParameter(text) from None
 
     @contextmanager
     def _in_its_words(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -26,6 +26,8 @@ from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, Pair, Sockets, Task
 MakePair = Callable[..., Pair]
 LONG = payload(100)
 
+T = TypeVar("T")
+
 
 def lonely(new_socket: Sockets, vcan: Link, timeout: float | None = 10.0) -> isotp.socket:
     """A bound socket whose receiver is the test's raw socket, or nobody."""
@@ -34,9 +36,21 @@ def lonely(new_socket: Sockets, vcan: Link, timeout: float | None = 10.0) -> iso
     return s
 
 
-def call_and_set(call: Callable[[], object], returned: threading.Event) -> None:
-    call()
-    returned.set()
+def hesitating(native: Callable[[Any, int], T], meanwhile: Callable[[], Task[Any]]) -> Callable[[Any, int], T]:
+    """A native call that keeps an error to itself while a task that is started then tries to overtake it."""
+
+    def call(first: Any, flags: int) -> T:
+        try:
+            return native(first, flags)
+        except BlockingIOError:
+            raise
+        except OSError:
+            task = meanwhile()
+            with contextlib.suppress(AssertionError):
+                until(lambda: task.is_done, 0.2)
+            raise
+
+    return call
 
 
 @contextlib.contextmanager
@@ -276,19 +290,12 @@ def test_a_message_is_not_called_through_while_a_receiver_has_its_failure(
     a.send(LONG, confirm=False)
     until(lambda: not a._flight.is_transmitting())  # failed, and nobody looked
     tasks: list[Task[None]] = []
-    native, confirmed = a._native_recv, threading.Event()
 
-    def hesitate(size: int, flags: int) -> bytes:
-        try:
-            return native(size, flags)
-        except BlockingIOError:
-            raise
-        except OSError:
-            tasks.append(background(functools.partial(call_and_set, a.confirm, confirmed)))
-            confirmed.wait(0.2)
-            raise
+    def confirm() -> Task[None]:
+        tasks.append(background(a.confirm))
+        return tasks[0]
 
-    a._native_recv = hesitate
+    a._native_recv = hesitating(a._native_recv, confirm)
     with pytest.raises(TimeoutError, match="no message"):
         a.recv()
     with pytest.raises(isotp.FlowControlTimeoutError):
@@ -310,7 +317,7 @@ def test_confirm_never_calls_a_failed_message_through(vcan: Link, new_socket: So
 
 def test_a_message_that_is_out_is_not_blamed_for_a_reception(pair: MakePair, bus: Bus, background: Background) -> None:
     """It breaks off between the end of the message and the moment when its sender says so."""
-    a, b = pair()
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=10))  # long enough for the sender to wait
     take, tasks = a._flight.take_outcome, list[Task[bytes]]()
 
     def hesitate() -> isotp.IsoTpError | None:
@@ -425,19 +432,14 @@ def test_a_broken_reception_is_told_first_though_a_sender_just_found_it(
     bus.send(B_TO_A, b"\x25ghijklm")
     until(lambda: select.select([a], [], [], 0)[0])
     a._receives_untold = untold  # 16: the short way
-    tasks: list[Task[None]] = []
-    native, received = a._native_send, threading.Event()
+    tasks: list[Task[bytes]] = []
 
-    def hesitate(data: Any, flags: int) -> int:
-        try:
-            return native(data, flags)
-        except OSError:
-            bus.send(B_TO_A, b"\x02hi")
-            tasks.append(background(functools.partial(call_and_set, a.recv, received)))
-            received.wait(0.2)
-            raise
+    def receive_what_came_after_it() -> Task[bytes]:
+        bus.send(B_TO_A, b"\x02hi")
+        tasks.append(background(a.recv))
+        return tasks[0]
 
-    a._native_send = hesitate
+    a._native_send = hesitating(a._native_send, receive_what_came_after_it)
     assert a.send(b"single") == 6
     with pytest.raises(isotp.WrongSequenceNumberError):
         tasks[0].result()

@@ -206,12 +206,10 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
 
     async def _hand_over_in_time(self, data: Any, flags: int, deadline: float | None, refused: OSError | None) -> int:
         """Give the kernel a message, waiting while it has no room; `refused`: what a first attempt got."""
-        while True:
-            try:
-                return self._hand_over(data, flags, refused)
-            except BlockingIOError:
-                await self._wait_for_room(deadline)
-                refused = None
+        while not (sent := self._hand_over(data, flags, refused)):
+            await self._wait_for_room(deadline)
+            refused = None
+        return sent
 
     async def _wait_for_room(self, deadline: float | None) -> None:
         """Wait while the kernel is sending something that is not ours, or was given up, or is just being probed."""

@@ -51,12 +51,13 @@ class Exchange(Endpoint):
     # --- sending
 
     def _hand_over(self, data: Any, flags: int, refused: OSError | None = None) -> int:
-        """Give a message to the kernel; returns its length. `refused`: what a first attempt got.
+        """Give a message to the kernel; returns its length, 0 if it has no room. `refused`: what a first attempt got.
+
+        It has no room while it sends something that is not ours, or was given up, or is just being probed.
 
         An errno may have lain in the slot, about something earlier; one that comes again is about this message.
 
         Raises:
-            BlockingIOError: the kernel is sending something that is not ours, or was given up, or is being probed.
             OSError: the message cannot be sent.
         """
         flight = self._flight
@@ -78,6 +79,8 @@ class Exchange(Endpoint):
             flight.size, refused = 0, None
             if isinstance(e, IsoTpError | BlockingIOError):
                 self._put_down(fetched)
+                if isinstance(e, BlockingIOError):
+                    return 0
                 raise e
             if e.errno in translate.SLOT_ERRNOS and (e.errno != fetched or e.errno in translate.RECEPTION_ERRNOS):
                 self._put_down(fetched)

@@ -17,7 +17,7 @@ from ..anysocket import MSG_DONTWAIT, CommonSocket, ReceivedMessage
 from . import translate
 from .binding import Binding
 from .exchange import Exchange
-from .flight import REST_SECONDS, UNKNOWN_SIZE
+from .flight import REST_SECONDS
 from .lane import Lane
 
 _CLOSE_SECONDS: Final = 1.0
@@ -176,23 +176,10 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
 
     def _send_at_once(self, data: Any, flags: int, confirm: bool) -> int:
         """Give the kernel a message, and see whether it is out yet; returns its length, 0 if there is no room."""
-        flight = self._flight
-        try:  # what _alone and _hand_over do, without the price of calls
+        try:  # what _alone does, without the price of a context manager
             self._slot.acquire(True, _LOOK_SECONDS)
-            flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
-            try:
-                flight.size = sent = self._native_send(data, flags | MSG_DONTWAIT)
-            except OSError as e:
-                try:
-                    return super()._hand_over(data, flags, e)
-                except BlockingIOError:
-                    if flight.size:  # a signal handler raised it
-                        raise
-                    return 0
-            except Exception:
-                flight.size = 0  # not bytes: the kernel never saw it
-                raise
-            if confirm and self._tx.poll(0) == self._all_sent:
+            sent = self._hand_over(data, flags)
+            if sent and confirm and self._tx.poll(0) == self._all_sent:
                 self._fared_well()
             return sent
         finally:
@@ -202,14 +189,12 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
                 pass
 
     def _send_when_there_is_room(self, data: Any, flags: int, deadline: float | None) -> int:
-        while True:
+        sent = 0
+        while not sent:
             self._wait_for_room(deadline)
-            with contextlib.suppress(BlockingIOError):
-                return self._hand_over(data, flags)
-
-    def _hand_over(self, data: Any, flags: int, refused: OSError | None = None) -> int:
-        with self._alone():
-            return super()._hand_over(data, flags, refused)
+            with self._alone():
+                sent = self._hand_over(data, flags)
+        return sent
 
     def _wait_for_room(self, deadline: float | None) -> None:
         """Wait while the kernel is sending something that is not ours, or was given up, or is just being probed."""

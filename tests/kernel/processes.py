@@ -8,8 +8,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
+
+from isotp.cli.main import main
 
 from ..waiting import until
 
@@ -20,9 +23,11 @@ def starting(command: Sequence[str], **environment: str) -> dict[str, Any]:
     """What Popen and subprocess.run need to start a program that Ctrl-C ends.
 
     A new Python takes seconds in an emulated machine. So `ISOTP ...` is not executed: it runs in Popen's own fork,
-    where all is imported. tests/cli starts the commands as users do.
+    where its command is imported. tests/cli starts the commands as users do.
     """
     is_ours = tuple(command[: len(ISOTP)]) == ISOTP
+    if is_ours:
+        import_module(f"isotp.cli.{command[len(ISOTP)]}")
 
     def ready() -> None:
         os.environ.update(environment)
@@ -76,8 +81,6 @@ def _become_isotp(arguments: Sequence[str]) -> None:
         sys.argv = ["isotp", *arguments]
         sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 - until the end
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
-        from isotp.cli.main import main
-
         status = main(arguments)
     except BaseException:
         traceback.print_exc()

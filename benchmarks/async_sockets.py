@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from contest import Report, Times, message
 
 import isotp
-from isotp.kernel import support
+from isotp.linux import support
 
 ROUNDS = 21
 SECONDS_PER_ROUND = 0.25

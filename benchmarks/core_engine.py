@@ -32,8 +32,8 @@ def bare() -> Transfer:
 
 def engine() -> Transfer:
     from isotp.address import Address
-    from isotp.core.engine import Engine
-    from isotp.core.events import MessageReceived, MessageSent
+    from isotp.engine.engine import Engine
+    from isotp.engine.events import MessageReceived, MessageSent
 
     one = Engine(Address.normal(rxid=0x123, txid=0x456))
     two = Engine(Address.normal(rxid=0x456, txid=0x123))

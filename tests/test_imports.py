@@ -12,18 +12,23 @@ import isotp
 
 SRC = Path(isotp.__file__).parents[1]
 
-BASE = {"address", "errors", "stmin", "optflags", "optvalues", "anysocket", "anyasync", "functional", "interface"}
+BASE = {"address", "can_frame", "errors", "stmin"}
 FRONT = "isotp"  # the package itself: its lazy names lead everywhere
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
-    "core": {*BASE, "core"},
-    "bus": {*BASE, "core", "bus"},
-    "soft": {*BASE, "core", "bus", "soft"},
-    "compat": {*BASE, "core", "bus", "soft", "compat"},
-    "opts": {*BASE, "opts"},
-    "kernel": {*BASE, "opts", "kernel"},
+    "linux": {*BASE, "linux"},
+    "opts": {*BASE, "linux", "opts"},
+    "sockets": {*BASE, "opts"},
+    "turns": set[str](),
+    "functional": {*BASE, "sockets"},
+    "engine": {*BASE, "engine"},
+    "capture": {*BASE, "linux", "engine", "capture"},
+    "bus": {*BASE, "linux", "engine", "bus"},
+    "soft": {*BASE, "linux", "opts", "sockets", "turns", "engine", "bus", "soft"},
+    "kernel": {*BASE, "linux", "opts", "sockets", "turns", "kernel"},
+    "compat": {*BASE, "opts", "sockets", "engine", "bus", "soft", "compat"},
 }
-ABOVE_ALL = {"cli", "testing", "__main__", FRONT}
+ABOVE_ALL = {"checkup", "cli", "remote", "testing", "__main__", FRONT}
 SANS_IO = {"asyncio", "can", "select", "selectors", "socket", "threading", "time"}
 
 
@@ -64,7 +69,7 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
         if top == "isotp":
             if name != "isotp.__version__" and room(name) not in MAY_IMPORT[here]:
                 found.append(f"{module} imports {name}")
-        elif here == "core" and top in SANS_IO:
+        elif here == "engine" and top in SANS_IO:
             found.append(f"{module} imports {name}")
     return found
 
@@ -78,7 +83,7 @@ def modules() -> Iterator[tuple[Path, str, bool]]:
 
 def test_dependencies_point_one_way() -> None:
     walked = list(modules())
-    assert {"isotp", "isotp.errors", "isotp.opts", "isotp.kernel.sock"} <= {name for _, name, _ in walked}
+    assert {"isotp", "isotp.errors", "isotp.opts", "isotp.kernel.socket"} <= {name for _, name, _ in walked}
     broken = []
     for path, module, is_package in walked:
         broken += violations(path.read_text(encoding="utf-8"), module, is_package)
@@ -88,32 +93,31 @@ def test_dependencies_point_one_way() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("isotp.core.engine", "import time"),
-        ("isotp.core.engine", "import asyncio.events"),
-        ("isotp.core.engine", "from threading import Lock"),
-        ("isotp.core.engine", "def f():\n    import socket"),
-        ("isotp.core.engine", "import importlib\nimportlib.import_module('socket')"),
-        ("isotp.core.engine", "from ..kernel import lane"),
-        ("isotp.core.engine", "from .. import kernel"),
-        ("isotp.core.engine", "from ..opts import CANFD_BRS"),
-        ("isotp.core.engine", "if TYPE_CHECKING:\n    from isotp.kernel.sock import socket"),
-        ("isotp.core.engine", "from isotp import socket"),
-        ("isotp.core.engine", "import isotp"),
-        ("isotp.kernel.sock", "from ..core.engine import Engine"),
-        ("isotp.kernel.sock", "import isotp.core.engine as engine"),
-        ("isotp.kernel.sock", "from .. import core"),
-        ("isotp.kernel.sock", "from .. import Address"),
-        ("isotp.kernel.sock", "from importlib import import_module\nimport_module(name)"),
-        ("isotp.kernel.sock", "__import__('isotp.soft.sock')"),
-        ("isotp.kernel.sock", "from ..cli import terminal"),
+        ("isotp.engine.engine", "import time"),
+        ("isotp.engine.engine", "import asyncio.events"),
+        ("isotp.engine.engine", "from threading import Lock"),
+        ("isotp.engine.engine", "def f():\n    import socket"),
+        ("isotp.engine.engine", "import importlib\nimportlib.import_module('socket')"),
+        ("isotp.engine.engine", "from ..kernel import lane"),
+        ("isotp.engine.engine", "from .. import kernel"),
+        ("isotp.engine.engine", "from ..opts import CANFD_BRS"),
+        ("isotp.engine.engine", "if TYPE_CHECKING:\n    from isotp.kernel.socket import socket"),
+        ("isotp.engine.engine", "from isotp import socket"),
+        ("isotp.engine.engine", "import isotp"),
+        ("isotp.kernel.socket", "from ..engine.engine import Engine"),
+        ("isotp.kernel.socket", "import isotp.engine.engine as engine"),
+        ("isotp.kernel.socket", "from .. import engine"),
+        ("isotp.kernel.socket", "from .. import Address"),
+        ("isotp.kernel.socket", "from importlib import import_module\nimport_module(name)"),
+        ("isotp.kernel.socket", "__import__('isotp.soft.socket')"),
+        ("isotp.kernel.socket", "from ..cli import terminal"),
         ("isotp.address", "from .opts import flags"),
-        ("isotp.errors", "from .kernel import sock"),
-        ("isotp.opts", "from .kernel.support import max_pdu_size"),
-        ("isotp.opts", "from . import core"),
+        ("isotp.errors", "from .kernel import socket"),
+        ("isotp.opts.records", "from ..kernel.binding import listeners"),
+        ("isotp.opts.records", "from .. import engine"),
         ("isotp.bus.base", "from ..soft import reactor"),
-        ("isotp.soft.sock", "from ..opts import general"),
-        ("isotp.soft.sock", "from ..compat import TransportLayer"),
-        ("isotp.compat.stack", "from ..kernel import sock"),
+        ("isotp.soft.socket", "from ..compat import TransportLayer"),
+        ("isotp.compat.stack", "from ..kernel import socket"),
         ("isotp.helpers", "import sys"),
     ],
 )
@@ -122,18 +126,24 @@ def test_the_check_finds(module: str, source: str) -> None:
 
 
 def test_the_check_finds_it_in_packages() -> None:
-    assert violations("from . import sender", "isotp.core", is_package=True) == []
-    assert violations("from .. import kernel", "isotp.core", is_package=True) == ["isotp.core imports isotp.kernel"]
+    assert violations("from . import sender", "isotp.engine", is_package=True) == []
+    assert violations("from .. import kernel", "isotp.engine", is_package=True) == ["isotp.engine imports isotp.kernel"]
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("isotp.core.engine", "import struct\nfrom . import events\nfrom ..stmin import STmin\nfrom .. import errors"),
-        ("isotp.kernel.doctor", "from .. import __version__, opts\nimport threading\nfrom .support import MODULE"),
-        ("isotp.soft.sock", "import socket, time\nfrom ..core.engine import Engine\nfrom ..bus import base"),
+        (
+            "isotp.engine.engine",
+            "import struct\nfrom . import events\nfrom ..stmin import STmin\nfrom .. import errors",
+        ),
+        (
+            "isotp.checkup.doctor",
+            "from .. import __version__, opts\nimport sys\nfrom ..linux.support import MODULE",
+        ),
+        ("isotp.soft.socket", "import socket, time\nfrom ..engine.engine import Engine\nfrom ..bus import base"),
         ("isotp.address", "from .errors import AddressError"),
-        ("isotp.cli.demo", "import isotp\nfrom ..kernel import sock\nfrom ..core import engine"),
+        ("isotp.cli.demo", "import isotp\nfrom ..kernel import socket\nfrom ..engine import engine"),
     ],
 )
 def test_the_check_allows(module: str, source: str) -> None:
@@ -151,7 +161,7 @@ def run(code: str) -> str:
     return done.stdout
 
 
-HEAVY = {"asyncio", "threading", "logging", "can", "socket", "isotp.core", "isotp.kernel", "isotp.soft", "isotp.bus"}
+HEAVY = {"asyncio", "threading", "logging", "can", "socket", "isotp.engine", "isotp.kernel", "isotp.soft", "isotp.bus"}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +171,10 @@ HEAVY = {"asyncio", "threading", "logging", "can", "socket", "isotp.core", "isot
         ("from isotp import Address, IsoTpError, STmin, N_Result", HEAVY | {"isotp.opts"}),
         ("from isotp import opts", HEAVY),
         ("import isotp; dir(isotp)", HEAVY | {"isotp.errors"}),
-        ("from isotp import socket", {"asyncio", "logging", "can", "isotp.core", "isotp.kernel.doctor", "isotp.cli"}),
+        (
+            "from isotp import socket",
+            {"asyncio", "logging", "can", "isotp.engine", "isotp.checkup.doctor", "isotp.cli"},
+        ),
     ],
 )
 def test_an_import_loads_no_more_than_needed(statement: str, heavy: set[str]) -> None:
@@ -198,7 +211,8 @@ for name in ("ECOMM", "EBADMSG", "EILSEQ"):
     delattr(errno, name)
 sys.modules["fcntl"] = None
 sys.platform = {platform!r}
-from isotp import Address, WrongSequenceNumberError, address, errors, optflags, opts, stmin
+from isotp import Address, WrongSequenceNumberError, address, errors, opts, stmin
+from isotp.opts import optflags
 assert optflags.kernel_release() is None
 print(Address.normal(rxid=0x7E8, txid=0x7E0), WrongSequenceNumberError("x").errno, errors.ECOMM)
 """)

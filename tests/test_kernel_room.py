@@ -14,11 +14,12 @@ from typing import Any, cast
 import pytest
 
 import isotp
-from isotp import Address, AsymmetricAddress, interface, opts
-from isotp.interface import CanInterface
-from isotp.kernel import binding, support, translate
+from isotp import Address, AsymmetricAddress, opts
+from isotp.kernel import binding, translate
 from isotp.kernel.binding import Binding
 from isotp.kernel.endpoint import Endpoint
+from isotp.linux import interface, support
+from isotp.linux.interface import CanInterface
 from isotp.opts import LinkLayerProtocol, flags
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's numbers are Linux's")
@@ -283,7 +284,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(interface, "query", lambda _, name: HERE[name])
     monkeypatch.setattr(interface, "can_interfaces", lambda _: [i for i in HERE.values() if i.is_can])
     monkeypatch.setattr(binding, "Path", lambda *parts: tmp_path.joinpath(*(p.lstrip("/") for p in parts)))
-    monkeypatch.setattr("isotp.optflags.kernel_release", lambda: (6, 12))
+    monkeypatch.setattr("isotp.opts.optflags.kernel_release", lambda: (6, 12))
     return tmp_path
 
 

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
     from . import errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
-    from .anyasync import AsyncIsoTpSocket
-    from .anysocket import IsoTpSocket, ReceivedMessage
     from .bus.pythoncan import PythonCanBus
     from .bus.socketcan import SocketCanBus
     from .bus.virtual import VirtualBus
+    from .checkup.doctor import doctor
     from .errors import (
         AddressError,
         AlreadyBoundError,
@@ -54,11 +53,11 @@ if TYPE_CHECKING:
         WrongSequenceNumberError,
     )
     from .functional import Reply, async_functional_request, functional_request
-    from .kernel.aio import AsyncSocket
-    from .kernel.doctor import doctor
-    from .kernel.sock import socket
-    from .soft.aio import AsyncSoftSocket
-    from .soft.sock import SoftSocket
+    from .kernel.async_socket import AsyncSocket
+    from .kernel.socket import socket
+    from .sockets import AsyncIsoTpSocket, IsoTpSocket, ReceivedMessage
+    from .soft.async_socket import AsyncSoftSocket
+    from .soft.socket import SoftSocket
     from .stmin import STmin
 
 __all__ = [
@@ -124,23 +123,23 @@ _HOME = {
     "Address": "address",
     "AddressingMode": "address",
     "AsymmetricAddress": "address",
-    "AsyncIsoTpSocket": "anyasync",
-    "AsyncSocket": "kernel.aio",
-    "AsyncSoftSocket": "soft.aio",
+    "AsyncIsoTpSocket": "sockets",
+    "AsyncSocket": "kernel.async_socket",
+    "AsyncSoftSocket": "soft.async_socket",
     "CAN_EFF_FLAG": "address",
-    "IsoTpSocket": "anysocket",
+    "IsoTpSocket": "sockets",
     "PythonCanBus": "bus.pythoncan",
-    "ReceivedMessage": "anysocket",
+    "ReceivedMessage": "sockets",
     "Reply": "functional",
     "STmin": "stmin",
     "SocketCanBus": "bus.socketcan",
-    "SoftSocket": "soft.sock",
+    "SoftSocket": "soft.socket",
     "TargetAddressType": "address",
     "VirtualBus": "bus.virtual",
     "async_functional_request": "functional",
-    "doctor": "kernel.doctor",
+    "doctor": "checkup.doctor",
     "functional_request": "functional",
-    "socket": "kernel.sock",
+    "socket": "kernel.socket",
 }
 
 

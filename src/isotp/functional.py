@@ -7,13 +7,10 @@ and one for each ECU. All of them buffer, hence it makes no difference in which 
 
 import time
 from collections.abc import Generator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from .anysocket import IsoTpSocket, ReceivedMessage
 from .errors import MessagesDroppedWarning, TransferError, warn
-
-if TYPE_CHECKING:  # who has no asyncio sockets need not load asyncio
-    from .anyasync import AsyncIsoTpSocket
+from .sockets import AsyncIsoTpSocket, IsoTpSocket, ReceivedMessage
 
 
 class Reply(NamedTuple):
@@ -67,8 +64,8 @@ def functional_request(
 
 
 async def async_functional_request(
-    sender: "AsyncIsoTpSocket",
-    receivers: Iterable["AsyncIsoTpSocket"],
+    sender: AsyncIsoTpSocket,
+    receivers: Iterable[AsyncIsoTpSocket],
     data: Any,
     *,
     timeout: float,
@@ -159,7 +156,7 @@ def _receive(receiver: IsoTpSocket, seconds: float) -> _Outcome:
         receiver.settimeout(timeout)
 
 
-async def _async_receive(receiver: "AsyncIsoTpSocket", seconds: float) -> _Outcome:
+async def _async_receive(receiver: AsyncIsoTpSocket, seconds: float) -> _Outcome:
     timeout = receiver.gettimeout()
     receiver.settimeout(seconds)
     try:

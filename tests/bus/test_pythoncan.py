@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import isotp
-from isotp.core.can_frame import CanFrame
+from isotp.can_frame import CanFrame
 
 can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
 

@@ -11,7 +11,7 @@ import pytest
 
 import isotp
 from isotp.bus.socketcan import SocketCanBus
-from isotp.core.can_frame import CanFrame
+from isotp.can_frame import CanFrame
 
 from ..kernel.conftest import Bus, Link, Links, need_kernel
 

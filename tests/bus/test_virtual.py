@@ -5,7 +5,7 @@ import pytest
 import isotp
 from isotp.bus.base import Bus
 from isotp.bus.virtual import Faults, VirtualBus
-from isotp.core.can_frame import CanFrame
+from isotp.can_frame import CanFrame
 
 
 class Clock:

@@ -6,12 +6,11 @@ from typing import NoReturn
 import pytest
 
 import isotp
-from isotp import interface
 from isotp.cli.demo_stage import find_vcan
 from isotp.cli.main import main
-from isotp.interface import CanInterface
-from isotp.kernel import rtnetlink, support
-from isotp.kernel.rtnetlink import Link
+from isotp.linux import interface, rtnetlink, support
+from isotp.linux.interface import CanInterface
+from isotp.linux.rtnetlink import Link
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 

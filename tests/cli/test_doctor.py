@@ -13,11 +13,11 @@ from typing import NoReturn
 import pytest
 
 import isotp
-from isotp.interface import CanInterface
-from isotp.kernel import doctor as module
-from isotp.kernel import rtnetlink, support
-from isotp.kernel.doctor import Finding, Report
-from isotp.kernel.rtnetlink import query_link
+from isotp.checkup import doctor as module
+from isotp.checkup.doctor import Finding, Report
+from isotp.linux import rtnetlink, support
+from isotp.linux.interface import CanInterface
+from isotp.linux.rtnetlink import query_link
 
 DOCTOR = [sys.executable, "-m", "isotp", "doctor"]
 SOURCE = str(Path(isotp.__file__).parents[1])
@@ -159,7 +159,7 @@ def test_the_state_of_an_interface(
 ) -> None:
     monkeypatch.setattr(rtnetlink, "_rtnetlink", lambda *_: reply)
     monkeypatch.setattr(socket, "if_nametoindex", lambda name: 3)
-    monkeypatch.setattr("isotp.interface.can_interfaces", lambda: [CanInterface("can0", True, is_up, 16)])
+    monkeypatch.setattr("isotp.linux.interface.can_interfaces", lambda: [CanInterface("can0", True, is_up, 16)])
     (found,) = module._interfaces()
     assert (found.name, found.ok) == ("interface can0", ok)
     assert what in found.what

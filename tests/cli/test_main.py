@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import isotp
+from isotp.checkup import doctor as doctor_module
 from isotp.cli.main import COMMANDS, main
-from isotp.kernel import doctor as doctor_module
 
 ISOTP = [sys.executable, "-m", "isotp"]
 
@@ -177,4 +177,4 @@ def test_no_colours_in_a_pipe() -> None:
 def test_help_does_not_load_the_sockets() -> None:
     program = "import sys; from isotp.cli.main import main; main(['--version']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
-    assert not {"isotp.kernel.sock", "ctypes", "asyncio"} & set(done.stdout.split())
+    assert not {"isotp.kernel.socket", "ctypes", "asyncio"} & set(done.stdout.split())

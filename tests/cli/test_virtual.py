@@ -484,7 +484,7 @@ def test_without_the_extra_doctor_and_demo_remain() -> None:
 @pytest.mark.parametrize(
     ("arguments", "needed"),
     [
-        (["send", *LINK, "01"], {"isotp.cli.send", "isotp.soft.sock"}),
+        (["send", *LINK, "01"], {"isotp.cli.send", "isotp.soft.socket"}),
         (["dump", "-"], {"isotp.cli.dump"}),
         (["vcan", "list", "vcan0"], {"isotp.cli.vcan"}),  # refused before pyroute2, which loads all there is
     ],
@@ -495,7 +495,7 @@ def test_a_command_loads_what_it_needs(arguments: list[str], needed: set[str]) -
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], input="", stdout=subprocess.PIPE, text=True, check=True
     )
-    heavy = {"rich", "pydantic", "can", "pyroute2", "udsoncan", "asyncio", "argparse", "isotp.kernel.sock"}
+    heavy = {"rich", "pydantic", "can", "pyroute2", "udsoncan", "asyncio", "argparse", "isotp.kernel.socket"}
     others = {f"isotp.cli.{name}" for name in COMMANDS}
     assert needed <= set(done.stdout.splitlines())
     assert not (heavy | others) - needed & set(done.stdout.splitlines())

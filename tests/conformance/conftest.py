@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 import isotp
-from isotp.anysocket import IsoTpSocket
+from isotp.sockets import IsoTpSocket
 
 from ..kernel.conftest import Links, need_kernel
 from ..loops import new_uvloop

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import isotp
-from isotp.anysocket import MSG_DONTWAIT
+from isotp.sockets import MSG_DONTWAIT
 
 from ..kernel.conftest import payload
 from ..loops import LOOPS, Run, runner, ticks_during

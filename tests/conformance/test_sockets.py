@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import isotp
-from isotp.anysocket import MSG_DONTWAIT, MSG_PEEK, IsoTpSocket
+from isotp.sockets import MSG_DONTWAIT, MSG_PEEK, IsoTpSocket
 
 from .conftest import Sockets
 

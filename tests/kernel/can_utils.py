@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import isotp
 from isotp import CAN_EFF_FLAG
-from isotp.anysocket import IsoTpSocket
 from isotp.opts import CANFD_BRS, flags
+from isotp.sockets import IsoTpSocket
 
 from .conftest import segment, skip_or_fail
 

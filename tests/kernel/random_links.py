@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 
 import isotp
 from isotp import Address, AddressingMode, AsymmetricAddress, STmin
-from isotp.anysocket import IsoTpSocket
 from isotp.opts import CANFD_BRS, flags
+from isotp.sockets import IsoTpSocket
 
 SEED: Final = int(os.environ.get("ISOTP_TEST_SEED") or random.randrange(1 << 32))
 

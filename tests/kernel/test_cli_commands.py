@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 
 import isotp
-from isotp.interface import query
+from isotp.linux.interface import query
 
 from ..waiting import until
 from .can_utils import need

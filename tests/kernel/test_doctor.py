@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import isotp
-from isotp.kernel import live
-from isotp.kernel.doctor import Finding, Report
-from isotp.kernel.rtnetlink import query_link
+from isotp.checkup import live
+from isotp.checkup.doctor import Finding, Report
+from isotp.linux.rtnetlink import query_link
 from isotp.opts import flags, kernel_honours
 
 from .conftest import Link, Links, Sockets

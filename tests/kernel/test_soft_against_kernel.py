@@ -7,7 +7,7 @@ import pytest
 
 import isotp
 from isotp import Address
-from isotp.anysocket import IsoTpSocket
+from isotp.sockets import IsoTpSocket
 
 from .conftest import Link, Sockets
 from .random_links import SEED, Kinds, RandomLink, draw

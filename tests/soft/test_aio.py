@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import isotp
-from isotp.core.can_frame import CanFrame
-from isotp.core.events import Event, MessageSent
+from isotp.can_frame import CanFrame
+from isotp.engine.events import Event, MessageSent
 from isotp.soft.loophub import loop_hub_of
 from isotp.soft.timer import DescriptorTimer, LoopTimer, timer_for
 

@@ -11,8 +11,8 @@ import pytest
 import isotp
 from isotp.bus.base import Received
 from isotp.bus.virtual import VirtualBus
-from isotp.core.can_frame import CanFrame
-from isotp.core.events import Event, MessageReceived, MessageSent
+from isotp.can_frame import CanFrame
+from isotp.engine.events import Event, MessageReceived, MessageSent
 from isotp.errors import InterfaceError
 
 LONG = bytes(i % 251 for i in range(100))

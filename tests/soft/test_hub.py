@@ -11,10 +11,10 @@ import pytest
 import isotp
 from isotp.bus.base import Received
 from isotp.bus.virtual import VirtualBus
-from isotp.core.can_frame import CanFrame
-from isotp.core.engine import Engine
-from isotp.core.events import Event, MessageReceived, MessageSent, TransferFailed
-from isotp.core.params import Params
+from isotp.can_frame import CanFrame
+from isotp.engine.engine import Engine
+from isotp.engine.events import Event, MessageReceived, MessageSent, TransferFailed
+from isotp.engine.params import Params
 from isotp.errors import InterfaceError, IsoTpError
 from isotp.soft.deadlines import NEVER
 from isotp.soft.hub import Hub

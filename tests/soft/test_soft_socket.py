@@ -13,8 +13,8 @@ import pytest
 import isotp
 from isotp.bus.base import Received
 from isotp.bus.virtual import Faults, VirtualBus
-from isotp.core.can_frame import CanFrame
-from isotp.core.events import Direction, FirstFrameReceived, MessageReceived, MessageSent, Progress
+from isotp.can_frame import CanFrame
+from isotp.engine.events import Direction, FirstFrameReceived, MessageReceived, MessageSent, Progress
 from isotp.soft.reactor import reactor_of
 
 from ..waiting import until

@@ -1,8 +1,8 @@
 """Which link an echo confirms."""
 
 from isotp.address import Address
-from isotp.core.can_frame import CanFrame
-from isotp.core.engine import Engine
+from isotp.can_frame import CanFrame
+from isotp.engine.engine import Engine
 from isotp.soft.link import Link
 from isotp.soft.unechoed import Unechoed
 

@@ -11,7 +11,7 @@ after the other, never from two threads at once.
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
-from ..core.can_frame import CanFrame
+from ..can_frame import CanFrame
 
 
 class Received(NamedTuple):

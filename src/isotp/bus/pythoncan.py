@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
-from ..core.can_frame import CanFrame
+from ..can_frame import CanFrame
 from ..errors import InterfaceError, UnavailableError
 from .base import NOTHING, Received
 

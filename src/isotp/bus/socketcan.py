@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
-from ..core.can_frame import CanFrame
+from ..can_frame import CanFrame
 from ..errors import InterfaceDownError, InterfaceError, InterfaceNotFoundError, UnavailableError
-from ..interface import usable
+from ..linux.interface import usable
 from .base import Received
 
 # linux/can.h, linux/can/raw.h, linux/socket.h, asm-generic/socket.h: by number, to import where Python has no names

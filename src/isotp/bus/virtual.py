@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import count
 from typing import Final
 
-from ..core.can_frame import CanFrame
+from ..can_frame import CanFrame
 from ..errors import OptionError
 from .base import NOTHING, Received
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol
 
-from ..anysocket import IsoTpSocket
-from ..core.can_frame import CanFrame
+from ..can_frame import CanFrame
 from ..errors import InterfaceError
+from ..sockets import IsoTpSocket
 from .frame_table import Frame
 
 MAKE_VCAN: Final = "sudo ip link add vcan0 type vcan && sudo ip link set vcan0 up"
@@ -101,7 +101,7 @@ class OnVcan:
     @contextmanager
     def record(self, *can_ids: int) -> Iterator[list[Frame]]:
         """See `Stage`; with the kernel's time stamps, read by a thread as they come."""
-        from ..kernel.linux import SO_TIMESTAMPNS
+        from ..linux.constants import SO_TIMESTAMPNS
 
         frames: list[Frame] = []
         raw = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
@@ -123,7 +123,7 @@ class OnVcan:
 
 
 def _read(raw: socket.socket, frames: list[Frame], ending: threading.Event) -> None:
-    from ..kernel.linux import TIMESPEC
+    from ..linux.constants import TIMESPEC
 
     with raw:  # the thread's own to close, so that no interrupt closes it while it reads
         while True:
@@ -145,12 +145,12 @@ def find_vcan(wanted: str | None) -> str:
         UnavailableError: this kernel has no ISO-TP.
         InterfaceError: there is no vcan, or `wanted` is none.
     """
-    from ..kernel.support import open_native_socket
+    from ..linux.support import open_native_socket
 
     open_native_socket().close()  # first of all: is there ISO-TP at all
 
-    from ..interface import can_interfaces
-    from ..kernel.rtnetlink import query_link
+    from ..linux.interface import can_interfaces
+    from ..linux.rtnetlink import query_link
 
     found = {i.name: i for i in can_interfaces()}
     virtual = [name for name in found if query_link(name).kind == "vcan"]

@@ -31,7 +31,7 @@ def add_parser(commands: "Commands") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; 0 when ISO-TP works here."""
-    from ..kernel.doctor import doctor
+    from ..checkup.doctor import doctor
 
     report = doctor()
     if arguments.json:

@@ -7,7 +7,7 @@ from typing import Final
 
 from ..address import CanAddress
 from ..bus.socketcan import SocketCanBus
-from ..core.n_pdu import ConsecutiveFrame, FirstFrame, decode
+from ..engine.n_pdu import ConsecutiveFrame, FirstFrame, decode
 from ..errors import IsoTpError
 from .raw_frames import RawFrames, driven
 

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from ..core.n_pdu import FirstFrame, FlowControl, NPciType, SingleFrame, decode
-from ..core.stream import Fault, ObservedMessage, Stream
-from . import terminal, uds
+from ..capture import uds
+from ..capture.stream import Fault, ObservedMessage, Stream
+from ..engine.n_pdu import FirstFrame, FlowControl, NPciType, SingleFrame, decode
+from . import terminal
 from .look import Look, stmin_text
 from .message_lines import error_text
 from .writer import Writer

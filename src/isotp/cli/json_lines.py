@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from ..core.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, SingleFrame, decode
-from ..core.stream import Fault, ObservedMessage, Stream
-from . import uds
+from ..capture import uds
+from ..capture.stream import Fault, ObservedMessage, Stream
+from ..engine.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, SingleFrame, decode
 from .addresses import short_address
 from .json_keys import link, seconds
 from .writer import Writer

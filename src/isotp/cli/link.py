@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from ..address import Address, AsymmetricAddress
-from ..anysocket import IsoTpSocket
 from ..errors import AddressError, InvalidCanDataError, OptionError
-from ..optflags import flags
-from ..optvalues import CANFD_BRS, CANFD_ESI
+from ..opts.optflags import flags
+from ..opts.records import CANFD_BRS, CANFD_ESI
+from ..sockets import IsoTpSocket
 from . import values
 from .addresses import Way, make_address
 from .buses import check_bitrate, in_use, open_bus, socketcan_bus
@@ -141,7 +141,7 @@ class Link:
                 with in_use():
                     yield kernel
                 return
-            from ..soft.sock import SoftSocket
+            from ..soft.socket import SoftSocket
 
             if self.bus is None:
                 bus = socketcan_bus(self.interface or "")
@@ -186,7 +186,7 @@ class Link:
 
     def _check_engine(self) -> None:
         """Refuse what the engine cannot do."""
-        from ..core.params import Params
+        from ..engine.params import Params
 
         if self.frames and self.frames.tx_flags & CANFD_ESI:
             raise typer.BadParameter("-L: the engine sends no error state indicator (2): allowed are the flags 0 and 1")

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from ..address import CAN_EFF_FLAG
+from ..capture.recording import Frames
 from ..errors import InterfaceDownError, InterfaceError, InterfaceNotFoundError, UnavailableError
-from ..interface import names, usable
+from ..linux.interface import names, usable
 from .buses import python_can_bus
-from .recording import Frames
 from .values import Where
 
 # linux/can.h, linux/can/raw.h, asm-generic/socket.h

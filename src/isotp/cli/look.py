@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ..core.stream import Stream
+from ..capture.stream import Stream
 from ..stmin import STmin
 from . import terminal
 from .addresses import short_address

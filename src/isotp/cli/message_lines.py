@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from ..core.stream import Fault, ObservedMessage, Stream, Timing
+from ..capture import uds
+from ..capture.stream import Fault, ObservedMessage, Stream, Timing
 from ..errors import TransferError
 from ..stmin import STmin
-from . import terminal, uds
+from . import terminal
 from .look import DIM, INDENT, Look, characters, columns, duration, rate, stmin_text, wrapped
 from .writer import Writer
 

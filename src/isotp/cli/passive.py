@@ -7,14 +7,14 @@ from typing import Annotated, Final
 import typer
 
 from ..address import Address, AsymmetricAddress
-from ..core.observer import Observer
-from ..interface import names as interface_names
+from ..capture.observer import Observer
+from ..capture.recording import open_log
+from ..linux.interface import names as interface_names
 from . import terminal, values
 from .buses import check_bitrate
 from .link import Link
 from .link_options import ADDRESSES, BUS
 from .listening import ANY, Adapter, Interface
-from .recording import open_log
 from .values import Where
 from .watching import Source, Watch
 

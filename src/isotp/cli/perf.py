@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from ..core.stream import Fault, ObservedMessage, Stream
+from ..capture.stream import Fault, ObservedMessage, Stream
 from . import status, terminal
 from .addresses import short_address
 from .link_options import Bitrate, Fixed, Mixed, RxId, TxId

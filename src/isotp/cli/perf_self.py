@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from statistics import median, quantiles
 from typing import Final, NamedTuple
 
-from ..anysocket import IsoTpSocket
 from ..bus.base import Bus
 from ..errors import InterfaceError, IsoTpError, UnavailableError
-from ..interface import can_interfaces, usable
+from ..linux.interface import can_interfaces, usable
+from ..sockets import IsoTpSocket
 from . import status, terminal
 from .progress import Bar
 
@@ -87,7 +87,7 @@ def _vcan(wanted: str | None) -> str | None:
     """The vcan to use: nothing here may reach a real bus."""
     if sys.platform != "linux":
         return None
-    from ..kernel.rtnetlink import query_link
+    from ..linux.rtnetlink import query_link
 
     if wanted is not None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ..core.events import Event
+    from ..engine.events import Event
 
 _FIRST_S: Final = 0.3  # what is done by then needs no bar
 _AGAIN_S: Final = 0.1
@@ -103,7 +103,7 @@ def _line(fraction: float, words: str) -> str:
 
 def of_engine(advance: Callable[[int], None]) -> "Callable[[Event], None]":
     """What calls `advance` with the bytes newly sent, given the events of an engine."""
-    from ..core.events import Direction, MessageSent, Progress, TransferFailed
+    from ..engine.events import Direction, MessageSent, Progress, TransferFailed
 
     told = 0
 

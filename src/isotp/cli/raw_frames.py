@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from ..bus.base import Bus
 from ..bus.virtual import VirtualBus
-from ..core.can_frame import CanFrame
+from ..can_frame import CanFrame
 from ..errors import TransmitQueueFullError
 
 _EVERYTHING: Final = range(1024)  # more identifiers than a SocketCanBus filters for: it passes all frames

@@ -9,8 +9,8 @@ from typing import Annotated, BinaryIO, Final
 import typer
 
 from ..address import Address, AsymmetricAddress
-from ..anysocket import IsoTpSocket, ReceivedMessage
 from ..errors import TransferError
+from ..sockets import IsoTpSocket, ReceivedMessage
 from . import json_keys, status, terminal, values
 from .addresses import Way
 from .link import Link, with_link

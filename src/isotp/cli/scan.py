@@ -10,8 +10,8 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 from ..address import CAN_EFF_FLAG, CanAddress
-from ..core.can_frame import CanFrame
-from ..core.n_pdu import FirstFrame, FlowControl, FlowStatus, decode
+from ..can_frame import CanFrame
+from ..engine.n_pdu import FirstFrame, FlowControl, FlowStatus, decode
 from ..stmin import STmin
 from . import json_keys, status, terminal, values
 from .addresses import short_address

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from ..anysocket import IsoTpSocket
+from ..sockets import IsoTpSocket
 from . import status, values
 from .addresses import Way
 from .link import Link, with_link

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from ..anysocket import IsoTpSocket
 from ..errors import IsoTpError, SocketClosedError, TransferError
+from ..sockets import IsoTpSocket
 from . import angle_brackets, status
 from .link import BIGGEST, Link, with_link
 from .terminal import tell

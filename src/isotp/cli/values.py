@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
 from ..errors import OptionError
-from ..optvalues import LinkLayerOptions
+from ..opts.records import LinkLayerOptions
 from ..stmin import STmin
 
 _EXTENDED_DIGITS: Final = 8  # as in can-utils: so many digits mean a 29-bit identifier

@@ -131,7 +131,7 @@ def _explained(number: int, action: str, name: str) -> OSError:
         what = "making" if action == "up" else "removing"
         return PermissionError(number, f"{what} {name} needs root; to do: sudo isotp vcan {action} {name}")
     if number == errno.EOPNOTSUPP:
-        from ..kernel.support import remedy_for_module
+        from ..linux.support import remedy_for_module
 
         return UnavailableError("this kernel has no virtual CAN interfaces", remedy=remedy_for_module("vcan"))
     return OSError(number, f"{name}: {os.strerror(number)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ..address import Address, AsymmetricAddress, CanAddress
 from ..bus.base import Bus
 from ..errors import IsoTpError, SocketClosedError
-from ..soft.sock import SoftSocket
+from ..soft.socket import SoftSocket
 
 if TYPE_CHECKING:
     from .link import Link

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from ..core.observer import Observer
-from ..core.stream import Fault, ObservedMessage, Stream
+from ..capture.observer import Observer
+from ..capture.recording import Frames
+from ..capture.stream import Fault, ObservedMessage, Stream
 from ..errors import UnknownOutcomeError
 from .progress import Bar
-from .recording import Frames
 
 CHANNELS_MAX: Final = 256
 

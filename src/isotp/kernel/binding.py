@@ -7,14 +7,10 @@ from typing import Final, NamedTuple
 
 from .. import opts
 from ..address import Address, AsymmetricAddress, CanAddress
-from ..errors import (
-    AddressError,
-    DuplicateBindingWarning,
-    OptionError,
-    warn,
-)
-from ..interface import CanInterface, usable
-from ..optflags import flags
+from ..errors import AddressError, DuplicateBindingWarning, OptionError, warn
+from ..linux.interface import CanInterface, usable
+from ..opts import sockopt
+from ..opts.optflags import flags
 
 _BROADCAST: Final = flags.SF_BROADCAST | flags.CF_BROADCAST
 
@@ -45,7 +41,7 @@ def bind(native: socket.socket, name: str, address: Address | AsymmetricAddress)
         OptionError: the options set before contradict it.
     """
     interface = _check_interface(native, name, opts.linklayer.read(native))
-    before = native.getsockopt(opts.SOL_CAN_ISOTP, opts.CAN_ISOTP_OPTS, opts.GENERAL.size)
+    before = native.getsockopt(sockopt.SOL_CAN_ISOTP, sockopt.CAN_ISOTP_OPTS, sockopt.GENERAL.size)
     try:
         optflags = _set_options(native, address)
         rx, tx = _can_ids(address, optflags)
@@ -54,7 +50,7 @@ def bind(native: socket.socket, name: str, address: Address | AsymmetricAddress)
         native.bind((interface.name, rx, tx))
     except BaseException:
         if not native.getsockname()[0]:
-            native.setsockopt(opts.SOL_CAN_ISOTP, opts.CAN_ISOTP_OPTS, before)
+            native.setsockopt(sockopt.SOL_CAN_ISOTP, sockopt.CAN_ISOTP_OPTS, before)
         raise
     return Binding(
         interface.name,

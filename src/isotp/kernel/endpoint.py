@@ -6,7 +6,6 @@ from typing import Final, NoReturn
 
 from .. import opts
 from ..address import Address, AsymmetricAddress, normal_address
-from ..anysocket import check_address
 from ..errors import (
     AlreadyBoundError,
     MessagesDroppedWarning,
@@ -16,10 +15,12 @@ from ..errors import (
     SocketClosedError,
     warn,
 )
-from ..optflags import flags
-from . import binding, support
+from ..linux import support
+from ..linux.constants import SK_MEMINFO_DROPS, SO_MEMINFO, SO_RCVBUFFORCE, SO_RXQ_OVFL, SO_TIMESTAMPNS
+from ..opts.optflags import flags
+from ..sockets import check_address
+from . import binding
 from .flight import Flight
-from .linux import SK_MEMINFO_DROPS, SO_MEMINFO, SO_RCVBUFFORCE, SO_RXQ_OVFL, SO_TIMESTAMPNS
 
 _LARGEST_RCVBUF: Final = 0x3FFFFFFF  # the kernel doubles it, in an int
 

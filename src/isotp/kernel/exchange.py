@@ -10,13 +10,13 @@ from collections.abc import Callable
 from socket import SO_ERROR, SOL_SOCKET
 from typing import Any, Final, TypeVar
 
-from ..anysocket import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, ReceivedMessage, buffer_too_small
 from ..errors import IsoTpError, MessagesDroppedWarning, warn
+from ..linux.constants import SO_RXQ_OVFL, SO_TIMESTAMPNS, TIMESPEC, U32
+from ..sockets import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, ReceivedMessage, buffer_too_small
 from . import translate
 from .binding import Binding
 from .endpoint import Endpoint
 from .flight import REST_SECONDS, UNKNOWN_SIZE
-from .linux import SO_RXQ_OVFL, SO_TIMESTAMPNS, TIMESPEC, U32
 
 _CONTROL_SIZE: Final = 64  # room for a timespec and a counter
 

@@ -13,9 +13,10 @@ import select
 import socket
 from typing import ClassVar, Final
 
-from ..anysocket import MSG_DONTWAIT, UnconfirmedFailures
 from ..errors import EBADMSG, IsoTpError, UnknownOutcomeError
-from . import support, translate
+from ..linux import support
+from ..sockets import MSG_DONTWAIT, UnconfirmedFailures
+from . import translate
 from .binding import Binding
 
 UNKNOWN_SIZE: Final = -1  # of a message that is just being handed to the kernel

@@ -21,8 +21,8 @@ from ..errors import (
     TransmitQueueFullError,
     TransmitTimeoutError,
 )
-from ..interface import names
-from . import support
+from ..linux import support
+from ..linux.interface import names
 
 # What may stand in the socket's one error slot, by the direction it belongs to.
 TRANSMISSION_ERRNOS: Final = frozenset({ECOMM, EMSGSIZE})

@@ -11,7 +11,7 @@ import threading
 import weakref
 from typing import Final
 
-from ..anyasync import settle, until
+from ..turns import settle, until
 
 _watches: "weakref.WeakValueDictionary[int, Watch]" = weakref.WeakValueDictionary()
 _watches_lock: Final = threading.Lock()

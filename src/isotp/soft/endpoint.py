@@ -15,10 +15,9 @@ from functools import partial
 from typing import Any, Final
 
 from ..address import Address, AsymmetricAddress, normal_address
-from ..anysocket import MSG_PEEK, ReceivedMessage, UnconfirmedFailures, buffer_too_small, check_address
 from ..bus.base import Bus
-from ..core.engine import Engine
-from ..core.events import Direction, Event, MessageReceived, MessageSent, TransferFailed
+from ..engine.engine import Engine
+from ..engine.events import Direction, Event, MessageReceived, MessageSent, TransferFailed
 from ..errors import (
     AlreadyBoundError,
     DuplicateBindingWarning,
@@ -30,7 +29,8 @@ from ..errors import (
     TransferError,
     warn,
 )
-from ..optflags import flags as optflags_
+from ..opts.optflags import flags as optflags_
+from ..sockets import MSG_PEEK, ReceivedMessage, UnconfirmedFailures, buffer_too_small, check_address
 from ..stmin import STmin
 from .hub import Hub
 from .inbox import Inbox

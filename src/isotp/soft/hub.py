@@ -18,9 +18,9 @@ from itertools import groupby
 from typing import Any, Final
 
 from ..bus.base import NOTHING, Bus
-from ..core.can_frame import CanFrame
-from ..core.events import TransferFailed
-from ..core.params import Params
+from ..can_frame import CanFrame
+from ..engine.events import TransferFailed
+from ..engine.params import Params
 from ..errors import BusyError, InterfaceError, InterfaceNotFoundError, N_Result, OptionError
 from .deadlines import NEVER, Deadlines
 from .interrupts import put_off

@@ -2,8 +2,8 @@
 
 from collections import deque
 
-from ..anysocket import ReceivedMessage
 from ..errors import IsoTpError, OptionError
+from ..sockets import ReceivedMessage
 
 
 class Inbox:

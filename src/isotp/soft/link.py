@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from ..core.can_frame import CanFrame
-from ..core.engine import Engine
-from ..core.events import Direction, Event, TransferFailed
-from ..core.n_pdu import NPciType
+from ..can_frame import CanFrame
+from ..engine.engine import Engine
+from ..engine.events import Direction, Event, TransferFailed
+from ..engine.n_pdu import NPciType
 from ..errors import IsoTpError
 
 

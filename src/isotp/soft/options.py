@@ -4,17 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 from ..address import Address, AsymmetricAddress
-from ..anysocket import options_are_fixed
-from ..core.params import Params
+from ..engine.params import Params
 from ..errors import AddressError, OptionError, OptionIgnoredWarning, warn
-from ..optflags import flags
-from ..optvalues import (
+from ..opts.optflags import flags
+from ..opts.records import (
     CANFD_BRS,
     CANFD_ESI,
     FlowControlOptions,
     GeneralOptions,
     LinkLayerOptions,
     LinkLayerProtocol,
+    options_are_fixed,
 )
 
 _NOT_DONE = {

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
-from ..core.can_frame import CanFrame
+from ..can_frame import CanFrame
 from .link import Link
 
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
-from ..core.can_frame import CanFrame
+from ..can_frame import CanFrame
 from .link import Link
 
 

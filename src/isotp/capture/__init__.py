@@ -1,0 +1,1 @@
+"""Traffic overheard or recorded, and the messages in it."""

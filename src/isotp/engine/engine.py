@@ -1,0 +1,210 @@
+"""One full-duplex link: a sender and a receiver behind one surface, without I/O and without a clock."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from ..address import Address, AsymmetricAddress, CanAddress
+from ..can_frame import CanFrame
+from ..errors import BusyError, MessageSizeError, OneWayError, TransferError
+from .events import Event
+from .n_pdu import FlowControl, Malformed, NPciType, decode
+from .params import Params
+from .receiver import Receiver
+from .run import RUN_MAX
+from .sender import Sender
+from .states import ReceiverState, SenderState
+from .unconfirmed import Unconfirmed
+
+_SENDER_IDLE: Final = SenderState.IDLE  # a look-up of an enum's member is slow in Python 3.11
+_RECEIVER_IDLE: Final = ReceiverState.IDLE
+
+
+class Engine:
+    """ISO 15765-2 for one link; a driver gives it frames, calls and the time, and does what it says.
+
+    `now` is always integer nanoseconds of one monotonic clock. A driver does this after everything that
+    happens:
+
+        def pump(now):
+            while frames := engine.frames_to_send(now):
+                for frame in frames:
+                    bus.send(frame)
+                engine.frame_sent(now, len(frames))  # or later, see below
+            while event := engine.next_event():
+                application(event)
+            alarm.set(engine.get_timer())  # then: handle_timer(now), pump(now)
+
+        engine.send(data, now), pump(now)  # and on a frame: engine.receive_frame(frame, now), pump(now)
+
+    Frames that came together go to `receive_frames(frames, now)` at once.
+
+    A bus that takes a frame for good confirms it right away, as above. A bus that echoes our frames once they
+    were on the wire calls `frame_sent` for each echo instead, in the order they were handed out; then N_As
+    and STmin are about the wire. A driver with room for few frames asks for no more: `frames_to_send(now,
+    room)`, and pumps again when it has room. When a timer is due and a frame has arrived as well, the earlier
+    of the two goes first. After N_TIMEOUT_A the driver drops what it still holds of that message and does not
+    confirm it.
+
+    Args:
+        address: of the link. Functional ones send single frames only, so do those without a receiving half,
+            for want of flow control; one without a sending half only listens.
+        params: everything else.
+    """
+
+    def __init__(self, address: Address | AsymmetricAddress, params: Params | None = None) -> None:
+        params = Params() if params is None else params
+        tx, rx = address.tx, address.rx
+        self.address = address
+        self.params = params
+        self._link = link = str(address)
+        self._events: deque[Event] = deque()
+        self._unconfirmed = Unconfirmed()
+        # A half that the address does not have is there all the same and never gets to do anything.
+        self._sender = Sender(tx or CanAddress(0), params, link, self._events, self._unconfirmed)
+        self._sends_at_all = tx is not None
+        self._sends_single_only = rx is None or address.is_functional
+        self._rx_id = rx.can_id if rx else None
+        self._rx_byte = None if rx is None or rx.address_byte is None else bytes((rx.address_byte,))
+        self._address_size = 0 if self._rx_byte is None else 1
+        functional_rx = (
+            address.rx_addr.is_functional if isinstance(address, AsymmetricAddress) else address.is_functional
+        )
+        self._receiver = Receiver(self._address_size, tx, functional_rx, params, link, self._events, self._unconfirmed)
+        self._run = self._receiver.run
+        self._can_fd = params.can_fd
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a message is being sent."""
+        return self._sender.state is not _SENDER_IDLE
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a message of several frames is being received."""
+        return self._receiver.state is not _RECEIVER_IDLE
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes of the message being sent, or of the last one, are confirmed to be on the bus."""
+        return self._sender.done
+
+    def send(self, data: bytes | bytearray | memoryview, now: int) -> None:
+        """Begin to send a message; `MessageSent` or `TransferFailed` will say how it ended.
+
+        Raises:
+            BusyError: the last message is still being sent or, in half duplex, one is being received.
+            MessageSizeError: no bytes, more than `max_pdu_size`, or more than fits a single frame where this
+                kind of address allows no more.
+            OneWayError: the address only receives.
+        """
+        link, capacity = self._link, self._sender.single_capacity
+        if not isinstance(data, bytes):
+            data = bytes(memoryview(data))
+        if not self._sends_at_all:
+            raise OneWayError("this address only receives", link=link, remedy="give it a txid or a target_address")
+        if not data:
+            raise MessageSizeError("a message has at least one byte", link=link)
+        if len(data) > self.params.max_pdu_size:
+            raise MessageSizeError(
+                f"{len(data)} bytes are more than max_pdu_size, {self.params.max_pdu_size}",
+                link=link,
+                remedy="raise max_pdu_size",
+            )
+        if len(data) > capacity and self._sends_single_only:
+            raise MessageSizeError(
+                f"{len(data)} bytes do not fit a single frame, which takes {capacity}",
+                link=link,
+                remedy="functional addressing is for single frames only: use each receiver's own address"
+                if self.address.is_functional
+                else "more needs flow control: use an address that receives, too",
+            )
+        if self.is_sending or (self.params.half_duplex and self.is_receiving):
+            raise BusyError(
+                "another message is still being sent" if self.is_sending else "a message is being received",
+                link=link,
+                remedy="wait for its MessageSent, MessageReceived or TransferFailed",
+            )
+        self._sender.send(data)
+
+    def receive_frame(self, frame: CanFrame, now: int) -> None:
+        """Take a frame from the bus; one that is not for this link is ignored. Never raises."""
+        # can_id, data and is_fd; a long message spends most of its time here, and by name they take longer.
+        if frame[0] != self._rx_id or frame[2] is not self._can_fd:
+            return
+        data = frame[1]
+        if self._rx_byte is not None and data[:1] != self._rx_byte:
+            return
+        # As Run.keep, without the call.
+        run = self._run
+        kept = run.frames
+        if len(data) == run.length and data[run.pci_at] == run.pcis[len(kept)]:
+            kept.append(data)
+            run.heard_ns = now
+        else:
+            self._decode(frame, now)
+
+    def receive_frames(self, frames: Sequence[CanFrame], now: int) -> None:
+        """Take frames that came together, oldest first: `receive_frame` for each, in a third of the time."""
+        begin = 0
+        if len(frames) > 1 and (room := self._run.room):
+            rx_id, can_fd, byte = self._rx_id, self._can_fd, self._rx_byte
+            run = [
+                data
+                for can_id, data, is_fd, _ in frames[:room]
+                if can_id == rx_id and is_fd is can_fd and (byte is None or data[:1] == byte)
+            ]
+            if self._run.keep_all(run, now):
+                begin = min(room, len(frames))
+        for frame in frames[begin:] if begin else frames:
+            self.receive_frame(frame, now)
+
+    def _decode(self, frame: CanFrame, now: int) -> None:
+        n_pdu = decode(frame.data, self._address_size)
+        if isinstance(n_pdu, FlowControl) or (isinstance(n_pdu, Malformed) and n_pdu.pci_type is NPciType.FC):
+            self._sender.flow_control(n_pdu, frame, now)
+        # 9.8.3: in half duplex, what would begin a reception is ignored while sending.
+        elif not (self.params.half_duplex and self.is_sending):
+            self._receiver.receive(n_pdu, frame, now)
+
+    def frames_to_send(self, now: int, limit: int = RUN_MAX) -> list[CanFrame]:
+        """The frames that are due, in order, at most `limit`; call again until there is none.
+
+        From here on, N_As or N_Ar runs until `frame_sent`.
+        """
+        if limit <= 0:
+            return []
+        frames = self._receiver.take(now)
+        if limit > len(frames) and self._sender.state is not _SENDER_IDLE:
+            frames += self._sender.take(now, limit - len(frames))
+        return frames
+
+    def frame_sent(self, now: int, count: int = 1) -> None:
+        """The `count` oldest frames handed out and not confirmed yet are on the bus."""
+        self._unconfirmed.confirm(count, now)
+
+    def set_ready(self, ready: bool, now: int) -> None:
+        """Whether the application can take more. While it cannot, senders of long messages are made to wait.
+
+        What fits a single frame cannot be refused and still arrives.
+        """
+        self._receiver.set_ready(ready)
+
+    def get_timer(self) -> int | None:
+        """When to call `handle_timer`, and `frames_to_send` after it; None if time alone changes nothing."""
+        timers = (self._sender.get_timer(), self._receiver.get_timer())
+        return min((due for due in timers if due is not None), default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Time has passed. Harmless at any time."""
+        self._sender.handle_timer(now)
+        self._receiver.handle_timer(now)
+
+    def abort(self, error: TransferError) -> None:
+        """Give up what is being sent and received: the bus is gone, or the link is being closed."""
+        self._sender.abort(error)
+        self._receiver.abort(error)
+
+    def next_event(self) -> Event | None:
+        """What happened, oldest first; None when there is no more."""
+        return self._events.popleft() if self._events else None

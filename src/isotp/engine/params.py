@@ -1,0 +1,136 @@
+"""Everything a link can be told, in one frozen object."""
+
+from dataclasses import dataclass
+
+from ..can_frame import CLASSICAL_MAX_LENGTH, PADDED_LENGTH, TX_DLS
+from ..errors import OptionError
+from ..stmin import STmin
+from .n_pdu import FF_DL_MAX
+
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Params:
+    """The parameters of a link; the defaults are the Linux kernel's, the time limits the standard's.
+
+    Args:
+        can_fd: whether the frames are CAN FD; frames of the other kind are ignored, as Linux does.
+        tx_dl: length of the longest frame sent, 8 12 16 20 24 32 48 or 64; above 8 needs `can_fd`.
+        bitrate_switch: set BRS in the frames sent; needs `can_fd`.
+        tx_padding: byte to pad frames to 8 bytes with; None sends them as short as can be. CAN FD frames
+            above 8 bytes are always padded, with 0xCC for None.
+        rx_padding: byte that received frames are expected to be padded with.
+        check_padding_length: refuse frames longer than they need be or, with `rx_padding`, not padded to 8
+            bytes.
+        check_padding_content: refuse frames padded with anything but `rx_padding`.
+        bs: BS we ask for: flow control after so many consecutive frames, 0 to 255; 0 for never again.
+        stmin: STmin we ask for, the raw byte of the standard (`STmin.from_ms(5)`).
+        forced_tx_stmin_ns: separation time to send with, whatever the receiver asks; None obeys the receiver.
+        dynamic_flow_control: take BS and STmin from each flow control instead of only the first of a message.
+        wftmax: N_WFTmax: how many WAITs in a row to send, and to accept; None for no limit, 0 for none at
+            all.
+        max_pdu_size: longest message sent or received, in bytes, up to 2**32-1.
+        listen_only: receive without ever sending flow control.
+        half_duplex: never send and receive at once: ignore what would.
+        progress_step: bytes between two Progress events; 0 for no such events.
+        n_as_ns: longest time for one of our message's frames to get onto the bus.
+        n_ar_ns: the same for a flow control.
+        n_bs_ns: longest wait for a flow control.
+        n_br_ns: time the application has to become ready before a WAIT is sent, and then between WAITs; None
+            for a quarter of `n_bs_ns`.
+        n_cr_ns: longest wait for a consecutive frame.
+
+    N_Br and N_Cs are what the standard requires of us, not what we time out on (ISO 15765-2:2016, 9.8.1:
+    with N_Ar and N_As they stay below 0.9 of the peer's N_Bs and N_Cr). So `n_br_ns` and every separation
+    time must be below 0.9 of `n_bs_ns` and `n_cr_ns`, which are taken for the peer's, too; beyond that the
+    engine never holds back a frame that is due.
+
+    Raises:
+        OptionError: a value out of range, or two that contradict each other.
+    """
+
+    can_fd: bool = False
+    tx_dl: int = CLASSICAL_MAX_LENGTH
+    bitrate_switch: bool = False
+    tx_padding: int | None = None
+    rx_padding: int | None = None
+    check_padding_length: bool = False
+    check_padding_content: bool = False
+    bs: int = 0
+    stmin: int = 0
+    forced_tx_stmin_ns: int | None = None
+    dynamic_flow_control: bool = False
+    wftmax: int | None = None
+    max_pdu_size: int = 8300
+    listen_only: bool = False
+    half_duplex: bool = False
+    progress_step: int = 0
+    n_as_ns: int = _SECOND_NS
+    n_ar_ns: int = _SECOND_NS
+    n_bs_ns: int = _SECOND_NS
+    n_br_ns: int | None = None
+    n_cr_ns: int = _SECOND_NS
+
+    def __post_init__(self) -> None:
+        if self.tx_dl not in TX_DLS or not isinstance(self.tx_dl, int):
+            raise OptionError(f"tx_dl={self.tx_dl!r}: allowed are {', '.join(map(str, TX_DLS))}")
+        if not self.can_fd and (self.tx_dl > CLASSICAL_MAX_LENGTH or self.bitrate_switch):
+            given = "bitrate_switch" if self.bitrate_switch else f"tx_dl={self.tx_dl}"
+            raise OptionError(f"{given} needs CAN FD", remedy="add can_fd=True")
+        if self.check_padding_content and self.rx_padding is None:
+            raise OptionError("check_padding_content needs to know the byte", remedy="add rx_padding=0xCC")
+        for name, top in _RANGES.items():
+            _check_range(name, getattr(self, name), 0, top)
+        _check_range("max_pdu_size", self.max_pdu_size, 1, FF_DL_MAX)
+        self._check_times()
+
+    def _check_times(self) -> None:
+        for name in ("n_as_ns", "n_ar_ns", "n_bs_ns", "n_br_ns", "n_cr_ns"):
+            _check_range(name, getattr(self, name), 1, None)
+        for name, time_ns, limit, limit_ns in (
+            ("n_br_ns", self.n_br_ns, "n_bs_ns", self.n_bs_ns),
+            ("stmin", STmin(self.stmin).ns, "n_cr_ns", self.n_cr_ns),
+            ("forced_tx_stmin_ns", self.forced_tx_stmin_ns, "n_cr_ns", self.n_cr_ns),
+        ):
+            if 10 * (time_ns or 0) >= 9 * limit_ns:
+                raise OptionError(f"{name} ({time_ns} ns) is not below 0.9 of {limit} ({limit_ns} ns)")
+
+    def padding_fault(self, frame_data: bytes, end: int) -> str | None:
+        """What is wrong with the padding of a frame whose payload stops at `end`; None if nothing is.
+
+        The rules are those of Linux's CAN_ISOTP_CHK_PAD_LEN and CAN_ISOTP_CHK_PAD_DATA.
+        """
+        if self.check_padding_length:
+            length = len(frame_data)
+            if self.rx_padding is None and length != PADDED_LENGTH[end]:
+                return f"{length} bytes long instead of {PADDED_LENGTH[end]}"
+            if self.rx_padding is not None and length < CLASSICAL_MAX_LENGTH:
+                return f"{length} bytes long instead of padded to 8"
+        if self.check_padding_content and frame_data[end:].strip(bytes((self.rx_padding or 0,))):
+            return f"padded with {frame_data[end:].hex()}"
+        return None
+
+
+_RANGES: dict[str, int | None] = {
+    "bs": 0xFF,
+    "stmin": 0xFF,
+    "tx_padding": 0xFF,
+    "rx_padding": 0xFF,
+    "wftmax": None,
+    "forced_tx_stmin_ns": None,
+    "progress_step": None,
+}
+
+
+def _check_range(name: str, value: object, low: int, high: int | None) -> None:
+    if value is None and name in _NONE_ALLOWED:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise OptionError(f"{name} must be an integer, not {value!r}")
+    if value < low or (high is not None and value > high):
+        allowed = f"{low} to {high}" if high is not None else f"{low} or more"
+        raise OptionError(f"{name}={value}: allowed is {allowed}")
+
+
+_NONE_ALLOWED = {"tx_padding", "rx_padding", "wftmax", "forced_tx_stmin_ns", "n_br_ns"}

@@ -1,0 +1,92 @@
+"""What sending and receiving have in common: a state, frames on their way to the bus, and how to fail."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from enum import Enum
+from typing import ClassVar, Generic, TypeVar
+
+from ..can_frame import CanFrame
+from ..errors import TransferError
+from .events import Direction, Event, TransferFailed
+from .params import Params
+from .states import ReceiverState, SenderState
+from .unconfirmed import Unconfirmed
+
+S = TypeVar("S", SenderState, ReceiverState)
+I = TypeVar("I", bound=Enum)  # noqa: E741 - S and I as in the tables
+
+_TRACE_LENGTH = 8
+
+
+class Transfer(ABC, Generic[S, I]):
+    """One half of a link; at most one message at a time.
+
+    Args:
+        params: of the link.
+        link: how errors name the link.
+        events: where events go.
+        unconfirmed: the link's frames that the driver has to confirm.
+    """
+
+    direction: ClassVar[Direction]
+    state: S
+    _table: dict[S, dict[I, S]]
+
+    def __init__(self, params: Params, link: str, events: deque[Event], unconfirmed: Unconfirmed) -> None:
+        self._params = params
+        self._link = link
+        self._events = events
+        self._unconfirmed = unconfirmed
+        self._out = 0  # frames taken and not confirmed
+        self._out_ns = 0  # since when the oldest of them is on its way
+        self._total = 0
+        self._first_frame: tuple[CanFrame, ...] = ()
+        self._trace: deque[CanFrame] = deque(maxlen=_TRACE_LENGTH)
+
+    @property
+    @abstractmethod
+    def done(self) -> int:
+        """How many bytes of the message are through."""
+
+    @property
+    def total(self) -> int:
+        """The length of the message."""
+        return self._total
+
+    def _takes(self, what: I) -> bool:
+        return what in self._table[self.state]
+
+    def _enter(self, what: I) -> None:
+        self.state = self._table[self.state][what]
+
+    def _begin(self, total: int) -> None:
+        self._total = total
+        self._first_frame = ()
+        self._trace.clear()
+
+    def _frames_taken(self, count: int, now: int) -> None:
+        if not self._out:
+            self._out_ns = now
+        self._out += count
+        self._unconfirmed.add(self, count)
+
+    @abstractmethod
+    def confirmed(self, count: int, now: int) -> None:
+        """Our `count` oldest frames are on the bus."""
+
+    def _finish(self, what: I) -> None:
+        """The message is over, well or badly; answers may have come before all confirmations."""
+        self._enter(what)
+        if self._out:
+            self._unconfirmed.disown(self)
+            self._out = 0
+
+    def _withdraw(self) -> None:
+        """Our frames on the way to the bus will never get there."""
+        self._unconfirmed.withdraw(self)
+        self._out = 0
+
+    def _fail(self, what: I, error: TransferError) -> None:
+        frames = (*self._first_frame, *self._trace)
+        self._events.append(TransferFailed(self.direction, self.state, self.done, self._total, error, frames))
+        self._finish(what)

@@ -1,0 +1,1 @@
+"""What Linux says, each fact once: constants, releases, interfaces."""

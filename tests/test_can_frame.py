@@ -1,0 +1,26 @@
+import pytest
+
+from isotp.can_frame import DLC_OF_LENGTH, LENGTH_OF_DLC, CanFrame, can_frames, pad
+
+
+def test_dlc_tables_are_inverse() -> None:
+    assert LENGTH_OF_DLC[8:] == (8, 12, 16, 20, 24, 32, 48, 64)
+    assert [DLC_OF_LENGTH[length] for length in LENGTH_OF_DLC] == list(range(16))
+
+
+@pytest.mark.parametrize(
+    ("length", "padding", "padded"),
+    [(0, None, 0), (3, None, 3), (8, None, 8), (9, None, 12), (49, None, 64), (3, 0x55, 8), (21, 0x55, 24)],
+)
+def test_pad(length: int, padding: int | None, padded: int) -> None:
+    data = bytes(range(length))
+    fill = 0xCC if padding is None else padding
+    assert pad(data, padding) == data + bytes([fill]) * (padded - length)
+
+
+def test_can_frames_makes_real_frames() -> None:
+    assert can_frames(0x7E0, [b"1", b"2"], True, False) == [
+        CanFrame(0x7E0, b"1", True, False),
+        CanFrame(0x7E0, b"2", is_fd=True),
+    ]
+    assert isinstance(can_frames(1, [b""], False, False)[0], CanFrame)

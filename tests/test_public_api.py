@@ -88,7 +88,7 @@ def test_dir_shows_all_before_first_use() -> None:
     assert {*isotp.__all__, "__version__", "__all__"} <= set(names)
 
 
-@pytest.mark.parametrize("name", ["sockets", "Sock", "_Address", "__path_of_it__", "ECOMM"])
+@pytest.mark.parametrize("name", ["sokcet", "Sock", "_Address", "__path_of_it__", "ECOMM"])
 def test_unknown_names(name: str) -> None:
     with pytest.raises(AttributeError, match=f"^module 'isotp' has no attribute '{name}'$"):
         getattr(isotp, name)
@@ -96,8 +96,8 @@ def test_unknown_names(name: str) -> None:
 
 
 def test_unknown_imports() -> None:
-    with pytest.raises(ImportError, match="cannot import name 'sockets' from 'isotp'"):
-        exec("from isotp import sockets")
+    with pytest.raises(ImportError, match="cannot import name 'sokcet' from 'isotp'"):
+        exec("from isotp import sokcet")
 
 
 def test_version_is_that_of_the_package() -> None:

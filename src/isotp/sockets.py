@@ -1,11 +1,17 @@
-"""What every ISO-TP socket of this library is, whoever does the protocol behind it."""
+"""What every ISO-TP socket of this library promises, and what all of them do alike.
+
+`IsoTpSocket` is the base of the sockets that block (`isotp.socket`, `SoftSocket`), `AsyncIsoTpSocket` of those for
+asyncio (`AsyncSocket`, `AsyncSoftSocket`). Each has an `End`: the part that knows the link, its options and its state,
+and that differs between the kernel and the engine.
+"""
 
 import errno
-import time
+from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self, Unpack
 
-from .address import Address, AsymmetricAddress
+from .address import Address, AsymmetricAddress, normal_address
+from .deadline import NOW, Deadline
 from .errors import (
     AddressError,
     IsoTpError,
@@ -14,7 +20,8 @@ from .errors import (
     UnconfirmedSendWarning,
     warn,
 )
-from .opts.records import FlowControlOptions, GeneralOptions, LinkLayerOptions
+from .opts.optflags import flags
+from .opts.records import FlowControlOptions, GeneralFields, GeneralOptions, LinkLayerOptions, LinkLayerProtocol
 
 # linux/socket.h; Python has these names only where the platform does
 MSG_PEEK: Final = 0x02
@@ -34,12 +41,8 @@ class ReceivedMessage(NamedTuple):
     """Messages dropped since the socket was made, up to this one, because nobody read them."""
 
 
-class AnySocket(Protocol):
-    """What all ISO-TP sockets have in common, those that wait and those of asyncio."""
-
-    @property
-    def bound(self) -> bool:
-        """Whether the socket has an address."""
+class End(Protocol):
+    """One end of a link: the part of a socket that knows options, address and state."""
 
     @property
     def interface(self) -> str | None:
@@ -50,6 +53,10 @@ class AnySocket(Protocol):
         """The address, once bound."""
 
     @property
+    def link(self) -> str:
+        """The link in words, for errors."""
+
+    @property
     def closed(self) -> bool:
         """Whether the socket was closed."""
 
@@ -57,41 +64,20 @@ class AnySocket(Protocol):
     def dropped(self) -> int:
         """How many complete messages were dropped because nobody read them."""
 
-    @property
-    def timeout(self) -> float | None:
-        """Seconds that a call may wait; None: without limit."""
+    def bind(self, interface: str | None, address: Address | AsymmetricAddress) -> None:
+        """Bind to a link; nothing is changed if it fails."""
 
-    def set_general_opts(
-        self,
-        optflags: int | None = None,
-        frame_txtime: int | None = None,
-        ext_address: int | None = None,
-        txpad: int | None = None,
-        rxpad: int | None = None,
-        rx_ext_address: int | None = None,
-        tx_stmin: int | None = None,
-        rx_stmin: int | None = None,
-    ) -> GeneralOptions:
-        """Set general options; what is left out keeps its value."""
+    def set_general_opts(self, optflags: int | None, **fields: Unpack[GeneralFields]) -> GeneralOptions:
+        """Set what is given, and return the result."""
 
-    def set_opts(self, optflag: int | None = None, **others: int | None) -> GeneralOptions:
-        """Set general options, under the names can-isotp 2 has for them."""
+    def set_fc_opts(self, bs: int | None, stmin: int | None, wftmax: int | None) -> FlowControlOptions:
+        """Set what is given, and return the result."""
 
-    def set_fc_opts(
-        self, bs: int | None = None, stmin: int | None = None, wftmax: int | None = None
-    ) -> FlowControlOptions:
-        """Set flow control options; what is left out keeps its value."""
-
-    def set_ll_opts(
-        self, mtu: int | None = None, tx_dl: int | None = None, tx_flags: int | None = None
-    ) -> LinkLayerOptions:
-        """Set link layer options; what is left out keeps its value."""
+    def set_ll_opts(self, mtu: int | None, tx_dl: int | None, tx_flags: int | None) -> LinkLayerOptions:
+        """Set what is given, and return the result."""
 
     def get_general_opts(self) -> GeneralOptions:
         """The general options."""
-
-    def get_opts(self) -> GeneralOptions:
-        """The general options, under the name can-isotp 2 has for them."""
 
     def get_fc_opts(self) -> FlowControlOptions:
         """The flow control options."""
@@ -99,55 +85,163 @@ class AnySocket(Protocol):
     def get_ll_opts(self) -> LinkLayerOptions:
         """The link layer options."""
 
-    def settimeout(self, timeout: float | None) -> None:
-        """Set how many seconds calls may wait; None: without limit, 0: not at all."""
 
-    def gettimeout(self) -> float | None:
-        """The timeout in seconds, or None."""
+class AnySocket(ABC):
+    """What all ISO-TP sockets have in common, those that block and those for asyncio.
 
-    def setblocking(self, flag: bool) -> None:
-        """Wait without limit (True) or not at all (False)."""
-
-    def getblocking(self) -> bool:
-        """Whether calls may wait."""
-
-    def close(self) -> None:
-        """Close the socket; who waits in it gets SocketClosedError."""
-
-
-class IsoTpSocket(AnySocket, Protocol):
-    """What code that uses an ISO-TP socket can rely on, be it `isotp.socket` or `SoftSocket`.
-
-    `bind` is not among it: where a link is differs. The classes document each method.
+    Args:
+        end: the part that knows the link.
+        timeout: seconds that a call may wait; None: without limit, 0: not at all.
     """
 
-    def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
-        """Send one message; returns its length."""
+    flags = flags
+    LinkLayerProtocol = LinkLayerProtocol
 
-    def confirm(self) -> None:
-        """Wait for messages sent with `confirm=False`, and raise their failure."""
-
-    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole."""
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive one message into `buffer`; returns its length."""
-
-    def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with its time."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class TimeLimits:
-    """How long the calls of a socket may wait."""
-
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, end: End, timeout: float | None) -> None:
+        self._end = end
         self._timeout = _checked_timeout(timeout)
+
+    # --- the link
+
+    def bind(
+        self,
+        interface: str | Address | AsymmetricAddress | None = None,
+        address: Address | AsymmetricAddress | None = None,
+        *,
+        rxid: int | None = None,
+        txid: int | None = None,
+    ) -> None:
+        """Bind to a link; options can no longer be changed then.
+
+        Args:
+            interface: name of a CAN interface, such as "can0". A socket that was made for a bus knows it already: there
+                it may be left out.
+            address: the address of the link; or, for normal addressing, the two identifiers:
+            rxid: CAN identifier of the frames received.
+            txid: CAN identifier of the frames sent. Above 0x7FF, or with CAN_EFF_FLAG, it has 29 bits.
+
+        Raises:
+            InterfaceError: no such interface, not CAN, down, or not the one of the bus.
+            AddressError: identifiers out of range, equal, or an address that cannot be had here.
+            OptionError: options that contradict the address, the interface, or each other.
+            AlreadyBoundError: the socket is bound already.
+
+        Warns:
+            DuplicateBindingWarning: another socket listens to the same identifier. Where that is an error
+                (`python -W error`), the socket is not bound.
+        """
+        if isinstance(interface, Address | AsymmetricAddress) and address is None:
+            interface, address = None, interface
+        if address is None:
+            address = normal_address(rxid, txid)
+        elif not isinstance(address, Address | AsymmetricAddress):
+            raise TypeError(f"address must be an isotp.Address, not {address!r}; identifiers go as rxid=, txid=")
+        elif rxid is not None or txid is not None:
+            raise AddressError("an address and rxid/txid were both given: give one of them")
+        if interface is not None and not isinstance(interface, str):
+            raise TypeError(f"interface must be the name of a CAN interface, not {interface!r}")
+        self._end.bind(interface, address)
+
+    @property
+    def bound(self) -> bool:
+        """Whether the socket has an address."""
+        return self._end.address is not None
+
+    @property
+    def interface(self) -> str | None:
+        """The CAN interface or bus, once bound."""
+        return self._end.interface
+
+    @property
+    def address(self) -> Address | AsymmetricAddress | None:
+        """The address, once bound."""
+        return self._end.address
+
+    @property
+    def closed(self) -> bool:
+        """Whether the socket was closed."""
+        return self._end.closed
+
+    @property
+    def dropped(self) -> int:
+        """How many complete messages were dropped because nobody read them."""
+        return self._end.dropped
+
+    def __repr__(self) -> str:
+        link = self._end.link if self.bound else "unbound"
+        return f"<isotp.{type(self).__name__} {link}{' closed' if self.closed else ''}>"
+
+    # --- options
+
+    def set_general_opts(self, optflags: int | None = None, **fields: Unpack[GeneralFields]) -> GeneralOptions:
+        """Set general options; what is left out keeps its value.
+
+        Args:
+            optflags: all the flags (`isotp.opts.flags`); those left out of it are cleared.
+            fields: see `isotp.opts.GeneralFields`: `frame_txtime`, `ext_address`, `txpad`, `rxpad`, `rx_ext_address`,
+                `tx_stmin`, `rx_stmin`; times in nanoseconds.
+
+        Raises:
+            OptionError: a value out of range, flags that contradict each other, or that are not honoured here.
+                Nothing was changed.
+            AlreadyBoundError: the socket is bound.
+        """
+        return self._end.set_general_opts(optflags, **fields)
+
+    def set_opts(self, optflag: int | None = None, **fields: Unpack[GeneralFields]) -> GeneralOptions:
+        """Set general options, under the names can-isotp 2 has for them."""
+        return self._end.set_general_opts(optflag, **fields)
+
+    def set_fc_opts(
+        self, bs: int | None = None, stmin: int | None = None, wftmax: int | None = None
+    ) -> FlowControlOptions:
+        """Set what our flow control asks of the sender; what is left out keeps its value.
+
+        Args:
+            bs: block size, 0 to 255; 0: everything in one block.
+            stmin: the raw byte, 0 to 0x7F (ms) or 0xF1 to 0xF9 (100 us each); see `STmin.from_ms` and `STmin.from_us`.
+            wftmax: WAIT frames in a row, 0 to 255. The kernel stores it and never uses it; the engine sends and
+                accepts so many, and has no limit until it is set.
+
+        Raises:
+            OptionError: a value out of range. Nothing was changed.
+            AlreadyBoundError: the socket is bound.
+        """
+        return self._end.set_fc_opts(bs, stmin, wftmax)
+
+    def set_ll_opts(
+        self, mtu: int | None = None, tx_dl: int | None = None, tx_flags: int | None = None
+    ) -> LinkLayerOptions:
+        """Choose Classical CAN or CAN FD; what is left out keeps its value.
+
+        Args:
+            mtu: `LinkLayerProtocol.CAN` or `LinkLayerProtocol.CAN_FD`.
+            tx_dl: length of the longest frame sent: 8, 12, 16, 20, 24, 32, 48 or 64; above 8 for CAN FD only.
+            tx_flags: `CANFD_BRS`, `CANFD_ESI` or both; for CAN FD only. The engine cannot send CANFD_ESI.
+
+        Raises:
+            OptionError: a value out of range, or one that the other values do not allow. Nothing was changed.
+            AlreadyBoundError: the socket is bound.
+        """
+        return self._end.set_ll_opts(mtu, tx_dl, tx_flags)
+
+    def get_general_opts(self) -> GeneralOptions:
+        """The general options; times in nanoseconds."""
+        return self._end.get_general_opts()
+
+    def get_opts(self) -> GeneralOptions:
+        """The general options, under the name can-isotp 2 has for them."""
+        return self._end.get_general_opts()
+
+    def get_fc_opts(self) -> FlowControlOptions:
+        """The flow control options."""
+        return self._end.get_fc_opts()
+
+    def get_ll_opts(self) -> LinkLayerOptions:
+        """The link layer options."""
+        return self._end.get_ll_opts()
+
+    # --- how long calls may wait
 
     def settimeout(self, timeout: float | None) -> None:
         """Set how many seconds calls may wait; None: without limit, 0: not at all."""
@@ -170,35 +264,93 @@ class TimeLimits:
         """Whether calls may wait."""
         return self._timeout != 0
 
-    def _deadline(self, flags: int) -> float | None:
-        """When to stop waiting, in monotonic seconds; 0: do not wait, None: no limit."""
-        timeout = self._timeout
-        if timeout == 0 or flags & MSG_DONTWAIT:
-            return 0.0
-        return None if timeout is None else time.monotonic() + timeout
+    def _deadline(self, msg_flags: int = 0) -> Deadline:
+        """Until when a call that begins now may wait."""
+        return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self._timeout)
 
-    def _out_of_time(self, what: str, deadline: float | None, remedy: str = "") -> OSError:
-        if deadline == 0:
+    def _too_late(self, what: str, deadline: Deadline, remedy: str = "") -> OSError:
+        """The error of a call that may wait no longer."""
+        if deadline.is_now:
             return BlockingIOError(errno.EAGAIN, what + remedy)
         timeout = self._timeout  # None if it was changed meanwhile
         return TimeoutError(f"{what} after {timeout:g} s{remedy}" if timeout else what + remedy)
 
-
-class CommonSocket(TimeLimits):
-    """What sockets that wait do alike: `recv_into`, and closing at the end of a `with` block."""
-
-    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole."""
-        raise NotImplementedError
-
+    @abstractmethod
     def close(self) -> None:
-        """Close the socket."""
-        raise NotImplementedError
+        """Close the socket; calls that wait in it get SocketClosedError. Closing again does nothing.
 
-    @property
-    def _link(self) -> str:
-        """The link, in errors."""
-        raise NotImplementedError
+        Warns:
+            UnconfirmedSendWarning: a message failed, and no call asked for its outcome.
+            MessagesDroppedWarning: messages were dropped since the last warning.
+        """
+
+
+class IsoTpSocket(AnySocket):
+    """An ISO-TP socket whose calls block, whoever does the protocol: `isotp.socket` or `SoftSocket`.
+
+    Threads may share it: sends go one after the other, each with its own outcome, and each message goes to one receiver.
+    """
+
+    @abstractmethod
+    def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
+        """Send one message, and return its length once all of it is on the bus.
+
+        With `confirm=False` it returns when the message was taken; `confirm()` then raises its failure. The same holds
+        for a socket that does not block. A message that follows waits for the one before it.
+
+        Args:
+            data: the message, any bytes-like object, from 1 byte to `max_pdu_size`.
+            flags: MSG_DONTWAIT: do not block this time.
+            confirm: whether to wait for the outcome.
+
+        Raises:
+            TransferError: the message did not get through; the class and `n_result` say why.
+            TimeoutError: the socket's timeout passed first; the message is still being sent, see `confirm`.
+            BlockingIOError: the socket does not block and an earlier message is still being sent; nothing was sent.
+            MessageSizeError: the message is empty or too long.
+            InterfaceError: the interface or bus is down, gone, or its transmit queue full.
+        """
+
+    @abstractmethod
+    def confirm(self) -> None:
+        """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
+
+        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failed ones
+        the first is raised, with a note that counts the others. A failure that no call asked about becomes an
+        UnconfirmedSendWarning when the socket is closed.
+
+        Raises:
+            TransferError: a message did not get through.
+            TimeoutError: the socket's timeout passed first.
+            BlockingIOError: the socket does not block and a message is still being sent.
+        """
+
+    @abstractmethod
+    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+        """Receive one message, whole.
+
+        Args:
+            bufsize: the longest message wanted, in bytes; None: any.
+            flags: MSG_DONTWAIT, MSG_PEEK.
+
+        Raises:
+            TimeoutError: nothing arrived within the socket's timeout.
+            BlockingIOError: the socket does not block and there is no message.
+            TransferError: a message began to arrive and broke off; the class and `n_result` say why.
+            ReceiveBufferTooSmallError: the message is longer than `bufsize`; it is kept.
+            InterfaceError: the interface or bus went down or away.
+
+        Warns:
+            MessagesDroppedWarning: messages were dropped because nobody read them.
+        """
+
+    @abstractmethod
+    def recv_message(self, flags: int = 0) -> ReceivedMessage:
+        """Receive one message with the time of its last frame and the count of messages dropped before it.
+
+        Raises:
+            OSError: as `recv`.
+        """
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive one message into `buffer` and return its length in bytes.
@@ -212,8 +364,14 @@ class CommonSocket(TimeLimits):
             ReceiveBufferTooSmallError: the message is longer; it is kept.
             OSError: as `recv`.
         """
-        view = room_in(buffer, nbytes)
-        return fill(view, self.recv(len(view), flags), self._link)
+        view = _room_in(buffer, nbytes)
+        data = self.recv(len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """A file descriptor for select and the like, readable when a message waits; -1 once closed."""
 
     def __enter__(self) -> Self:
         return self
@@ -224,80 +382,47 @@ class CommonSocket(TimeLimits):
         self.close()
 
 
-class AsyncIsoTpSocket(AnySocket, Protocol):
-    """What asyncio code that uses an ISO-TP socket can rely on, be it `AsyncSocket` or `AsyncSoftSocket`.
+class AsyncIsoTpSocket(AnySocket):
+    """An ISO-TP socket for asyncio, whoever does the protocol: `AsyncSocket` or `AsyncSoftSocket`.
 
-    `bind` is not among it: where a link is differs. The classes document each method.
+    Tasks may share it: sends go in the order of the calls, each with its own outcome, and messages go to receivers in
+    the order in which they asked. Any call may be cancelled (`asyncio.timeout` included): a cancelled `recv` loses no
+    message; after a cancelled `send` the message goes on, the next send waits for it, and `confirm` raises its failure.
+    It belongs to the event loop whose tasks wait in it, and to no other thread.
     """
 
+    @abstractmethod
     async def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
-        """Send one message; returns its length."""
+        """Send one message, and return its length once all of it is on the bus; see `IsoTpSocket.send`."""
 
+    @abstractmethod
     async def confirm(self) -> None:
-        """Wait for messages sent with `confirm=False` or given up, and raise their failure."""
+        """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
 
-    async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole."""
-
-    async def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive one message into `buffer`; returns its length."""
-
-    async def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with its time."""
-
-    async def wait_closed(self) -> None:
-        """Wait until a closed socket is gone: until what it was sending has ended."""
-
-    def __aiter__(self) -> Self: ...
-
-    async def __anext__(self) -> bytes: ...
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class CommonAsyncSocket(TimeLimits):
-    """What asyncio sockets do alike: `recv_into`, iteration, and closing at the end of an `async with` block."""
-
-    async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Close the socket."""
-        raise NotImplementedError
-
-    async def wait_closed(self) -> None:
-        """Wait until the closed socket is gone."""
-        raise NotImplementedError
-
-    @property
-    def closed(self) -> bool:
-        """Whether the socket was closed."""
-        raise NotImplementedError
-
-    @property
-    def _link(self) -> str:
-        """The link, in errors."""
-        raise NotImplementedError
-
-    async def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive one message into `buffer` and return its length in bytes.
-
-        Args:
-            buffer: a writable bytes-like object.
-            nbytes: how much of it to use; 0: all.
-            flags: MSG_DONTWAIT, MSG_PEEK.
-
-        Raises:
-            ReceiveBufferTooSmallError: the message is longer; it is kept.
-            OSError: as `recv`.
+        See `IsoTpSocket.confirm`; a cancelled `send` did not wait either.
         """
-        view = room_in(buffer, nbytes)
-        return fill(view, await self.recv(len(view), flags), self._link)
+
+    @abstractmethod
+    async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+        """Receive one message, whole; see `IsoTpSocket.recv`."""
+
+    @abstractmethod
+    async def recv_message(self, flags: int = 0) -> ReceivedMessage:
+        """Receive one message with the time of its last frame and the count of messages dropped before it."""
+
+    async def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive one message into `buffer` and return its length in bytes; see `IsoTpSocket.recv_into`."""
+        view = _room_in(buffer, nbytes)
+        data = await self.recv(len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    @abstractmethod
+    async def wait_closed(self) -> None:
+        """Wait until a closed socket is gone: until what it was sending when it was closed has ended.
+
+        `async with` does that at its end.
+        """
 
     def __aiter__(self) -> Self:
         return self
@@ -320,7 +445,7 @@ class CommonAsyncSocket(TimeLimits):
 
 
 class UnconfirmedFailures:
-    """Failures of messages whose sender did not wait, until somebody asks."""
+    """Failures of messages whose sender did not wait, until a call asks for them."""
 
     def __init__(self) -> None:
         self.failures = 0
@@ -334,15 +459,15 @@ class UnconfirmedFailures:
             self.failures += 1
 
     def take_failure(self) -> IsoTpError | None:
-        """The first failure remembered, with a note that counts the others; they are told then."""
+        """The first failure remembered, with a note that counts the others; all are forgotten."""
         failure, others = self._first_failure, self.failures - 1
         self._first_failure, self.failures = None, 0
         if failure is not None and others > 0:
             failure.add_note(f"{others} more message(s) sent without confirmation failed after it")
         return failure
 
-    def tell_failures(self) -> None:
-        """Warn of what nobody asked about, now that nobody can any more."""
+    def warn_of_failures(self) -> None:
+        """Warn of what no call asked about, now that none can any more."""
         if failures := self.failures:
             warn(
                 f"{failures} message(s) failed whose outcome nobody asked about; the first one: {self.take_failure()}",
@@ -350,22 +475,18 @@ class UnconfirmedFailures:
             )
 
 
-def check_address(address: object, rxid: int | None, txid: int | None) -> None:
-    """Refuse what `bind` cannot be given as an address.
-
-    Raises:
-        TypeError: `address` is no address.
-        AddressError: an address and identifiers were both given.
-    """
-    if address is None:
-        return
-    if not isinstance(address, Address | AsymmetricAddress):
-        raise TypeError(f"address must be an isotp.Address, not {address!r}; identifiers go as rxid=, txid=")
-    if rxid is not None or txid is not None:
-        raise AddressError("an address and rxid/txid were both given: give one of them")
+def buffer_too_small(needed: int, given: int, link: str) -> ReceiveBufferTooSmallError:
+    """The error of a message of `needed` bytes that does not fit."""
+    error = ReceiveBufferTooSmallError(
+        f"the message has {needed} bytes and the buffer {given}; it was kept",
+        link=link,
+        remedy="recv() without bufsize takes any message",
+    )
+    error.needed, error.given = needed, given
+    return error
 
 
-def room_in(buffer: Any, nbytes: int) -> memoryview:
+def _room_in(buffer: Any, nbytes: int) -> memoryview:
     """The part of `buffer` that `recv_into` may fill: its first `nbytes`; 0: all.
 
     Raises:
@@ -378,26 +499,6 @@ def room_in(buffer: Any, nbytes: int) -> memoryview:
     if nbytes < 0:
         raise ValueError(f"nbytes={nbytes}: allowed is 0 (the whole buffer) or a number of bytes")
     return view[: nbytes or len(view)]
-
-
-def fill(view: memoryview, data: bytes, link: str) -> int:
-    """Put `data` at the start of `view` and return its length."""
-    if len(data) > len(view):
-        raise buffer_too_small(len(data), len(view), link, data)
-    view[: len(data)] = data
-    return len(data)
-
-
-def buffer_too_small(needed: int, given: int, link: str, data: bytes | None = None) -> ReceiveBufferTooSmallError:
-    """The error of a message of `needed` bytes that does not fit; `data` is the message if it could not be kept."""
-    fate = "it was kept" if data is None else "it is the `data` of this error"
-    error = ReceiveBufferTooSmallError(
-        f"the message has {needed} bytes and the buffer {given}; {fate}",
-        link=link,
-        remedy="recv() without bufsize takes any message",
-    )
-    error.needed, error.given, error.data = needed, given, data
-    return error
 
 
 def _checked_timeout(timeout: float | None) -> float | None:

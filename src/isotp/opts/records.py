@@ -6,7 +6,7 @@ Both worlds share them: `opts` writes them to kernel sockets, `SoftSocket` runs 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final, Self
+from typing import Final, Self, TypedDict
 
 from ..errors import AlreadyBoundError, OptionError
 from ..stmin import STmin
@@ -26,6 +26,29 @@ class LinkLayerProtocol(IntEnum):
 
     CAN = 16
     CAN_FD = 72
+
+
+class GeneralFields(TypedDict, total=False):
+    """What `set_general_opts` and `opts.general.write` take beside `optflags`; None or left out: unchanged.
+
+    Setting `ext_address`, `txpad`, `rxpad`, `rx_ext_address`, `tx_stmin` or `rx_stmin` sets its flag, too: EXTEND_ADDR,
+    TX_PADDING, RX_PADDING, RX_EXT_ADDR, FORCE_TXSTMIN, FORCE_RXSTMIN.
+    """
+
+    frame_txtime: int | None
+    """Nanoseconds added to STmin between frames, 0 to 0xFFFFFFFE."""
+    ext_address: int | None
+    """Byte before the N_PCI of frames sent, and of those received unless `rx_ext_address` is set."""
+    txpad: int | None
+    """Padding byte of frames sent."""
+    rxpad: int | None
+    """Padding byte expected in frames received."""
+    rx_ext_address: int | None
+    """Byte before the N_PCI of frames received."""
+    tx_stmin: int | None
+    """Separation time to send with, in nanoseconds, instead of what the receiver asks for."""
+    rx_stmin: int | None
+    """Nanoseconds below which a consecutive frame is ignored."""
 
 
 @dataclass(frozen=True, slots=True)

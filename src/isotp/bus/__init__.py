@@ -1,1 +1,10 @@
-"""Where the CAN frames of user-space sockets go."""
+"""Where the CAN frames of user-space sockets go: the buses of this library, and `Bus` to write one of your own."""
+
+from ..can_frame import CanFrame
+from .base import Bus, Received
+from .faults import Faults
+from .pythoncan import PythonCanBus
+from .socketcan import SocketCanBus
+from .virtual import VirtualBus
+
+__all__ = ["Bus", "CanFrame", "Faults", "PythonCanBus", "Received", "SocketCanBus", "VirtualBus"]

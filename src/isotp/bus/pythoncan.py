@@ -2,20 +2,20 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
 from ..can_frame import CanFrame
 from ..errors import InterfaceError, UnavailableError
-from .base import NOTHING, Received
+from .base import NOTHING, Bus, Received
 
-_POLL_S: Final = 0.1  # how soon the reading thread sees that it is to end
+_POLL_S: Final = 0.1  # after so long at most the reading thread sees that it is to end
 _BATCH: Final = 256
 
 
-class PythonCanBus:
+class PythonCanBus(Bus):
     """A bus of python-can, for `SoftSocket`: `PythonCanBus(can.Bus(interface="pcan", channel="..."))`.
 
     python-can has no way to wait for a frame and for anything else at once, so a second thread reads, as long as
@@ -23,12 +23,10 @@ class PythonCanBus:
 
     Args:
         bus: a `can.BusABC`.
-        echoes: whether it was made with `receive_own_messages=True` and the interface does it, which must be told.
+        echoes: whether it was made with `receive_own_messages=True` and the interface does it.
             Then a frame counts as sent when it comes back; otherwise when python-can has taken it.
         can_fd: whether it takes CAN FD frames; None: as its `protocol` says.
     """
-
-    window: Final = 64
 
     def __init__(self, bus: Any, *, echoes: bool = False, can_fd: bool | None = None) -> None:
         try:
@@ -38,32 +36,20 @@ class PythonCanBus:
         if not isinstance(bus, self._can.BusABC):
             raise TypeError(f"bus must be a can.BusABC, not {bus!r}")
         self._bus = bus
-        self._echoes = echoes
-        self._has_can_fd = "FD" in bus.protocol.name if can_fd is None else can_fd
+        self.name = str(getattr(bus, "channel_info", "python-can"))
+        self.echoes = echoes
+        self.has_can_fd = "FD" in bus.protocol.name if can_fd is None else can_fd
         self._messages: deque[Any] = deque()
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._reader: threading.Thread | None = None
         self._ending = threading.Event()
-
-    @property
-    def name(self) -> str:
-        """How the interface describes its channel."""
-        return str(getattr(self._bus, "channel_info", "python-can"))
-
-    @property
-    def has_can_fd(self) -> bool:
-        """Whether CAN FD frames go."""
-        return self._has_can_fd
-
-    @property
-    def echoes(self) -> bool:
-        """Whether a frame comes back once it was on the wire."""
-        return self._echoes
 
     def __repr__(self) -> str:
         return f"<isotp.PythonCanBus {self.name!r}>"
 
-    def _read(self, wake: Callable[[], None], ending: threading.Event) -> None:
+    def _read(self, wake: Callable[[], None], ending: threading.Event, previous: threading.Thread | None) -> None:
+        if previous is not None:  # two threads must not read one adapter
+            previous.join()
         while not ending.is_set():
             try:
                 message = self._bus.recv(_POLL_S)
@@ -72,8 +58,8 @@ class PythonCanBus:
                 self._error.__cause__ = e
                 wake()
                 ending.wait(_POLL_S)
-            except BaseException as e:
-                self._error = e  # `receive` raises it where it is heard
+            except Exception as e:
+                self._error = e  # `receive` raises it
                 wake()
                 return
             else:
@@ -81,34 +67,26 @@ class PythonCanBus:
                     self._messages.append(message)
                     wake()
 
-    # --- the side of the driver, see `Bus`
+    # --- see `Bus`
 
     def open(self, wake: Callable[[], None]) -> None:
         """See `Bus`."""
-        self._messages.clear()
         self._error = None
         self._ending = threading.Event()
         self._reader = threading.Thread(
-            target=self._read, args=(wake, self._ending), name=f"isotp reads {self.name}", daemon=True
+            target=self._read, args=(wake, self._ending, self._reader), name=f"isotp reads {self.name}", daemon=True
         )
         self._reader.start()
 
     def close(self) -> None:
-        """See `Bus`."""
+        """See `Bus`. The reading thread ends when python-can's `recv` returns."""
         self._ending.set()
-        if self._reader is not None:
-            self._reader.join()
-        self._reader = None
+        self._messages.clear()
 
-    def fileno(self) -> int:
+    @property
+    def is_closing(self) -> bool:
         """See `Bus`."""
-        return -1
-
-    def check(self) -> None:
-        """See `Bus`. python-can has no way to ask."""
-
-    def watch(self, can_ids: Collection[int]) -> None:
-        """See `Bus`. The filters of the bus are left as they are; what is not wanted finds no link."""
+        return self._ending.is_set() and self._reader is not None and self._reader.is_alive()
 
     def send(self, frames: Sequence[CanFrame]) -> int:
         """See `Bus`."""
@@ -130,10 +108,10 @@ class PythonCanBus:
 
     def receive(self) -> Received:
         """See `Bus`."""
-        if self._error is not None and not self._messages:
-            error, self._error = self._error, None
-            raise error
         if not self._messages:
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
             return NOTHING
         received = Received([], [])
         while self._messages and len(received.frames) < _BATCH:
@@ -141,14 +119,10 @@ class PythonCanBus:
             if message.is_error_frame or message.is_remote_frame:
                 continue
             # Some interfaces call what other programs of this machine sent theirs as well: it is a frame all the same.
-            is_echo = self._echoes and not message.is_rx
+            is_echo = self.echoes and not message.is_rx
             can_id = message.arbitration_id | (CAN_EFF_FLAG if message.is_extended_id else 0)
             frame = CanFrame(can_id, bytes(message.data), message.is_fd, message.bitrate_switch)
             received.frames.append(frame)
             if is_echo:
                 received.echoes.append(frame)
         return received
-
-    def get_timer(self) -> int | None:
-        """See `Bus`."""
-        return None

@@ -11,7 +11,7 @@ from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
 from ..can_frame import CanFrame
 from ..errors import InterfaceDownError, InterfaceError, InterfaceNotFoundError, UnavailableError
 from ..linux.interface import usable
-from .base import Received
+from .base import Bus, Received
 
 # linux/can.h, linux/can/raw.h, linux/socket.h, asm-generic/socket.h: by number, to import where Python has no names
 _AF_CAN: Final = 29
@@ -42,7 +42,7 @@ _BATCH: Final = 256
 _FULL: Final = (errno.ENOBUFS, errno.EAGAIN)
 
 
-class SocketCanBus:
+class SocketCanBus(Bus):
     """A CAN interface of Linux, for `SoftSocket`: `SocketCanBus("can0")`.
 
     One raw socket serves all links. The kernel filters for the identifiers in use (up to 512 of them; beyond
@@ -53,32 +53,21 @@ class SocketCanBus:
         interface: name of a CAN interface that is up.
     """
 
-    echoes: Final = True
-    window: Final = 16
+    echoes = True
+    window = 16
 
     def __init__(self, interface: str) -> None:
         if not isinstance(interface, str):
             raise TypeError(f"interface must be the name of a CAN interface, not {interface!r}")
-        self._name = interface
-        self._has_can_fd = False
+        self.name = interface
         self._socket: socket.socket | None = None
         self._failure: InterfaceError | None = None
         self._watched: frozenset[int] = frozenset()
 
-    @property
-    def name(self) -> str:
-        """The interface."""
-        return self._name
-
-    @property
-    def has_can_fd(self) -> bool:
-        """Whether CAN FD frames go; known once a socket is bound."""
-        return self._has_can_fd
-
     def __repr__(self) -> str:
-        return f"<isotp.SocketCanBus {self._name!r}>"
+        return f"<isotp.SocketCanBus {self.name!r}>"
 
-    # --- the side of the driver, see `Bus`
+    # --- see `Bus`
 
     def open(self, wake: Callable[[], None]) -> None:
         """See `Bus`.
@@ -95,7 +84,7 @@ class SocketCanBus:
                 remedy="Linux: sudo modprobe can-raw; elsewhere python-can reaches CAN adapters (PythonCanBus)",
             ) from e
         try:
-            self._has_can_fd = usable(raw, self._name).has_can_fd
+            self.has_can_fd = usable(raw, self.name).has_can_fd
             raw.setblocking(False)
             raw.setsockopt(_SOL_CAN_RAW, _CAN_RAW_FILTER, b"")  # nothing, until `watch`
             raw.setsockopt(_SOL_CAN_RAW, _CAN_RAW_RECV_OWN_MSGS, 1)
@@ -105,7 +94,7 @@ class SocketCanBus:
                 raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RCVBUF)
             except PermissionError:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RCVBUF)
-            raw.bind((self._name,))
+            raw.bind((self.name,))
         except BaseException:
             raw.close()
             raise
@@ -123,12 +112,12 @@ class SocketCanBus:
 
     def _open_socket(self) -> socket.socket:
         if self._socket is None:
-            raise InterfaceError(f"{self._name} is not open")
+            raise InterfaceError(f"{self.name} is not open")
         return self._socket
 
     def check(self) -> None:
         """See `Bus`."""
-        usable(self._open_socket(), self._name)
+        usable(self._open_socket(), self.name)
 
     def watch(self, can_ids: Collection[int]) -> None:
         """See `Bus`."""
@@ -185,18 +174,14 @@ class SocketCanBus:
                 stamp = ancillary
         return received._replace(echoed_ns=_monotonic(stamp)) if stamp else received
 
-    def get_timer(self) -> int | None:
-        """See `Bus`."""
-        return None
-
     def _translated(self, e: OSError) -> InterfaceError:
         if e.errno == errno.ENETDOWN:
-            return InterfaceDownError(f"{self._name} is down", remedy=f"sudo ip link set {self._name} up")
+            return InterfaceDownError(f"{self.name} is down", remedy=f"sudo ip link set {self.name} up")
         if e.errno in (errno.ENODEV, errno.ENXIO):
             return InterfaceNotFoundError(
-                f"{self._name} was removed", remedy="close all sockets of this bus, bind new ones"
+                f"{self.name} was removed", remedy="close all sockets of this bus, bind new ones"
             )
-        return InterfaceError(f"{self._name}: {e.strerror}", errno=e.errno)
+        return InterfaceError(f"{self.name}: {e.strerror}", errno=e.errno)
 
 
 def _monotonic(ancillary: list[tuple[int, int, bytes]]) -> int | None:

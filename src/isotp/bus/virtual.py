@@ -1,7 +1,6 @@
 """VirtualBus: a CAN bus inside this process, as fast or as bad as you want it to be."""
 
 import heapq
-import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -10,56 +9,19 @@ from typing import Final
 
 from ..can_frame import CanFrame
 from ..errors import OptionError
-from .base import NOTHING, Received
+from .base import NOTHING, Bus, Received
 
 Fate = Callable[[CanFrame], Iterable[tuple[int, CanFrame]]]
 """What becomes of a frame: each copy that arrives, as nanoseconds of delay and what it then looks like."""
 
 _UNLIMITED: Final = 1 << 30
 _WINDOW: Final = 16  # as SocketCanBus
+_BATCH: Final = 1024
+_BACKLOG: Final = 4096  # frames of `inject` that nobody took yet; beyond that the injecting thread waits
+_PAUSE_S: Final = 0.001
 
 
-class Faults:
-    """Faults at random, the same ones for the same seed.
-
-    Args:
-        seed: of the random numbers.
-        loss: probability that a frame does not arrive.
-        repeat: probability that it arrives twice.
-        corrupt: probability that one bit of its data is wrong.
-        jitter_ns: it is late by a random time up to this; frames overtake each other.
-    """
-
-    def __init__(
-        self, seed: int, *, loss: float = 0.0, repeat: float = 0.0, corrupt: float = 0.0, jitter_ns: int = 0
-    ) -> None:
-        for name, value in (("loss", loss), ("repeat", repeat), ("corrupt", corrupt)):
-            if not 0 <= value <= 1:
-                raise OptionError(f"{name}={value!r}: allowed is a probability, 0 to 1")
-        if jitter_ns < 0:
-            raise OptionError(f"jitter_ns={jitter_ns}: allowed is 0 or more nanoseconds")
-        self._random = random.Random(seed)
-        self._loss, self._repeat, self._corrupt, self._jitter_ns = loss, repeat, corrupt, jitter_ns
-
-    def __call__(self, frame: CanFrame) -> list[tuple[int, CanFrame]]:
-        """What becomes of `frame`."""
-        # The same number of draws for every frame: one fault more does not change all that follow.
-        lost, repeated, corrupted, bit = (self._random.random() for _ in range(4))
-        delays = [self._random.randint(0, self._jitter_ns) for _ in range(2)]
-        if lost < self._loss:
-            return []
-        if corrupted < self._corrupt and frame.data:
-            frame = frame._replace(data=_flip(frame.data, int(bit * 8 * len(frame.data))))
-        return [(delay_ns, frame) for delay_ns in delays[: 2 if repeated < self._repeat else 1]]
-
-
-def _flip(data: bytes, bit: int) -> bytes:
-    flipped = bytearray(data)
-    flipped[bit // 8] ^= 1 << bit % 8
-    return bytes(flipped)
-
-
-class VirtualBus:
+class VirtualBus(Bus):
     """A CAN bus in this process, for `SoftSocket`: no hardware, no kernel, no thread of its own.
 
     All sockets on one VirtualBus hear each other. Without latency and faults a frame arrives the moment it is
@@ -71,7 +33,7 @@ class VirtualBus:
         queue_length: how many frames wait at most for the bus, as in a network interface; None for no limit.
         fate: what becomes of each frame on its way to the receivers: `Faults(seed, loss=...)`, or any
             callable of the same kind. A sender sees its frame go out whatever becomes of it.
-        can_fd: whether CAN FD frames go.
+        can_fd: whether it carries CAN FD frames.
         clock: gives the time in nanoseconds. For tests that drive the bus themselves: sockets go by
             time.monotonic_ns.
 
@@ -79,7 +41,7 @@ class VirtualBus:
         OptionError: a value out of range.
     """
 
-    echoes: Final = True
+    echoes = True
 
     def __init__(
         self,
@@ -95,52 +57,46 @@ class VirtualBus:
             raise OptionError(f"frame_ns={frame_ns}: allowed is 0 or more nanoseconds")
         if queue_length is not None and queue_length < 1:
             raise OptionError(f"queue_length={queue_length}: allowed is 1 or more frames, or None")
-        self._name = name
-        self._has_can_fd = can_fd
+        self.name = name
+        self.has_can_fd = can_fd
+        self.window = _UNLIMITED if not frame_ns and queue_length is None else _WINDOW
         self._frame_ns = frame_ns
         self._queue_length = queue_length
         self._fate = fate
         self._clock = clock
-        self._lock = threading.RLock()  # `inject` comes from any thread, and from signal handlers
+        self._listeners: tuple[Callable[[CanFrame], object], ...] = ()
+        self._lock = threading.RLock()  # `inject` is called by any thread, and by signal handlers
         self._order = count()
+        self._wake: Callable[[], None] | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._watched: frozenset[int] | None = None  # None: all identifiers
         self._free_ns = 0  # when the bus is done with the frames it has
         self._arrived: list[CanFrame] = []
         self._echoes: list[CanFrame] = []
         self._under_way: list[tuple[int, int, CanFrame, bool]] = []  # a heap: when, order, what, whether an echo
         self._waiting = 0  # echoes among them
-        self._wake: Callable[[], None] | None = None
-        self._listeners: tuple[Callable[[CanFrame], object], ...] = ()
-
-    @property
-    def name(self) -> str:
-        """What errors and repr call it."""
-        return self._name
-
-    @property
-    def has_can_fd(self) -> bool:
-        """Whether CAN FD frames go."""
-        return self._has_can_fd
-
-    @property
-    def window(self) -> int:
-        """Frames a link may have on their way; without limit where each arrives at once."""
-        return _UNLIMITED if not self._frame_ns and self._queue_length is None else _WINDOW
+        self._served_by = 0  # the thread that takes frames
 
     def __repr__(self) -> str:
-        return f"<isotp.VirtualBus {self._name!r}>"
+        return f"<isotp.VirtualBus {self.name!r}>"
 
     # --- other nodes
 
     def inject(self, frame: CanFrame) -> None:
         """Let another node send `frame`; from any thread. It arrives as it is, after the frames sent before it.
 
-        While no socket is bound, only listeners hear it.
+        While no socket is bound, only listeners hear it. A thread that injects faster than the sockets of this bus
+        take frames waits, as a node on a real bus does.
         """
-        with self._lock:
-            wake = self._wake
-            if wake is not None:
+        wake = self._wake
+        if wake is not None and (self._watched is None or frame.can_id in self._watched):
+            while len(self._under_way) > _BACKLOG and threading.get_ident() != self._served_by and self._wake:
+                time.sleep(_PAUSE_S)
+            with self._lock:
                 self._depart(frame, faults=False)
-        self._tell_listeners((frame,))
+        self._call_listeners((frame,))
         if wake is not None:
             wake()
 
@@ -156,12 +112,12 @@ class VirtualBus:
 
         return stop
 
-    def _tell_listeners(self, frames: Sequence[CanFrame]) -> None:
+    def _call_listeners(self, frames: Sequence[CanFrame]) -> None:
         for listener in self._listeners:
             for frame in frames:
                 listener(frame)
 
-    # --- the side of the driver, see `Bus`
+    # --- see `Bus`
 
     def open(self, wake: Callable[[], None]) -> None:
         """See `Bus`."""
@@ -171,18 +127,16 @@ class VirtualBus:
         """See `Bus`. What is still under way is gone."""
         with self._lock:
             self._wake = None
-            self._arrived, self._echoes, self._under_way = [], [], []
-            self._free_ns = self._waiting = 0
+            self._reset()
 
-    def fileno(self) -> int:
+    def forked(self) -> None:
         """See `Bus`."""
-        return -1
-
-    def check(self) -> None:
-        """See `Bus`: always."""
+        self._lock = threading.RLock()  # the old one may be held by a thread of the parent
+        self.close()
 
     def watch(self, can_ids: Collection[int]) -> None:
-        """See `Bus`. Looking up a frame nobody wants costs no more than a filter."""
+        """See `Bus`."""
+        self._watched = frozenset(can_ids)
 
     def send(self, frames: Sequence[CanFrame]) -> int:
         """See `Bus`."""
@@ -196,7 +150,7 @@ class VirtualBus:
                 self._arrived += frames
                 self._echoes += frames
         if self._listeners:
-            self._tell_listeners(frames)
+            self._call_listeners(frames)
         return len(frames)
 
     def _depart(self, frame: CanFrame, faults: bool) -> None:
@@ -211,13 +165,14 @@ class VirtualBus:
 
     def receive(self) -> Received:
         """See `Bus`."""
+        self._served_by = threading.get_ident()
         if not self._arrived and not self._under_way:
             return NOTHING
         with self._lock:
             received = Received(self._arrived, self._echoes)
             self._arrived, self._echoes = [], []
             now = self._clock() if self._under_way else 0
-            while self._under_way and self._under_way[0][0] <= now:
+            while self._under_way and self._under_way[0][0] <= now and len(received.frames) < _BATCH:
                 _, _, frame, is_echo = heapq.heappop(self._under_way)
                 if is_echo:
                     self._waiting -= 1

@@ -205,6 +205,12 @@ class Engine:
         self._sender.abort(error)
         self._receiver.abort(error)
 
+    def reset(self) -> None:
+        """Forget what is being sent and received, without events: nothing of it will be confirmed any more."""
+        self.abort(TransferError("the link was reset"))
+        self._unconfirmed.clear()
+        self._events.clear()
+
     def next_event(self) -> Event | None:
         """What happened, oldest first; None when there is no more."""
         return self._events.popleft() if self._events else None

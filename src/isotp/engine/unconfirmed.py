@@ -39,3 +39,7 @@ class Unconfirmed:
     def withdraw(self, owner: Owner) -> None:
         """The frames of this transfer, and of those before it, never get to the bus."""
         self._entries = deque((who, n) for who, n in self._entries if who is not None and who is not owner)
+
+    def clear(self) -> None:
+        """None of the frames will be confirmed."""
+        self._entries.clear()

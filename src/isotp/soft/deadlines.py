@@ -7,11 +7,9 @@ of a link get earlier from one to the next, and there are as many as it has kind
 
 import heapq
 from itertools import count
-from typing import Final
 
+from ..linux.timerfd import NEVER
 from .link import Link
-
-NEVER: Final = 1 << 63
 
 
 class Deadlines:

@@ -1,54 +1,66 @@
 """The hub of a bus: its links, what each of them listens to, their deadlines, and what one turn does.
 
-Theory of operation. A turn takes what has arrived, lets due timers go off, and pumps each link that was touched; on
-a bus inside this process that goes on until all is quiet, so a short message is through before `send` returns.
-When the next turn is to be made is for the driver: the hub knows when something is due by time alone
-(`next_ns`), the bus tells when frames have arrived.
-
-A hub is not entered twice: what a signal handler or an application's callback asks for in the middle of a turn is
-left for its end. Ctrl-C is put off to the end of a turn.
+A turn takes a batch of what has arrived, handles the timers that are due, and lets each link that was touched send and
+report. It is bounded: traffic, however dense, does not keep the driver from the calls that wait for it. The hub has no
+lock and no thread; a driver (`ThreadDriver`, `LoopDriver`, or a test) is the only one that calls it.
 """
 
-import weakref
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import Any, Final
+from typing import Final, Protocol
 
+from ..address import CanAddress
 from ..bus.base import NOTHING, Bus
 from ..can_frame import CanFrame
 from ..engine.events import TransferFailed
 from ..engine.params import Params
-from ..errors import BusyError, InterfaceError, InterfaceNotFoundError, N_Result, OptionError
-from .deadlines import NEVER, Deadlines
-from .interrupts import put_off
+from ..errors import InterfaceError, InterfaceNotFoundError, N_Result, OptionError
+from ..linux.timerfd import NEVER
+from .deadlines import Deadlines
 from .link import Link
 from .routes import Routes
 from .unechoed import Unechoed
 
-_RETRY_NS: Final = 500_000  # until a full bus is offered frames again; no descriptor tells when a queue has room
+_RETRY_NS: Final = 500_000  # until a full bus is offered frames again; no descriptor says when a queue has room
+_LONGEST_TURN_NS: Final = 5_000_000
+_FRAMES_A_TURN: Final = 1024  # of one link
+_GRACE_NS: Final = 20_000_000  # how late a timer may be while frames that came before it may still wait
 
-_hubs: "weakref.WeakValueDictionary[int, Hub]" = weakref.WeakValueDictionary()  # those that are open, by bus
+
+class Driver(Protocol):
+    """What lets a hub make its turns."""
+
+    def wake(self) -> None:
+        """Frames have arrived: make a turn soon. The only method that is called from any thread."""
+
+    def start(self) -> None:
+        """The bus is open now: make turns when it is readable and when `next_ns` has come."""
+
+    def stop(self) -> None:
+        """The bus is about to be closed."""
+
+    def call_later(self, callback: Callable[[], None]) -> None:
+        """Make a callback of the application after the turn."""
 
 
-class Hub(ABC):
-    """Serves the links of one bus; a driver derives from it and adds where to wait.
+class Hub:
+    """Serves the links of one bus.
 
     Args:
-        bus: nobody else may drive it.
+        bus: where the frames go; only this hub uses it.
         clock: monotonic nanoseconds.
+        driver: makes the turns.
     """
 
-    lock: AbstractContextManager[Any]
-    """Held during all calls but `wake`."""
-
-    def __init__(self, bus: Bus, clock: Callable[[], int]) -> None:
+    def __init__(self, bus: Bus, clock: Callable[[], int], driver: Driver) -> None:
         self.bus = bus
         self.clock = clock
-        self._failure: InterfaceError | None = None  # why it has ended
-        self._is_open = False
+        self.driver = driver
+        self.has_work_left = False
+        """Whether the next turn is due at once."""
+        self.is_open = False
+        self._failure: InterfaceError | None = None  # why no link is served any more
         self._links: dict[Link, None] = {}
         self._routes = Routes()
         self._unechoed = Unechoed()
@@ -56,74 +68,47 @@ class Hub(ABC):
         self._blocked: dict[Link, None] = {}
         self._looped: list[CanFrame] = []  # our own frames, for other links here, on a bus that does not echo
         self._deadlines = Deadlines()
-        self._abandoned: deque[Link] = deque()  # to be dropped as soon as no turn is under way
-        self._busy = False
-        self._longest_turn_ns = NEVER
-        """After so long a turn ends with work left, and `next_ns` is now; for a driver that has other things to do."""
-        self._window = bus.window
-        self._has_work_left = False
-
-    # --- what a driver adds
-
-    @abstractmethod
-    def _started(self) -> None:
-        """The bus was opened for the first link: make turns from now on."""
-
-    @abstractmethod
-    def _stopped(self) -> None:
-        """The last link is gone: no more turns. The bus is still open."""
-
-    @abstractmethod
-    def wake(self) -> None:
-        """Make a turn soon; from any thread."""
-
-    @abstractmethod
-    def call(self, callback: Callable[[], None]) -> None:
-        """Call `callback` of the application, after those given before, without the lock."""
 
     # --- links come and go
 
-    def add(self, link: Link) -> int:
-        """Serve `link` from now on; returns how many other links listen to the same.
+    @property
+    def has_links(self) -> bool:
+        """Whether any link is served."""
+        return bool(self._links)
+
+    def listeners(self, rx: CanAddress | None) -> int:
+        """How many links answer frames that come with `rx`."""
+        return sum(not link.engine.params.listen_only for link in self._routes.at(rx))
+
+    def add(self, link: Link) -> None:
+        """Serve `link` from now on; the first one opens the bus.
 
         Raises:
             InterfaceError: the bus cannot be opened.
             OptionError: the link uses CAN FD and the bus is Classical CAN.
         """
-        if self._busy:
-            raise BusyError("a signal handler cannot bind a socket in the middle of a turn of its bus")
-        with self._being_busy():
-            if not self._links:
-                self._failure = None
-                self._open()
-            elif self._failure is not None:
-                raise self.failure()
-            self._links[link] = None
-            self._routes.add(link)
-            try:
-                self.bus.check()
-                self._check_kind(link)
-                self.bus.watch(self._routes.can_ids)
-            except BaseException:
-                self._drop(link)
-                raise
-            return self._routes.others_at(link)
-
-    def _check_kind(self, link: Link) -> None:
-        if link.engine.params.can_fd and not self.bus.has_can_fd:
-            raise OptionError(
-                f"the socket is set to CAN FD and {self.bus.name} is Classical CAN",
-                remedy="set_ll_opts(mtu=LinkLayerProtocol.CAN, tx_dl=8, tx_flags=0)",
-            )
+        if not self._links:
+            self._failure = None
+            self._open()
+        elif self._failure is not None:
+            raise self.failure()
+        link.hub = self
+        self._links[link] = None
+        self._routes.add(link)
+        try:
+            self.bus.check()
+            if link.engine.params.can_fd and not self.bus.has_can_fd:
+                raise OptionError(
+                    f"the socket is set to CAN FD and {self.bus.name} is Classical CAN",
+                    remedy="set_ll_opts(mtu=LinkLayerProtocol.CAN, tx_dl=8, tx_flags=0)",
+                )
+            self.bus.watch(self._routes.can_ids)
+        except BaseException:
+            self.remove(link)
+            raise
 
     def remove(self, link: Link) -> None:
-        """Serve `link` no more; with the last one the bus is closed."""
-        self._abandoned.append(link)
-        if not self._busy:
-            with self._being_busy():
-                pass
-
-    def _drop(self, link: Link) -> None:
+        """Serve `link` no more; the last one closes the bus."""
         if link not in self._links:
             return
         del self._links[link]
@@ -134,132 +119,97 @@ class Hub(ABC):
         self._blocked.pop(link, None)
         if not self._links:
             self._close()
-        elif self._failure is None:
+        elif self.is_open:
             self.bus.watch(self._routes.can_ids)
 
     def _open(self) -> None:
-        _check_free(self)
-        self.bus.open(self.wake)
+        self.bus.open(self.driver.wake)
+        self.is_open = True
         try:
-            self._started()
-        except BaseException:
-            self.bus.close()
+            self.driver.start()
+        except BaseException:  # no descriptor left
+            self._close()
             raise
-        self._is_open = True
-        _hubs[id(self.bus)] = self
 
     def _close(self) -> None:
         self._deadlines = Deadlines()
+        self._touched.clear()
         self._looped.clear()
-        self._has_work_left = False
-        if self._is_open:
-            self._is_open = False
-            self._stopped()
+        self.has_work_left = False
+        if self.is_open:
+            self.is_open = False
+            self.driver.stop()
             self.bus.close()
 
-    # --- a turn
+    # --- failures
 
-    def turn(self, link: Link | None = None, *, readable: bool = True) -> None:
-        """Do all that is to be done now.
-
-        Args:
-            link: that something was done to.
-            readable: whether frames may have arrived.
-        """
-        if link is not None:
-            self._touched[link] = None
-        if self._busy or not self._is_open:  # from within: the turn under way goes on with it
-            return
-        with self._being_busy(), self._telling():
-            self._turn(readable)
-
-    @contextmanager
-    def _being_busy(self) -> Iterator[None]:
-        """What is asked for meanwhile is left for the end."""
-        with put_off():
-            self._busy = True
-            try:
-                yield
-            finally:
-                while self._abandoned:
-                    self._drop(self._abandoned.popleft())
-                self._busy = False
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Whatever goes wrong in a turn is told to every link."""
-        try:
-            yield
-        except InterfaceNotFoundError as e:
-            self._fail(e)
-        except InterfaceError as e:  # the bus may come back
-            for link in tuple(self._links):
-                link.held.clear()
-                self._unechoed.forget(link, lambda _: True)
-                link.on_failure(e)
-            self._blocked.clear()
-        except Exception as e:
-            self._fail(e)
-        except BaseException:  # of a signal handler: nothing is wrong with the bus
-            self._touched.update(self._links)
-            self.wake()
-            raise
-
-    def _fail(self, e: BaseException) -> None:
-        """No turn can be made any more: every link learns why."""
+    def fail(self, e: BaseException) -> None:
+        """Serve no link any more: each learns why, and the bus is closed."""
         what = e.what if isinstance(e, InterfaceError) else f"{self.bus.name} failed: {type(e).__name__}: {e}"
         self._failure = InterfaceError(what, remedy="close all sockets of this bus, bind new ones")
         self._failure.__cause__ = e
         for link in tuple(self._links):
-            link.on_failure(self.failure())
+            link.owner.on_bus_failure(self.failure())
         self._close()
 
     @property
     def has_failed(self) -> bool:
-        """Whether it has ended: no link is served any more."""
+        """Whether no link is served any more."""
         return self._failure is not None
 
     def failure(self) -> InterfaceError:
-        """Why it has ended, as an error to be raised once; it must have."""
+        """Why no link is served, as a new error; there must have been a failure."""
         assert self._failure is not None
-        error = InterfaceError(self._failure.what, remedy=self._failure.remedy)
-        error.__cause__ = self._failure.__cause__
-        return error
+        return _again(self._failure)
+
+    def _interrupt(self, e: InterfaceError) -> None:
+        """What is under way is lost; the bus may come back."""
+        self._blocked.clear()
+        for link in tuple(self._links):
+            link.held.clear()
+            self._unechoed.forget(link, lambda _: True)
+            link.owner.on_bus_failure(_again(e))
+
+    # --- a turn
+
+    def touch(self, link: Link) -> None:
+        """Something was done to `link`: a turn is due."""
+        self._touched[link] = None
+        self.has_work_left = True
+
+    def turn(self, readable: bool = True) -> None:
+        """Do what is to be done now, up to some milliseconds of it; `readable`: frames may have arrived."""
+        if not self.is_open:
+            return
+        try:
+            self._turn(readable)
+        except InterfaceNotFoundError as e:
+            self.fail(e)
+        except InterfaceError as e:
+            self._interrupt(e)
+        except Exception as e:
+            self.fail(e)
 
     def _turn(self, readable: bool) -> None:
-        again, stop_ns = True, self._longest_turn_ns
-        if stop_ns < NEVER:
-            stop_ns += self.clock()
-        while again:
-            frames, echoes, echoed_ns = self.bus.receive() if readable else NOTHING
-            now = self.clock()
-            if echoes:
-                self._confirm(echoes, now if echoed_ns is None else min(now, echoed_ns))
-            if self._looped:
-                frames, self._looped = frames + self._looped, []
-            if frames:
-                self._dispatch(frames, now)
-            if not (frames or echoes):  # a timer must not go off before a frame that had arrived in time
-                self._ring_timers(now)
-            if self._blocked:
-                self._touched.update(self._blocked)
-            touched, self._touched = self._touched, {}
-            is_over = self._pump_all(touched, now, stop_ns)
-            again = bool(frames or echoes or self._looped or self._touched or touched.keys() - self._blocked.keys())
-            if is_over:
-                break
-        self._has_work_left = again
-
-    def _pump_all(self, links: Iterable[Link], now: int, stop_ns: int) -> bool:
-        """Pump `links` until `stop_ns`; whether it has come. Those that are left stay touched."""
-        left = iter(links)
-        for link in left:
-            if link in self._links:
-                self._pump(link, now)
-            if stop_ns < NEVER and self.clock() >= stop_ns:
-                self._touched.update(dict.fromkeys(left))
-                return True
-        return False
+        frames, echoes, echoed_ns = self.bus.receive() if readable else NOTHING
+        now = self.clock()
+        if echoes:
+            self._confirm(echoes, now if echoed_ns is None else min(now, echoed_ns))
+        if self._looped:
+            frames, self._looped = frames + self._looped, []
+        if frames:
+            self._dispatch(frames, now)
+        has_news = bool(frames or echoes)
+        # A timer must not go off before a frame that had arrived in time, which may wait in the next batch.
+        for link in self._deadlines.take(now - _GRACE_NS if has_news else now):
+            link.engine.handle_timer(now)
+            self._touched[link] = None
+        due = deque({**self._touched, **self._blocked})
+        self._touched = {}
+        while due and self.clock() - now <= _LONGEST_TURN_NS:
+            self._pump(due.popleft(), now)
+        self._touched.update(dict.fromkeys(due))
+        self.has_work_left = has_news or bool(self._looped or self._touched)
 
     def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
         for link, confirmed in self._unechoed.take_all(echoes).items():
@@ -275,19 +225,14 @@ class Hub(ABC):
                 link.engine.receive_frames(together, now)
                 touched[link] = None
 
-    def _ring_timers(self, now: int) -> None:
-        for link in self._deadlines.take(now):
-            link.engine.handle_timer(now)
-            self._touched[link] = None
-
     def _pump(self, link: Link, now: int) -> None:
-        """Let `link` send what is due and tell what happened, and set its alarm."""
+        """Let `link` send what is due and report what happened, and set its deadline."""
         self._send(link, now)
         engine = link.engine
         while (event := engine.next_event()) is not None:
             if isinstance(event, TransferFailed) and event.n_result is N_Result.N_TIMEOUT_A:
                 self._give_up(link, event)
-            link.on_event(event)
+            link.owner.on_event(event)
         due_ns = engine.get_timer()
         if due_ns is not None:
             self._deadlines.arm(link, due_ns)
@@ -302,11 +247,15 @@ class Hub(ABC):
             link.held = link.held[self._put(link, link.held) :]
         elif not link.unechoed:
             link.moved_ns = now
+        left = _FRAMES_A_TURN
         while not link.held:
-            frames = engine.frames_to_send(now, self._window - link.unechoed)
+            frames = engine.frames_to_send(now, min(left, self.bus.window - link.unechoed))
             if not frames:
                 break
             link.held = frames[self._put(link, frames) :]
+            left -= len(frames)
+        if not left:
+            self._touched[link] = None
         if link.held:
             self._blocked[link] = None
         else:
@@ -321,9 +270,8 @@ class Hub(ABC):
         if self.bus.echoes:
             self._unechoed.add(link, sent)
         else:
-            link.moved_ns = now = (
-                self.clock()
-            )  # the bus may have taken its time, and STmin begins when it has the frame
+            # The bus may have taken its time, and STmin begins when it has the frame.
+            link.moved_ns = now = self.clock()
             link.engine.frame_sent(now, taken)
             self._looped += sent
         return taken
@@ -334,26 +282,27 @@ class Hub(ABC):
         self._unechoed.forget(link, lambda frame: link.belongs_to(frame, failed))
 
     def next_ns(self) -> int:
-        """When something is to be done by time alone, by the clock; NEVER if nothing is."""
-        if self._has_work_left:
+        """When the next turn is due, by the clock, unless frames arrive before; NEVER if none is."""
+        if self.has_work_left:
             return self.clock()
         due_ns = self._deadlines.next_ns
-        bus_ns = self.bus.get_timer() if self._is_open else None
+        bus_ns = self.bus.get_timer() if self.is_open else None
         if bus_ns is not None:
             due_ns = min(due_ns, bus_ns)
         if self._blocked:
             due_ns = min(due_ns, self.clock() + _RETRY_NS)
         return due_ns
 
+    def must_read(self) -> bool:
+        """Whether frames may have arrived without a sign: on a bus without descriptor, or before a timer that is due."""
+        return self.is_open and (self.bus.fileno() < 0 or self._deadlines.next_ns <= self.clock())
 
-def _check_free(hub: Hub) -> None:
-    """Refuse a bus that another hub drives."""
-    other = _hubs.get(id(hub.bus))
-    if other is not None and other is not hub and other._is_open:
-        raise InterfaceError(
-            f"{hub.bus.name} is in use by sockets of another kind: those that block and those of asyncio",
-            remedy="use one kind on a bus, or give each kind its own (SocketCanBus twice for one interface)",
-        )
+
+def _again(error: InterfaceError) -> InterfaceError:
+    """A new error that says the same: each link raises one of its own."""
+    new = type(error)(error.what, remedy=error.remedy, errno=error.errno)
+    new.__cause__ = error.__cause__
+    return new
 
 
 def _longest_ns(params: Params) -> int:

@@ -1,31 +1,42 @@
 """A link as a hub serves it: its engine, and the frames that are not on the bus yet."""
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from ..can_frame import CanFrame
 from ..engine.engine import Engine
 from ..engine.events import Direction, Event, TransferFailed
 from ..engine.n_pdu import NPciType
-from ..errors import IsoTpError
+from ..errors import InterfaceError
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+
+class Owner(Protocol):
+    """What a link belongs to."""
+
+    def on_event(self, event: Event) -> None:
+        """The engine has this to say."""
+
+    def on_bus_failure(self, error: InterfaceError) -> None:
+        """The bus failed; `error` is this link's own to raise."""
 
 
 class Link:
     """One engine on one bus.
 
     Args:
-        engine: of the link; nobody but the hub lets it send and takes its events.
-        on_event: called with each event, with the hub's lock held.
-        on_failure: called when the bus fails, likewise.
+        engine: of the link; only the hub lets it send and takes its events.
+        owner: called by the hub, in the driver's thread.
     """
 
-    __slots__ = ("armed", "engine", "held", "moved_ns", "on_event", "on_failure", "rx", "tx", "unechoed")
+    __slots__ = ("armed", "engine", "held", "hub", "moved_ns", "owner", "rx", "tx", "unechoed")
 
-    def __init__(
-        self, engine: Engine, on_event: Callable[[Event], None], on_failure: Callable[[IsoTpError], None]
-    ) -> None:
+    def __init__(self, engine: Engine, owner: Owner) -> None:
         self.engine = engine
-        self.on_event = on_event
-        self.on_failure = on_failure
+        self.owner = owner
+        self.hub: Hub
+        """What serves it, once it is added."""
         self.rx = engine.address.rx
         self.tx = engine.address.tx
         self.held: list[CanFrame] = []

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
+from ..address import CanAddress
 from ..can_frame import CanFrame
 from .link import Link
 
@@ -23,12 +24,8 @@ class Routes:
         """Every identifier that a link sends or listens to."""
         return self._can_ids.keys()
 
-    def others_at(self, link: Link) -> int:
-        """How many other links answer to what `link` listens to."""
-        return len([other for other in self._at(link) if other is not link and not other.engine.params.listen_only])
-
-    def _at(self, link: Link) -> tuple[Link, ...]:
-        rx = link.rx
+    def at(self, rx: CanAddress | None) -> tuple[Link, ...]:
+        """The links that listen to `rx`."""
         if rx is None:
             return ()
         if rx.address_byte is None:
@@ -51,12 +48,12 @@ class Routes:
 
     def add(self, link: Link) -> None:
         """Let `link` have its frames."""
-        self._set(link, (*self._at(link), link))
+        self._set(link, (*self.at(link.rx), link))
         self._can_ids.update(half.can_id for half in (link.rx, link.tx) if half)
 
     def remove(self, link: Link) -> None:
         """Let it have no more."""
-        self._set(link, tuple(other for other in self._at(link) if other is not link))
+        self._set(link, tuple(other for other in self.at(link.rx) if other is not link))
         for half in (link.rx, link.tx):
             if half:
                 self._can_ids[half.can_id] -= 1

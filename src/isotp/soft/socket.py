@@ -1,33 +1,41 @@
 """SoftSocket: the interface and the promises of isotp.socket, over an engine of our own."""
 
-import time
 import warnings
 from collections.abc import Callable
-from threading import Condition
-from typing import Any
+from functools import partial
+from typing import Any, Unpack
 
 from ..bus.base import Bus
+from ..deadline import Deadline
 from ..engine.events import Event
-from ..errors import BusyError
-from ..sockets import CommonSocket, ReceivedMessage
-from .endpoint import INBOX_BYTES, Endpoint, Outgoing
-from .reactor import reactor_of
+from ..engine.params import Params
+from ..sockets import IsoTpSocket, ReceivedMessage
+from .end import INBOX_BYTES, SoftEnd, checked_bus
+from .options import EngineFields
+from .request import Outgoing, Request, Wakeup
+from .thread_driver import ThreadDriver
 
 
-class SoftSocket(Endpoint, CommonSocket):
+class SoftSocket(IsoTpSocket):
     """An ISO-TP socket in user space, for where the kernel has none.
 
     Set options, then `bind`, then `send` and `recv`, as with `isotp.socket`. Every send is confirmed unless asked
     otherwise, and every failure is raised by the call it belongs to. Threads may share it.
 
     Args:
-        bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus`, or your own. Any number of sockets
-            may share it.
+        bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus`, or your own (`isotp.bus.Bus`). Any number
+            of sockets may share it.
         timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
         rcvbuf: bytes of messages to keep until they are read; beyond that senders are asked to wait.
-        on_event: called with every event of the engine (`isotp.engine.events`), such as progress. It runs in the
-            thread of the bus and must not wait; what it raises comes out of the socket's next call.
+        on_event: called with every event of the engine (`isotp.engine`), such as progress. It runs in the thread of the
+            bus and must not wait; what it raises comes out of the socket's next call.
+
+    Raises:
+        TypeError: `bus` is no bus.
+        OptionError: `rcvbuf` is no number of bytes.
     """
+
+    _end: SoftEnd
 
     def __init__(
         self,
@@ -37,167 +45,137 @@ class SoftSocket(Endpoint, CommonSocket):
         rcvbuf: int = INBOX_BYTES,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        self._reactor = reactor_of(bus)
-        Endpoint.__init__(self, bus, self._reactor, rcvbuf, on_event)
-        CommonSocket.__init__(self, timeout)
-        self._lock = self._reactor.lock
-        self._changed = Condition(self._lock)
+        super().__init__(SoftEnd(checked_bus(bus), ThreadDriver, rcvbuf, on_event), timeout)
 
-    def _something_changed(self) -> None:
-        self._changed.notify_all()
+    @property
+    def bus(self) -> Bus:
+        """The bus it was made for."""
+        return self._end.bus
+
+    def set_engine_opts(self, **fields: Unpack[EngineFields]) -> Params:
+        """Set what only an engine can do; what is left out keeps its value.
+
+        Args:
+            fields: `n_as_ns`, `n_ar_ns`, `n_bs_ns`, `n_br_ns`, `n_cr_ns` (time limits in nanoseconds), `max_pdu_size`
+                (bytes), `progress_step` (bytes between two Progress events); see `isotp.engine.Params`.
+
+        Raises:
+            OptionError: a value out of range, or times that contradict each other. Nothing was changed.
+            AlreadyBoundError: the socket is bound.
+        """
+        return self._end.set_engine_opts(**fields)
+
+    def get_engine_opts(self) -> Params:
+        """All parameters as the engine has them; times in nanoseconds."""
+        return self._end.get_engine_opts()
+
+    def fileno(self) -> int:
+        """A file descriptor for select and the like, readable when a message waits; -1 once closed."""
+        return -1 if self._end.closed else self._end.inbox.fileno()
 
     # --- sending
 
     def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
-        """Send one message, and return its length once all of it is on the bus.
-
-        With `confirm=False` it returns when the engine has taken the message; `confirm()` then tells its outcome.
-        The same holds for a socket that does not block. A message that follows waits for the one before it.
-
-        Args:
-            data: the message, any bytes-like object, from 1 byte to `max_pdu_size`.
-            flags: MSG_DONTWAIT: do not block this time.
-            confirm: whether to wait for the outcome.
-
-        Raises:
-            TransferError: the message did not get through; the class and `n_result` say why.
-            TimeoutError: the socket's timeout passed first; the message is still being sent, see `confirm`.
-            BlockingIOError: the socket does not block and an earlier message is still being sent; nothing was sent.
-            MessageSizeError: the message is empty or too long.
-            InterfaceError: the bus failed.
-        """
-        data = bytes(memoryview(data))
-        with self._lock:
-            deadline = self._deadline(flags)
-            if self._may_not_send and not self._wait(lambda: not self._may_not_send, deadline):
-                raise self._out_of_time(self._may_not_send, deadline)
-            outgoing = self._begin(data)
-            try:
-                if confirm or self._awaits_each:
-                    self._await_outcome(outgoing, deadline)
-            finally:
-                self._leave(outgoing)
-        return len(data)
-
-    def _await_outcome(self, outgoing: Outgoing, deadline: float | None) -> None:
-        if not outgoing.ended and not self._wait(lambda: outgoing.ended, deadline):
-            if deadline == 0:
-                return  # confirm() tells
-            what = f"{outgoing.size} bytes are still being sent on {self._link}"
-            raise self._out_of_time(what, deadline, "; confirm() waits for the outcome")
-        outgoing.take_outcome()
+        """See `IsoTpSocket`."""
+        end, deadline = self._end, self._deadline(flags)
+        is_awaited = (confirm or end.awaits_each) and not deadline.is_now
+        outgoing = Outgoing(bytes(memoryview(data)), Wakeup(), is_awaited)
+        if not self._ask(end.driver, outgoing, deadline):
+            if not outgoing.has_begun:
+                raise self._too_late(end.still_sending(), deadline)
+            what = f"{len(outgoing.data)} bytes are still being sent on {end.link}"
+            raise self._too_late(what, deadline, "; confirm() waits for the outcome")
+        return len(outgoing.data)
 
     def confirm(self) -> None:
-        """Wait until nothing is being sent, and raise the failure of a message sent with `confirm=False`.
+        """See `IsoTpSocket`."""
+        end, deadline = self._end, self._deadline()
+        end.check_usable()
+        if self.bound and not self._ask(end.driver, Request(Wakeup()), deadline):
+            raise self._too_late(f"a message is still being sent on {end.link}", deadline)
 
-        Of several failed ones the first is raised, with a note that counts the others; they are all told then.
-        What nobody asked about is told by UnconfirmedSendWarning when the socket is closed.
-
-        Raises:
-            TransferError: a message did not get through.
-            TimeoutError: the socket's timeout passed first.
-            BlockingIOError: the socket does not block and a message is still being sent.
-        """
-        with self._lock:
-            self._check_usable()
-            deadline = self._deadline(0)
-            if not self._wait(lambda: not self._is_sending, deadline):
-                raise self._out_of_time(f"a message is still being sent on {self._link}", deadline)
-            failure = self._unconfirmed.take_failure()
-        if failure is not None:
-            raise failure
+    def _ask(self, driver: ThreadDriver, request: Request, deadline: Deadline) -> bool:
+        """Wait until `request` is done, and raise its failure; False if `deadline` passed first."""
+        end = self._end
+        try:
+            driver.post(partial(end.submit, request, not deadline.is_now))
+            while not request.is_done:
+                end.check_open()
+                end.check_may_wait()
+                if deadline.is_now:  # it begins at once, or it fails
+                    request.wakeup.wait(None)
+                elif not deadline.has_passed():
+                    request.wakeup.wait(deadline.left())
+                elif driver.call(partial(end.cancel, request)) or not request.is_done:
+                    return False
+            request.raise_failure()
+            return True
+        finally:
+            request.is_awaited = False
+            if not request.has_begun:
+                driver.post(partial(end.cancel, request))
 
     # --- receiving
 
     def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole.
-
-        Args:
-            bufsize: the longest message wanted, in bytes; None: any.
-            flags: MSG_DONTWAIT, MSG_PEEK.
-
-        Raises:
-            TimeoutError: nothing arrived within the socket's timeout.
-            BlockingIOError: the socket does not block and there is no message.
-            TransferError: a message began to arrive and broke off; the class and `n_result` say why.
-            ReceiveBufferTooSmallError: the message is longer than `bufsize`; it is kept.
-            InterfaceError: the bus failed.
-
-        Warns:
-            MessagesDroppedWarning: messages were dropped because nobody read them.
-        """
+        """See `IsoTpSocket`."""
         return self._receive(bufsize, flags).data
 
     def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with the time of its last frame and the count of messages dropped before it.
-
-        Raises:
-            OSError: as `recv`.
-        """
+        """See `IsoTpSocket`."""
         message = self._receive(None, flags)
-        self._dropped_told = max(self._dropped_told, message.dropped)
+        self._end.know_dropped(message)
         return message
 
     def _receive(self, bufsize: int | None, flags: int) -> ReceivedMessage:
-        with self._lock:
-            self._check_receives()
-            if not self._inbox:
-                self._tell_dropped()
-                deadline = self._deadline(flags)
-                if not self._wait(lambda: self._inbox, deadline):
-                    raise self._out_of_time(f"no message on {self._link}", deadline)
-            return self._take_first(bufsize, flags)
-
-    def _wait(self, condition: Callable[[], object], deadline: float | None) -> bool:
-        """Wait until `condition()`; False if `deadline` (monotonic seconds) passed first. The lock is held."""
-        while not condition():
-            self._check_usable()
-            seconds = None if deadline is None else deadline - time.monotonic()
-            if seconds is not None and seconds <= 0:
-                return False
-            if self._reactor.is_inside():
-                raise BusyError(
-                    "a callback or signal handler on top of a turn of the bus cannot wait for it",
-                    link=self._link,
-                    remedy="send(..., confirm=False), or leave it to another thread",
-                )
-            self._changed.wait(seconds)
-        if self._closed:
-            raise self._closed_error()
-        return True
+        end, deadline = self._end, self._deadline(flags)
+        end.check_receives()
+        message = end.take(bufsize, flags)
+        if message is not None:
+            return message
+        end.warn_of_dropped()
+        wakeup = Wakeup()
+        end.inbox.waiters[wakeup] = None
+        try:
+            while (message := end.take(bufsize, flags)) is None:
+                end.check_usable()
+                if deadline.has_passed():
+                    raise self._too_late(f"no message on {end.link}", deadline)
+                end.check_may_wait()
+                wakeup.wait(deadline.left())
+            return message
+        finally:
+            end.inbox.waiters.pop(wakeup, None)
 
     # --- closing
 
     def close(self) -> None:
-        """Close the socket; who waits in `send` or `recv` gets SocketClosedError. Closing again does nothing.
+        """See `AnySocket`.
 
         It waits for a message that is still being sent, as the kernel does, unless a callback closes the socket. A
         receiver that only asks to wait is not waited for.
-
-        Warns:
-            UnconfirmedSendWarning: a message sent with `confirm=False` failed, and nobody asked for its outcome.
-            MessagesDroppedWarning: messages were dropped since that was last told.
         """
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._changed.notify_all()
-            try:
-                if not self._reactor.is_inside():
-                    for seconds in self._finish_sending():
-                        self._changed.wait(seconds)
-            finally:  # an interrupted close has closed, too
-                if self._node is not None:
-                    self._reactor.remove(self._node)
-        self._reactor.join()
-        self._tell_last()
+        end = self._end
+        if end.closed:
+            return
+        end.closed = True
+        why = "close was interrupted"
+        wakeup = Wakeup()
+        end.inbox.waiters[wakeup] = None
+        try:
+            end.refuse_calls()
+            if end.is_in_callback:
+                why = "a callback closed it"
+            else:
+                for seconds in end.patience():
+                    wakeup.wait(seconds)
+                why = "the receiver asks to wait"
+        finally:
+            end.inbox.waiters.pop(wakeup, None)
+            end.leave(why)
 
     def __del__(self) -> None:
-        if self._is_forgotten():
-            try:
-                warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-            finally:
-                self._closed = True
-                assert self._node is not None
-                self._reactor.abandon(self._node)
+        if "_end" in self.__dict__ and self.bound and not self.closed:
+            text = f"unclosed {self!r}"
+            self._end.abandon()
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=2)

@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from contest import Report, Times, message
 
 import isotp
-from isotp.linux import support
+from isotp.linux.modules import max_pdu_size
 
 ROUNDS = 21
 SECONDS_PER_ROUND = 0.25
@@ -40,7 +40,7 @@ def native(rxid: int, txid: int) -> socket.socket:
 
 async def plain(data: bytes, first_id: int) -> Once:
     a, b = native(first_id, first_id + 1), native(first_id + 1, first_id)
-    size, loop = support.max_pdu_size(), asyncio.get_running_loop()
+    size, loop = max_pdu_size(), asyncio.get_running_loop()
 
     async def once() -> bytes:
         await loop.sock_sendall(a, data)
@@ -51,7 +51,7 @@ async def plain(data: bytes, first_id: int) -> Once:
 
 async def careful(data: bytes, first_id: int) -> Once:
     a, b = native(first_id, first_id + 1), native(first_id + 1, first_id)
-    size, loop = support.max_pdu_size(), asyncio.get_running_loop()
+    size, loop = max_pdu_size(), asyncio.get_running_loop()
     poll = select.poll()
     poll.register(a, select.POLLOUT)
 

@@ -21,7 +21,7 @@ from contest import Report, Transfer, in_turn, seconds_per_message
 
 import isotp
 from isotp import opts
-from isotp.linux import support
+from isotp.linux.modules import max_pdu_size
 from isotp.opts import sockopt
 
 ROUNDS = 21
@@ -48,7 +48,7 @@ def confirmed_send(sock: socket.socket, poll: select.poll, data: bytes) -> int:
 
 def careful() -> Transfer:
     a, b = native(0x101, 0x102), native(0x102, 0x101)
-    size = support.max_pdu_size()
+    size = max_pdu_size()
     poll = select.poll()
     poll.register(a, select.POLLOUT)
 
@@ -61,7 +61,7 @@ def careful() -> Transfer:
 
 def wait_tx_done() -> Transfer:
     a, b = native(0x103, 0x104, int(opts.flags.WAIT_TX_DONE)), native(0x104, 0x103)
-    size = support.max_pdu_size()
+    size = max_pdu_size()
 
     def transfer(data: bytes) -> bytes:
         a.send(data)

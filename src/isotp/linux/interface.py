@@ -1,6 +1,6 @@
 """The CAN interfaces of this network namespace, asked of the kernel through a socket.
 
-/sys/class/net is no witness: it shows the namespace it was mounted in.
+/sys/class/net would not do: it shows the namespace that it was mounted in.
 """
 
 import socket
@@ -8,16 +8,10 @@ import struct
 from typing import Final, NamedTuple
 
 from ..errors import InterfaceDownError, InterfaceNotFoundError, NotACanInterfaceError
+from .constants import ARPHRD_CAN, CANFD_MTU, IFF_UP, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFMTU
 
-_SIOCGIFFLAGS: Final = 0x8913
-_SIOCGIFMTU: Final = 0x8921
-_SIOCGIFHWADDR: Final = 0x8927
-_IFF_UP: Final = 0x1
-_ARPHRD_CAN: Final = 280
 _IFREQ: Final = struct.Struct("16sH22x")
 _IFREQ_INT: Final = struct.Struct("16si20x")
-
-CANFD_MTU: Final = 72
 
 
 class CanInterface(NamedTuple):
@@ -45,10 +39,10 @@ def query(sock: socket.socket, name: str) -> CanInterface:
     import fcntl  # not on Windows, where this module still has to import
 
     raw = name.encode()
-    kind = _IFREQ.unpack(fcntl.ioctl(sock, _SIOCGIFHWADDR, _IFREQ.pack(raw, 0)))[1]
-    up = _IFREQ.unpack(fcntl.ioctl(sock, _SIOCGIFFLAGS, _IFREQ.pack(raw, 0)))[1] & _IFF_UP
-    mtu = _IFREQ_INT.unpack(fcntl.ioctl(sock, _SIOCGIFMTU, _IFREQ_INT.pack(raw, 0)))[1]
-    return CanInterface(name, kind == _ARPHRD_CAN, bool(up), mtu)
+    kind = _IFREQ.unpack(fcntl.ioctl(sock, SIOCGIFHWADDR, _IFREQ.pack(raw, 0)))[1]
+    up = _IFREQ.unpack(fcntl.ioctl(sock, SIOCGIFFLAGS, _IFREQ.pack(raw, 0)))[1] & IFF_UP
+    mtu = _IFREQ_INT.unpack(fcntl.ioctl(sock, SIOCGIFMTU, _IFREQ_INT.pack(raw, 0)))[1]
+    return CanInterface(name, kind == ARPHRD_CAN, bool(up), mtu)
 
 
 def can_interfaces(sock: socket.socket | None = None) -> list[CanInterface]:

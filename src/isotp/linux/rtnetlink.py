@@ -1,10 +1,12 @@
-"""rtnetlink: just enough to make a vcan and to know one; the kernel path needs the standard library alone."""
+"""rtnetlink: what kind of interface it is, and making a vcan."""
 
 import os
 import socket
 import struct
 import sys
 from typing import Final, NamedTuple
+
+from .constants import IFF_RUNNING, IFF_UP
 
 _RTM_NEWLINK: Final = 16
 _RTM_GETLINK: Final = 18
@@ -13,8 +15,6 @@ _NLM_F_ACK_EXCL_CREATE: Final = 0x4 | 0x200 | 0x400
 _NLMSG_ERROR: Final = 2
 _NLMSGHDR: Final = struct.Struct("=IHHII")
 _IFINFOMSG: Final = struct.Struct("=BxHiII")
-_IFF_UP: Final = 0x1
-_IFF_RUNNING: Final = 0x40
 _IFLA_IFNAME, _IFLA_LINKINFO = 3, 18
 _IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
 _IFLA_CAN_STATE: Final = 4
@@ -22,7 +22,7 @@ _CAN_STATES: Final = ("ERROR-ACTIVE", "ERROR-WARNING", "ERROR-PASSIVE", "BUS-OFF
 
 
 class Link(NamedTuple):
-    """What rtnetlink tells about an interface."""
+    """What rtnetlink says about an interface."""
 
     kind: str | None
     """The driver's name for its kind: "vcan", "vxcan", "can" for a real bus; None if it has none."""
@@ -40,14 +40,14 @@ def query_link(name: str) -> Link:
     can_state = None
     if kind == "can" and (raw := _attributes(info.get(_IFLA_INFO_DATA, b"")).get(_IFLA_CAN_STATE)):
         can_state = dict(enumerate(_CAN_STATES)).get(int.from_bytes(raw, sys.byteorder))
-    return Link(kind, bool(state & _IFF_RUNNING), can_state)
+    return Link(kind, bool(state & IFF_RUNNING), can_state)
 
 
 def add_vcan(name: str) -> None:
     """Make a virtual CAN interface and set it up; OSError if that is not allowed."""
     kind = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"vcan\0"))
     name_and_kind = _attribute(_IFLA_IFNAME, name.encode() + b"\0") + kind
-    _rtnetlink(_RTM_NEWLINK, _NLM_F_ACK_EXCL_CREATE, 0, _IFF_UP, name_and_kind)
+    _rtnetlink(_RTM_NEWLINK, _NLM_F_ACK_EXCL_CREATE, 0, IFF_UP, name_and_kind)
 
 
 def _rtnetlink(kind: int, how: int, index: int, state: int, attributes: bytes) -> bytes:

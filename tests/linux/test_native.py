@@ -14,9 +14,11 @@ import pytest
 
 import isotp
 from isotp import UnavailableError
-from isotp.linux import support
+from isotp.linux import modules, native
+from isotp.linux import release as release_module
 
 SRC = Path(isotp.__file__).parents[1]
+ENGINE = "or use the engine in Python: isotp.SoftSocket(bus), isotp.AsyncSoftSocket(bus)"
 
 
 def refusal() -> OSError | None:
@@ -80,20 +82,25 @@ if {platform!r} == "win32":
     del socket.MSG_DONTWAIT
 sys.platform = {platform!r}
 import isotp
-try:
-    isotp.socket()
-except isotp.UnavailableError as e:
-    assert e.missing == "platform"
-    print(e)
+for kind in (isotp.socket, isotp.AsyncSocket):
+    try:
+        kind()
+    except isotp.UnavailableError as e:
+        assert e.missing == "platform"
+        print(e)
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], env={"PYTHONPATH": str(SRC)}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        f"kernel ISO-TP sockets exist on Linux only, and this is {platform} (EPROTONOSUPPORT)",
-        "  to do: run this on Linux (a virtual machine will do)",
-    ]
+    assert (
+        done.stdout.splitlines()
+        == [
+            f"kernel ISO-TP sockets exist on Linux only, and this is {platform} (EPROTONOSUPPORT)",
+            f"  to do: run this on Linux (a virtual machine will do); {ENGINE}",
+        ]
+        * 2
+    )
 
 
 def test_python_built_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,8 +128,8 @@ class Machine:
         for name, number in (("AF_CAN", 29), ("CAN_ISOTP", 6)):
             monkeypatch.setattr(socket, name, number, raising=False)
         monkeypatch.setattr(socket, "socket", self.refuse)
-        monkeypatch.setattr(support, "Path", self.path)
-        monkeypatch.setattr(support, "_PARAMETER", self.path("/sys/module/can_isotp/parameters/max_pdu_size"))
+        monkeypatch.setattr(modules, "Path", self.path)
+        monkeypatch.setattr(modules, "_PARAMETER", self.path("/sys/module/can_isotp/parameters/max_pdu_size"))
         self.runs("6.12.107-amd64")
 
     def path(self, *parts: str) -> Path:
@@ -135,8 +142,8 @@ class Machine:
     def runs(self, release: str) -> None:
         uname = ("Linux", "host", release, "#1 SMP", "x86_64")
         named = type("uname", (tuple,), {"release": release})(uname)
-        self._monkeypatch.setattr(support, "os", SimpleNamespace(uname=lambda: named))
-        self._monkeypatch.setattr("isotp.linux.release.os", SimpleNamespace(uname=lambda: named))
+        for module in (modules, native, release_module):
+            self._monkeypatch.setattr(module, "os", SimpleNamespace(uname=lambda: named))
         self.release = release
 
     def has_modules(self, *names: str, builtin: bool = False) -> None:
@@ -194,26 +201,28 @@ def test_an_error_of_another_kind_is_left_as_it_is(machine: Machine, number: int
 
 def remedy(machine: Machine, number: int = errno.EPROTONOSUPPORT) -> str:
     machine.error = OSError(number, "no")
-    return str(unavailable().remedy)
+    remedy, _, engine = str(unavailable().remedy).partition("; or ")
+    assert f"or {engine}" == ENGINE
+    return remedy
 
 
 @pytest.mark.parametrize("file", ["can-isotp.ko", "can-isotp.ko.xz", "can-isotp.ko.zst", "can-isotp.ko.gz"])
 @pytest.mark.parametrize("builtin", [False, True])
 def test_the_module_is_there(machine: Machine, file: str, builtin: bool) -> None:
     machine.has_modules("can.ko.xz", file, builtin=builtin)
-    assert support.is_module_loadable("can-isotp") is True
+    assert modules.is_module_loadable("can-isotp") is True
     assert remedy(machine) == "sudo modprobe can-isotp"
     assert remedy(machine, errno.EAFNOSUPPORT) == "sudo modprobe can"
 
 
 def test_a_module_of_a_similar_name_is_another(machine: Machine) -> None:
     machine.has_modules("can-isotp-extra.ko", "xcan-isotp.ko", "can-isotp.koala", "can-raw.ko")
-    assert support.is_module_loadable("can-isotp") is False
-    assert support.is_module_loadable("can") is False  # what others depend on is not listed for itself
+    assert modules.is_module_loadable("can-isotp") is False
+    assert modules.is_module_loadable("can") is False  # what others depend on is not listed for itself
 
 
 def test_no_module_tree_as_in_a_container(machine: Machine) -> None:
-    assert support.is_module_loadable("can-isotp") is None
+    assert modules.is_module_loadable("can-isotp") is None
     text = remedy(machine)
     assert text.startswith("sudo modprobe can-isotp - on the host, if this is a container")
     assert "6.12.107-amd64" in text
@@ -237,8 +246,8 @@ def test_a_cloud_kernel(machine: Machine) -> None:
 
 def test_loaded_modules(machine: Machine) -> None:
     machine.writes("/sys/module/can_isotp/refcnt", "0")
-    assert support.is_module_loaded("can-isotp")
-    assert not support.is_module_loaded("can-raw")
+    assert modules.is_module_loaded("can-isotp")
+    assert not modules.is_module_loaded("can-raw")
 
 
 # --- what is known of this kernel
@@ -258,8 +267,8 @@ def test_max_pdu_size(machine: Machine, release: str, text: str | None, size: in
     machine.runs(release)
     if text is not None:
         machine.writes("/sys/module/can_isotp/parameters/max_pdu_size", text)
-    assert support.max_pdu_size() == size
-    assert support.has_max_pdu_size_parameter() is (text is not None)
+    assert modules.max_pdu_size() == size
+    assert modules.has_max_pdu_size_parameter() is (text is not None)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +288,7 @@ def test_max_pdu_size(machine: Machine, release: str, text: str | None, size: in
 )
 def test_poll_is_truthful(machine: Machine, release: str, truthful: bool | None) -> None:
     machine.runs(release)
-    assert support.poll_is_truthful() is truthful
+    assert release_module.poll_is_truthful() is truthful
 
 
 @on_linux
@@ -294,7 +303,7 @@ def test_a_failure_while_it_is_set_up_closes_the_socket(monkeypatch: pytest.Monk
         made.append(Refusing(socket.AF_UNIX, socket.SOCK_DGRAM))
         return made[0]
 
-    monkeypatch.setattr(support, "open_native_socket", make)
+    monkeypatch.setattr(native, "open_native_socket", make)
     with pytest.raises(OSError, match="no"):
         isotp.socket()
     closed = made[0].fileno() == -1

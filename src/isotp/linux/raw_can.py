@@ -1,0 +1,236 @@
+"""RawCanSocket: the one raw CAN socket of this library (linux/can/raw.h), which never blocks.
+
+    with RawCanSocket("can0") as raw:            # or ANY: all CAN interfaces
+        raw.send([CanFrame(0x123, b"abc")])      # how many of them the kernel took
+        while raw.wait(1.0):                     # seconds; False: nothing arrived
+            for frame, timestamp_ns, interface, is_own in raw.receive():
+                print(timestamp_ns, interface, frame.can_id, frame.data)
+
+A bus for `SoftSocket` watches `fileno()` itself, and uses `own_frames=True`: the echo of a frame (`is_own`) means that
+the controller has sent it. `receive()` returns [] if there is nothing, and at most a batch. `dropped` counts the frames
+that the kernel had no room for.
+"""
+
+import errno
+import math
+import select
+import socket
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
+from ..can_frame import CanFrame
+from ..errors import (
+    ENETDOWN,
+    ENOBUFS,
+    InterfaceDownError,
+    InterfaceError,
+    InterfaceNotFoundError,
+    IsoTpError,
+    SocketClosedError,
+    UnavailableError,
+)
+from .constants import (
+    AF_CAN,
+    CAN_ERR_FLAG,
+    CAN_FILTER,
+    CAN_FRAME,
+    CAN_RAW,
+    CAN_RAW_FD_FRAMES,
+    CAN_RAW_FILTER,
+    CAN_RAW_FILTER_MAX,
+    CAN_RAW_RECV_OWN_MSGS,
+    CAN_RTR_FLAG,
+    CANFD_BRS,
+    CANFD_FRAME,
+    CANFD_MTU,
+    CONTROL_SIZE,
+    FRAME_HEADER,
+    MSG_CONFIRM,
+    SO_RXQ_OVFL,
+    SO_TIMESTAMPNS,
+    SOL_CAN_RAW,
+    timestamp_and_drops,
+)
+from .interface import names, usable
+from .native import set_receive_buffer
+
+ANY: Final = "any"
+
+_FULL: Final = (ENOBUFS, errno.EAGAIN)  # the interface's transmit queue; this socket's share of it
+
+
+class ReceivedFrame(NamedTuple):
+    """A CAN frame and what the kernel says about it."""
+
+    frame: CanFrame
+    timestamp_ns: int
+    """When the kernel received it: nanoseconds since the epoch, as time.time_ns()."""
+    interface: str
+    is_own: bool
+    """Whether this socket sent it; it is on the bus now."""
+
+
+class RawCanSocket:
+    """Sends and receives data frames of Classical CAN and CAN FD; remote and error frames are left out.
+
+    It is for one thread at a time.
+
+    Args:
+        interface: name of a CAN interface that is up, or ANY.
+        can_ids: the identifiers to receive, see `receive_only`; None: all.
+        own_frames: whether to receive the frames that this socket sends.
+        rcvbuf: bytes the kernel may hold for frames not yet read, of which each takes about 900.
+
+    Raises:
+        UnavailableError: this system has no raw CAN sockets.
+        InterfaceError: no such interface, not CAN, or down.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        *,
+        can_ids: Collection[int] | None = None,
+        own_frames: bool = False,
+        rcvbuf: int = 4_000_000,
+    ) -> None:
+        self.interface = interface
+        self.has_can_fd = True
+        """Whether the interface carries CAN FD frames; with ANY each its own."""
+        self.dropped = 0
+        """How many frames the kernel had dropped on this socket before the one received last."""
+        self._failure: IsoTpError | None = None
+        try:
+            self._socket = raw = socket.socket(AF_CAN, socket.SOCK_RAW, CAN_RAW)
+        except OSError as e:
+            raise UnavailableError(
+                f"this system has no raw CAN sockets: {e.strerror}",
+                remedy="Linux: sudo modprobe can-raw; elsewhere python-can reaches CAN adapters (PythonCanBus)",
+            ) from e
+        try:
+            if interface != ANY:
+                self.has_can_fd = usable(raw, interface).has_can_fd
+            raw.setblocking(False)
+            self.receive_only(can_ids)
+            raw.setsockopt(SOL_CAN_RAW, CAN_RAW_RECV_OWN_MSGS, own_frames)
+            raw.setsockopt(SOL_CAN_RAW, CAN_RAW_FD_FRAMES, 1)
+            raw.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            raw.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+            set_receive_buffer(raw, rcvbuf)
+            raw.bind(("" if interface == ANY else interface,))
+        except BaseException:
+            raw.close()
+            raise
+
+    def receive_only(self, can_ids: Collection[int] | None) -> None:
+        """Let the kernel pass data frames with these identifiers only (CAN_EFF_FLAG: 29 bits); None: all.
+
+        The kernel takes 512 of them; with more it passes all frames. The echo of own frames has to pass as well.
+        """
+        if can_ids is None or len(can_ids) > CAN_RAW_FILTER_MAX:
+            filters = CAN_FILTER.pack(0, 0)
+        else:
+            filters = b"".join(map(_filter, can_ids))
+        self._socket.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters)
+
+    def send(self, frames: Sequence[CanFrame]) -> int:
+        """Send frames in order until the transmit queue is full; returns how many were taken.
+
+        Raises:
+            InterfaceError: the interface is down, gone, or does not take such a frame.
+        """
+        send = self._socket.send
+        for taken, (can_id, data, is_fd, bitrate_switch) in enumerate(frames):
+            try:
+                if is_fd:
+                    send(CANFD_FRAME.pack(can_id, len(data), CANFD_BRS if bitrate_switch else 0, data))
+                else:
+                    send(CAN_FRAME.pack(can_id, len(data), 0, data))
+            except OSError as e:
+                if e.errno in _FULL:
+                    return taken
+                raise self._error(e) from e
+        return len(frames)
+
+    def receive(self, limit: int = 256) -> list[ReceivedFrame]:
+        """The frames that have arrived, oldest first, at most `limit`; [] if there are none.
+
+        Raises:
+            InterfaceError: the interface went down or away; the frames before that were returned.
+        """
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        received: list[ReceivedFrame] = []
+        recvmsg, unpack = self._socket.recvmsg, FRAME_HEADER.unpack_from
+        for _ in range(limit):
+            try:
+                raw, control, flags, address = recvmsg(CANFD_MTU, CONTROL_SIZE)
+            except BlockingIOError:
+                break
+            except OSError as e:
+                failure = self._error(e)
+                if not received:
+                    raise failure from e
+                self._failure = failure
+                break
+            timestamp_ns, drops = timestamp_and_drops(control)
+            if drops is not None:
+                self.dropped = drops
+            can_id, length, fd_flags = unpack(raw)
+            if can_id & (CAN_RTR_FLAG | CAN_ERR_FLAG):
+                continue
+            is_fd = len(raw) == CANFD_MTU
+            start = FRAME_HEADER.size
+            frame = CanFrame(can_id, raw[start : start + length], is_fd, is_fd and bool(fd_flags & CANFD_BRS))
+            received.append(ReceivedFrame(frame, timestamp_ns, address[0], bool(flags & MSG_CONFIRM)))
+        return received
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until `receive` has something to return or to raise; False if `timeout` seconds passed first."""
+        if self._failure is not None:
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else math.ceil(timeout * 1000)))
+
+    def check(self) -> None:
+        """Raise InterfaceError if frames cannot be sent now: the interface is down or gone."""
+        if self.interface != ANY:
+            usable(self._socket, self.interface)
+
+    def fileno(self) -> int:
+        """The file descriptor, readable when frames have arrived; -1 once closed."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the socket. Closing again does nothing."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _error(self, e: OSError) -> IsoTpError:
+        name = self.interface
+        if e.errno == errno.EBADF:
+            return SocketClosedError("the raw CAN socket is closed", link=name)
+        # Linux takes an interface down before it removes it: for a moment a removed one may still be listed.
+        is_removed = e.errno == ENETDOWN and name != ANY and name not in names()
+        if is_removed or e.errno in (errno.ENODEV, errno.ENXIO):
+            return InterfaceNotFoundError(f"{name} was removed", remedy="close what uses it, and open it again")
+        if e.errno == ENETDOWN:
+            return InterfaceDownError(f"{name} is down", remedy=f"sudo ip link set {name} up")
+        return InterfaceError(f"{name}: {e.strerror}", errno=e.errno)
+
+
+def _filter(can_id: int) -> bytes:
+    """A filter for data frames with just this identifier, of this width."""
+    mask = CAN_EFF_MASK if can_id & CAN_EFF_FLAG else CAN_SFF_MASK
+    return CAN_FILTER.pack(can_id, mask | CAN_EFF_FLAG | CAN_RTR_FLAG)

@@ -100,10 +100,10 @@ class Bus(ABC):
         """The file descriptor that is readable when frames have arrived; -1 if the bus calls `wake`."""
         return -1
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - need not be overridden
         """Raise InterfaceError if frames cannot go now; called when a socket is bound."""
 
-    def watch(self, can_ids: Collection[int]) -> None:
+    def watch(self, can_ids: Collection[int]) -> None:  # noqa: B027
         """Only frames with these identifiers (CAN_EFF_FLAG set where they have 29 bits) are of interest now."""
 
     def get_timer(self) -> int | None:

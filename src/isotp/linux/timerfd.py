@@ -1,5 +1,6 @@
 """A timerfd: a file descriptor that becomes readable at a time of the monotonic clock, to the nanosecond."""
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -46,10 +47,8 @@ class TimerFd:
     def clear(self) -> None:
         """Read that it fired; it stays silent until it is set again."""
         self._due_ns = NEVER
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self.fd, 8)
-        except BlockingIOError:
-            pass
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -92,7 +92,7 @@ class GeneralOptions:
         if optflags is not None:
             _check("optflags", optflags, 0, 0xFFFFFFFF)
         bits = self.optflags if optflags is None else flags(optflags)
-        given = {name: value for name, value in fields.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
         for name, value in given.items():
             highest, flag = _FIELDS[name]
             _check(name, value, 0, highest)

@@ -7,7 +7,7 @@ from ..errors import EISCONN, OptionError, OptionIgnoredWarning, SocketClosedErr
 from ..stmin import STmin
 from . import records
 from .optflags import check_flags, flags
-from .records import DEFAULT_FRAME_TXTIME, LinkLayerProtocol, options_are_fixed
+from .records import DEFAULT_FRAME_TXTIME, GeneralFields, LinkLayerProtocol, options_are_fixed
 
 SOL_CAN_ISOTP: Final = 106
 CAN_ISOTP_OPTS: Final = 1
@@ -91,9 +91,16 @@ class GeneralOptions(records.GeneralOptions):
             AlreadyBoundError: the socket is bound.
         """
         native = _writable(sock)
-        new = cls.read(native).changed(
-            optflags, frame_txtime, ext_address, txpad, rxpad, rx_ext_address, tx_stmin, rx_stmin, check=check_flags
-        )
+        given: GeneralFields = {
+            "frame_txtime": frame_txtime,
+            "ext_address": ext_address,
+            "txpad": txpad,
+            "rxpad": rxpad,
+            "rx_ext_address": rx_ext_address,
+            "tx_stmin": tx_stmin,
+            "rx_stmin": rx_stmin,
+        }
+        new = cls.read(native).changed(optflags, check=check_flags, **given)
         if frame_txtime is None:  # as it stands, which the value read need not tell
             _, txtime, *_ = GENERAL.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, GENERAL.size))
         else:

@@ -55,7 +55,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         OptionError: `rcvbuf` is no number of bytes.
     """
 
-    _end: SoftEnd
+    _end: SoftEnd[LoopDriver]
 
     def __init__(
         self,
@@ -104,9 +104,10 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         if self.bound and not await self._ask(Request(_Wakeup()), deadline):
             raise self._too_late(f"a message is still being sent on {end.link}", deadline)
 
-    async def _ask(self, request: Request, deadline: Deadline) -> bool:
+    async def _ask(self, request: Request[_Wakeup], deadline: Deadline) -> bool:
         """Wait until `request` is done, and raise its failure; False if `deadline` passed first."""
-        end, driver = self._end, self._attached()
+        end, driver = self._end, self._end.driver
+        driver.attach()
         try:
             end.submit(request, not deadline.is_now)
             driver.run()
@@ -145,7 +146,8 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
     async def _receive(self, bufsize: int | None, flags: int) -> ReceivedMessage:
         end, deadline = self._end, self._deadline(flags)
         end.check_receives()
-        driver = self._attached()
+        driver = end.served_by or end.driver
+        driver.attach()
         if not await self._rx_turns.take(deadline):
             raise self._too_late(f"no message on {end.link}", deadline)
         wakeup = _Wakeup()
@@ -164,12 +166,6 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
             self._rx_turns.give_back()
 
     # --- waiting
-
-    def _attached(self) -> LoopDriver:
-        """The driver, driven by the running loop."""
-        driver: LoopDriver = self._end.driver_for_reading()
-        driver.attach()
-        return driver
 
     async def _wait(self, driver: LoopDriver, wakeup: Any, deadline: Deadline) -> None:
         driver.waiting.add(wakeup)
@@ -207,14 +203,17 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
             await asyncio.wait((self._leaving,))
             if not self._leaving.cancelled():
                 self._leaving.result()
-        await self._end.wait_for_bus()
+        if self._end.served_by is not None:
+            await self._end.served_by.wait_for_bus()
 
     async def _leave_later(self) -> None:
         end, wakeup, why = self._end, _Wakeup(), "the event loop has ended"
+        driver = end.served_by
+        assert driver is not None
         end.inbox.waiters[wakeup] = None
         try:
             for seconds in end.patience():
-                await self._wait(end.any_driver, wakeup, Deadline.after(seconds))
+                await self._wait(driver, wakeup, Deadline.after(seconds))
             why = "the receiver asks to wait"
         finally:
             end.inbox.waiters.pop(wakeup, None)

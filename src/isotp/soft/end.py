@@ -4,8 +4,8 @@ Messages to be sent wait in a queue for their turn at the engine; what the engin
 inbox is full the engine is not ready: it asks senders to wait, and only what it cannot refuse, single frames, is
 dropped.
 
-The methods under "in the driver's thread" are called by nothing else. The hub holds an end only weakly: a socket that is
-forgotten without `close` does not stay for ever.
+The methods under "in the driver's thread" are called by nothing else. The hub holds an end only weakly: a socket that
+is forgotten without `close` does not stay for ever.
 """
 
 import errno
@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final, Protocol, Self, TypeVar, Unpack
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, Unpack
 
 from ..address import Address, AsymmetricAddress
 from ..bus.base import Bus
@@ -22,7 +22,6 @@ from ..engine.engine import Engine
 from ..engine.events import Direction, Event, MessageReceived, MessageSent, TransferFailed
 from ..engine.params import Params
 from ..errors import (
-    AddressError,
     AlreadyBoundError,
     BusyError,
     DuplicateBindingWarning,
@@ -74,7 +73,10 @@ class Driver(Protocol):
         """Whether this is a callback, which cannot wait for the driver."""
 
 
-class SoftEnd:
+D = TypeVar("D", bound=Driver)
+
+
+class SoftEnd(Generic[D]):
     """One end of a link on a bus.
 
     Args:
@@ -84,20 +86,19 @@ class SoftEnd:
         on_event: called with every event of the engine.
     """
 
-    def __init__(
-        self, bus: Bus, driver: type[Driver], rcvbuf: int, on_event: Callable[[Event], object] | None
-    ) -> None:
+    def __init__(self, bus: Bus, driver: type[D], rcvbuf: int, on_event: Callable[[Event], object] | None) -> None:
         self.bus = bus
         self.inbox = Inbox(rcvbuf)
         self.closed = False
         self.address: Address | AsymmetricAddress | None = None
         self._driver_kind = driver
-        self._driver: Driver | None = None
+        self.served_by: D | None = None
+        """The driver, once bound."""
         self._link: Link | None = None
         self._options = Options()
-        self._requests: deque[Request] = deque()  # that wait for their turn
-        self._outgoing: Outgoing | None = None  # the message that the engine is sending
-        self._failed: list[Request] = []  # whose failure no call has raised yet
+        self._requests: deque[Request[Any]] = deque()  # that wait for their turn
+        self._outgoing: Outgoing[Any] | None = None  # the message that the engine is sending
+        self._failed: list[Request[Any]] = []  # whose failure no call has raised yet
         self._unconfirmed = UnconfirmedFailures()
         self._is_ready = True
         self._dropped_warned = 0
@@ -180,12 +181,12 @@ class SoftEnd:
         self._warn_of_others(engine)
         self._link = link  # from here on options are fixed
         try:
-            self._driver = self._driver_kind.serving(self.bus, link)
+            self.served_by = self._driver_kind.serving(self.bus, link)
         except BaseException:
             self._link = None
             raise
         if self.closed:  # meanwhile, by another thread
-            self._driver.release(link)
+            self.served_by.release(link)
             raise self.closed_error()
         self.address = address
 
@@ -203,16 +204,16 @@ class SoftEnd:
     # --- for the calls of the socket, from their thread
 
     @property
-    def driver(self) -> Any:
+    def driver(self) -> D:
         """What serves the link.
 
         Raises:
             SocketClosedError, NotBoundError, InterfaceError: the socket cannot be used.
         """
         self.check_usable()
-        if self.address is None:
+        if self.served_by is None or self.address is None:
             raise NotBoundError("the socket is not bound", remedy="bind(rxid=..., txid=...) first")
-        return self._driver
+        return self.served_by
 
     def check_open(self) -> None:
         """Raise SocketClosedError if the socket is closed."""
@@ -223,8 +224,8 @@ class SoftEnd:
         """Raise what keeps any call from going on; the exception of a callback, too, and once."""
         self.check_open()
         self._raise_callback_error()
-        if self._driver is not None and self._driver.hub.has_failed:
-            raise self._driver.hub.failure()
+        if self.served_by is not None and self.served_by.hub.has_failed:
+            raise self.served_by.hub.failure()
 
     def _raise_callback_error(self) -> None:
         error, self._callback_error = self._callback_error, None
@@ -244,7 +245,7 @@ class SoftEnd:
     @property
     def is_in_callback(self) -> bool:
         """Whether this is a callback, where the driver would wait for itself."""
-        return self._driver is not None and self._driver.is_current
+        return self.served_by is not None and self.served_by.is_current
 
     def check_may_wait(self) -> None:
         """Raise BusyError in a callback."""
@@ -262,8 +263,8 @@ class SoftEnd:
     def take(self, bufsize: int | None, msg_flags: int) -> ReceivedMessage | None:
         """The oldest message of the inbox; None if there is none."""
         message = self.inbox.take(bufsize, self.link, peek=bool(msg_flags & MSG_PEEK))
-        if message is not None and not self._is_ready and not self.inbox.is_full and self._driver is not None:
-            self._driver.post(self._become_ready)
+        if message is not None and not self._is_ready and not self.inbox.is_full and self.served_by is not None:
+            self.served_by.post(self._become_ready)
         return message
 
     def warn_of_dropped(self) -> None:
@@ -297,8 +298,8 @@ class SoftEnd:
 
     def refuse_calls(self) -> None:
         """End the calls that wait in the socket, which is being closed. The message being sent goes on."""
-        if self._driver is not None:
-            self._driver.call(self._refuse_calls)
+        if self.served_by is not None:
+            self.served_by.call(self._refuse_calls)
 
     @property
     def is_sending(self) -> bool:
@@ -312,9 +313,9 @@ class SoftEnd:
         look; when it ends and the message is still being sent, it is to be given up.
         """
         link = self._link
-        if link is None or self._driver is None:
+        if link is None or self.served_by is None:
             return
-        hub, params = self._driver.hub, link.engine.params
+        hub, params = self.served_by.hub, link.engine.params
         longest_ns = params.n_as_ns + params.n_bs_ns + max(_LONGEST_STMIN_NS, params.forced_tx_stmin_ns or 0)
         done, since_ns = -1, 0
         while self.is_sending and not hub.has_failed:
@@ -331,9 +332,9 @@ class SoftEnd:
 
         `why` a message that is still being sent is given up.
         """
-        if self._driver is not None and self._link is not None:
-            self._driver.call(partial(self._give_up_sending, why))
-            self._driver.release(self._link)
+        if self.served_by is not None and self._link is not None:
+            self.served_by.call(partial(self._give_up_sending, why))
+            self.served_by.release(self._link)
         self.inbox.close()
         self._settle()
         try:
@@ -344,12 +345,12 @@ class SoftEnd:
     def abandon(self) -> None:
         """Be served no more: the socket is forgotten. From anywhere, a garbage collection included."""
         self.closed = True
-        if self._driver is not None and self._link is not None:
-            self._driver.post(partial(self._driver.release, self._link))
+        if self.served_by is not None and self._link is not None:
+            self.served_by.post(partial(self.served_by.release, self._link))
 
     # --- in the driver's thread
 
-    def submit(self, request: Request, may_wait: bool) -> None:
+    def submit(self, request: Request[Any], may_wait: bool) -> None:
         """Let `request` begin in its turn; without `may_wait` now or never."""
         if self.closed:
             request.end(self.closed_error())
@@ -360,7 +361,7 @@ class SoftEnd:
             self._requests.remove(request)
             request.end(BlockingIOError(errno.EAGAIN, self.still_sending()))
 
-    def cancel(self, request: Request) -> bool:
+    def cancel(self, request: Request[Any]) -> bool:
         """Forget a request that has not begun; False if it has."""
         if request not in self._requests:
             return False
@@ -404,7 +405,7 @@ class SoftEnd:
             else:
                 self._end(request, self._unconfirmed.take_failure())
 
-    def _send(self, outgoing: Outgoing, engine: Engine, now: int) -> None:
+    def _send(self, outgoing: Outgoing[Any], engine: Engine, now: int) -> None:
         try:
             engine.send(outgoing.data, now)
         except IsoTpError as e:
@@ -414,7 +415,7 @@ class SoftEnd:
             self._outgoing = outgoing
             outgoing.begin()
 
-    def _end(self, request: Request, error: IsoTpError | None) -> None:
+    def _end(self, request: Request[Any], error: IsoTpError | None) -> None:
         if error is not None:
             self._failed.append(request)
         request.end(error)
@@ -488,7 +489,7 @@ class SoftEnd:
 class _WeakOwner:
     """Passes on to an end what the hub says, without keeping the end alive."""
 
-    def __init__(self, end: SoftEnd) -> None:
+    def __init__(self, end: "SoftEnd[Any]") -> None:
         self._end = weakref.ref(end)
 
     def on_event(self, event: Event) -> None:

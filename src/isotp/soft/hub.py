@@ -16,7 +16,6 @@ from ..can_frame import CanFrame
 from ..engine.events import TransferFailed
 from ..engine.params import Params
 from ..errors import InterfaceError, InterfaceNotFoundError, N_Result, OptionError
-from ..linux.timerfd import NEVER
 from .deadlines import Deadlines
 from .link import Link
 from .routes import Routes
@@ -59,6 +58,7 @@ class Hub:
         self.driver = driver
         self.has_work_left = False
         """Whether the next turn is due at once."""
+        self._has_sent = False  # in this turn
         self.is_open = False
         self._failure: InterfaceError | None = None  # why no link is served any more
         self._links: dict[Link, None] = {}
@@ -205,11 +205,11 @@ class Hub:
             link.engine.handle_timer(now)
             self._touched[link] = None
         due = deque({**self._touched, **self._blocked})
-        self._touched = {}
+        self._touched, self._has_sent = {}, False
         while due and self.clock() - now <= _LONGEST_TURN_NS:
             self._pump(due.popleft(), now)
         self._touched.update(dict.fromkeys(due))
-        self.has_work_left = has_news or bool(self._looped or self._touched)
+        self.has_work_left = has_news or self._has_sent or bool(self._looped or self._touched)
 
     def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
         for link, confirmed in self._unechoed.take_all(echoes).items():
@@ -266,6 +266,7 @@ class Hub:
         taken = self.bus.send(frames)
         if not taken:
             return 0
+        self._has_sent = True  # a bus inside this process may have the frames for others at once
         sent = frames if taken == len(frames) else frames[:taken]
         if self.bus.echoes:
             self._unechoed.add(link, sent)
@@ -294,7 +295,7 @@ class Hub:
         return due_ns
 
     def must_read(self) -> bool:
-        """Whether frames may have arrived without a sign: on a bus without descriptor, or before a timer that is due."""
+        """Whether frames may have arrived unseen: on a bus without descriptor, or before a timer that is due."""
         return self.is_open and (self.bus.fileno() < 0 or self._deadlines.next_ns <= self.clock())
 
 

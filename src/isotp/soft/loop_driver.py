@@ -1,8 +1,8 @@
 """LoopDriver: serves the links of a bus in an event loop, for the asyncio sockets. It has no thread.
 
-A task that sends makes a turn right there; the loop makes one when the bus is readable, when the bus calls `wake`, or when
-the timer is due. Turns that follow each other without a pause stop after some milliseconds and go on when the loop has
-been round: no message, however long, keeps other tasks from running.
+A task that sends makes a turn right there; the loop makes one when the bus is readable, when the bus calls `wake`, or
+when the timer is due. Turns that follow each other without a pause stop after some milliseconds and go on when the loop
+has been round: no message, however long, keeps other tasks from running.
 
 A driver belongs to the loop that was running when it was first used; when that has ended, to the next one. A signal
 handler that raises is not for a program that runs an event loop: `loop.add_signal_handler` is.

@@ -1,14 +1,14 @@
-"""What a call asks of a socket's end and waits for: that a message is sent, or that all messages before it have ended."""
+"""What a call asks for and waits for: that a message is sent, or that all messages before it have ended."""
 
 import threading
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 
 class Wakeup:
     """Lets one thread wait until another one wakes it.
 
-    A signal handler may raise while it waits, at any point, and leaves it usable: it is nothing but a lock that only the
-    waking thread releases. (A Condition has two locks, and an exception between them breaks it.)
+    A signal handler may raise while it waits, at any point, and leaves it usable: it is nothing but a lock that only
+    the waking thread releases. (A Condition has two locks, and an exception between them breaks it.)
     """
 
     __slots__ = ("_lock",)
@@ -34,7 +34,10 @@ class Wakes(Protocol):
         """End the wait."""
 
 
-class Request:
+W = TypeVar("W", bound=Wakes)
+
+
+class Request(Generic[W]):
     """What a call asks for: it begins in its turn, and ends once.
 
     Args:
@@ -42,7 +45,7 @@ class Request:
         is_awaited: whether a call waits for the end. A failure that no call raises is kept for `confirm`.
     """
 
-    def __init__(self, wakeup: Wakes, is_awaited: bool = True) -> None:
+    def __init__(self, wakeup: W, is_awaited: bool = True) -> None:
         self.wakeup = wakeup
         self.is_awaited = is_awaited
         self.has_begun = False
@@ -78,7 +81,7 @@ class Request:
                 self.was_raised = True
 
 
-class Outgoing(Request):
+class Outgoing(Request[W]):
     """A message to be sent.
 
     Args:
@@ -87,6 +90,6 @@ class Outgoing(Request):
         is_awaited: see `Request`.
     """
 
-    def __init__(self, data: bytes, wakeup: Wakes, is_awaited: bool) -> None:
+    def __init__(self, data: bytes, wakeup: W, is_awaited: bool) -> None:
         super().__init__(wakeup, is_awaited)
         self.data = data

@@ -23,8 +23,8 @@ class SoftSocket(IsoTpSocket):
     otherwise, and every failure is raised by the call it belongs to. Threads may share it.
 
     Args:
-        bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus`, or your own (`isotp.bus.Bus`). Any number
-            of sockets may share it.
+        bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus`, or your own (`isotp.bus.Bus`). Any
+            number of sockets may share it.
         timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
         rcvbuf: bytes of messages to keep until they are read; beyond that senders are asked to wait.
         on_event: called with every event of the engine (`isotp.engine`), such as progress. It runs in the thread of the
@@ -35,7 +35,7 @@ class SoftSocket(IsoTpSocket):
         OptionError: `rcvbuf` is no number of bytes.
     """
 
-    _end: SoftEnd
+    _end: SoftEnd[ThreadDriver]
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class SoftSocket(IsoTpSocket):
         if self.bound and not self._ask(end.driver, Request(Wakeup()), deadline):
             raise self._too_late(f"a message is still being sent on {end.link}", deadline)
 
-    def _ask(self, driver: ThreadDriver, request: Request, deadline: Deadline) -> bool:
+    def _ask(self, driver: ThreadDriver, request: Request[Wakeup], deadline: Deadline) -> bool:
         """Wait until `request` is done, and raise its failure; False if `deadline` passed first."""
         end = self._end
         try:

@@ -1,8 +1,8 @@
 """ThreadDriver: the thread that serves the links of a bus for the sockets that block.
 
-This thread alone calls the hub. A call of a socket posts what it wants done and waits for the outcome, so it ends at its
-own deadline however busy the bus is; and an exception that a signal handler raises (Ctrl-C included) falls into that
-wait, never between two lines of the protocol.
+This thread alone calls the hub. A call of a socket posts what it wants done and waits for the outcome, so it ends at
+its own deadline however busy the bus is; and an exception that a signal handler raises (Ctrl-C included) falls into
+that wait, never between two lines of the protocol.
 """
 
 import contextlib

@@ -130,7 +130,7 @@ class AnySocket(ABC):
             DuplicateBindingWarning: another socket listens to the same identifier. Where that is an error
                 (`python -W error`), the socket is not bound.
         """
-        if isinstance(interface, Address | AsymmetricAddress) and address is None:
+        if interface is not None and not isinstance(interface, str) and address is None:
             interface, address = None, interface
         if address is None:
             address = normal_address(rxid, txid)
@@ -288,7 +288,8 @@ class AnySocket(ABC):
 class IsoTpSocket(AnySocket):
     """An ISO-TP socket whose calls block, whoever does the protocol: `isotp.socket` or `SoftSocket`.
 
-    Threads may share it: sends go one after the other, each with its own outcome, and each message goes to one receiver.
+    Threads may share it: sends go one after the other, each with its own outcome, and each message goes to one
+    receiver.
     """
 
     @abstractmethod
@@ -315,8 +316,8 @@ class IsoTpSocket(AnySocket):
     def confirm(self) -> None:
         """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
 
-        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failed ones
-        the first is raised, with a note that counts the others. A failure that no call asked about becomes an
+        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failed
+        ones the first is raised, with a note that counts the others. A failure that no call asked about becomes an
         UnconfirmedSendWarning when the socket is closed.
 
         Raises:

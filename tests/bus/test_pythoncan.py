@@ -1,5 +1,6 @@
 """PythonCanBus on python-can's own virtual interface."""
 
+import asyncio
 import itertools
 import threading
 import time
@@ -10,6 +11,8 @@ import pytest
 
 import isotp
 from isotp.can_frame import CanFrame
+
+from ..waiting import until
 
 can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
 
@@ -55,6 +58,7 @@ def test_frames_stay_what_they_are(buses: tuple[Any, Any], frame: CanFrame) -> N
     finally:
         one.close()
         two.close()
+    until(lambda: not one.is_closing and not two.is_closing)
     assert threading.active_count() == threads
 
 
@@ -179,8 +183,44 @@ def test_stmin_begins_when_a_slow_adapter_has_the_frame() -> None:
         s.bind(rxid=1, txid=2)
         s.send(bytes(50), confirm=False)
         bus._messages.append(can.Message(arbitration_id=1, is_extended_id=False, data=b"\x30\0\0"))
-        s._hub.wake()
+        bus.driver.wake()
         s.confirm()
     adapter.shutdown()
     times = [at for at, message in adapter.sent if message.data[0] >> 4 == 2]
     assert min(b - a for a, b in itertools.pairwise(times)) >= 0.005
+
+
+def test_the_loop_does_not_wait_for_an_adapter_that_keeps_its_thread() -> None:
+    """python-can's drivers need not keep the timeout of `recv`."""
+    adapter, let_go = Adapter(), threading.Event()
+    adapter.recv = lambda timeout=None: let_go.wait(10) and None
+    bus = isotp.PythonCanBus(adapter)
+
+    async def test() -> None:
+        s = isotp.AsyncSoftSocket(bus)
+        s.bind(rxid=1, txid=2)
+        s.close()
+        assert bus.is_closing, "close has not waited for the thread that reads"
+        closing = asyncio.create_task(s.wait_closed())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        let_go.set()
+        await closing
+        assert not bus.is_closing
+
+    asyncio.run(test())
+    adapter.shutdown()
+
+
+def test_close_gives_up_an_adapter_that_keeps_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isotp.soft.thread_driver._CLOSING_S", 0.01)
+    adapter, let_go = Adapter(), threading.Event()
+    adapter.recv = lambda timeout=None: let_go.wait(10) and None
+    bus = isotp.PythonCanBus(adapter)
+    s = isotp.SoftSocket(bus)
+    s.bind(rxid=1, txid=2)
+    s.close()
+    assert bus.is_closing
+    let_go.set()
+    until(lambda: not bus.is_closing)
+    adapter.shutdown()

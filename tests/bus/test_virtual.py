@@ -3,8 +3,8 @@
 import pytest
 
 import isotp
+from isotp.bus import Faults, VirtualBus
 from isotp.bus.base import Bus
-from isotp.bus.virtual import Faults, VirtualBus
 from isotp.can_frame import CanFrame
 
 

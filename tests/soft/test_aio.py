@@ -17,8 +17,7 @@ import pytest
 import isotp
 from isotp.can_frame import CanFrame
 from isotp.engine.events import Event, MessageSent
-from isotp.soft.loophub import loop_hub_of
-from isotp.soft.timer import DescriptorTimer, LoopTimer, timer_for
+from isotp.soft.loop_driver import _Timer
 
 from ..loops import LOOPS, Run, exchange_all, runner, ticks_during
 
@@ -61,11 +60,23 @@ def test_stmin_is_kept_and_not_rounded_up(run: Run[Any], stmin_us: int) -> None:
     assert gaps_us[len(gaps_us) // 2] < stmin_us + 500  # a timer that counts milliseconds is late by 500 on average
 
 
-@pytest.mark.parametrize("kind", [LoopTimer, DescriptorTimer])
-def test_a_timer_calls_at_the_earliest_time_set(run: Run[Any], kind: Any) -> None:
+def without_timerfd(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Any:
+        raise OSError("no timerfd on this system")
+
+    monkeypatch.setattr("isotp.soft.loop_driver.TimerFd", missing)
+
+
+@pytest.mark.parametrize("has_timerfd", [False, True])
+def test_a_timer_calls_at_the_earliest_time_set(
+    run: Run[Any], has_timerfd: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_timerfd:
+        without_timerfd(monkeypatch)
+
     async def test() -> None:
         rung: list[int] = []
-        timer = kind(asyncio.get_running_loop(), lambda: rung.append(time.monotonic_ns()))
+        timer = _Timer(asyncio.get_running_loop(), lambda: rung.append(time.monotonic_ns()))
         start = time.monotonic_ns()
         timer.set(start + 10**12)
         timer.set(start + 20_000_000)
@@ -85,13 +96,9 @@ def test_a_timer_calls_at_the_earliest_time_set(run: Run[Any], kind: Any) -> Non
 
 
 def test_without_timerfd_the_loop_keeps_the_time(run: Run[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> Any:
-        raise AttributeError("timerfd_create")
-
-    monkeypatch.setattr("isotp.soft.timer._timerfd", missing)
+    without_timerfd(monkeypatch)
 
     async def test() -> None:
-        assert isinstance(timer_for(asyncio.get_running_loop(), gc.enable), LoopTimer)
         bus = isotp.VirtualBus()
         async with bound(bus, 1, 2) as a, isotp.AsyncSoftSocket(bus) as b:
             b.set_fc_opts(stmin=2)
@@ -281,7 +288,7 @@ def test_a_forgotten_socket_is_told_and_leaves(run: Run[Any]) -> None:
         with pytest.warns(ResourceWarning, match="unclosed <isotp.AsyncSoftSocket virtual rxid=0x001 txid=0x002>"):
             del s
         await asyncio.sleep(0.01)
-        assert loop_hub_of(bus)._links == {}
+        assert bus.driver.hub._links == {}
 
     run(test())
 
@@ -297,7 +304,7 @@ def test_a_loop_without_a_descriptor_left_is_tried_again(run: Run[Any], monkeypa
 
     async def test() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr("isotp.soft.loophub.timer_for", none_left)
+            patch.setattr("isotp.soft.loop_driver._Timer", none_left)
             with pytest.raises(OSError, match="Too many"):
                 await a.send(LONG)
         assert await a.send(LONG) == 100
@@ -320,7 +327,7 @@ def test_a_thousand_sockets_in_one_loop(run: Run[Any]) -> None:
         pairs = [(bound(bus, 0x20000 + n, 0x10000 + n), bound(bus, 0x10000 + n, 0x20000 + n)) for n in range(500)]
         await exchange_all(pairs, 4095)
         assert threading.active_count() == threads
-        assert loop_hub_of(bus)._links == {}
+        assert bus.driver.hub._links == {}
 
     run(test())
     gc.collect()

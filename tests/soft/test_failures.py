@@ -1,10 +1,12 @@
 """When the bus, a callback or a peer misbehaves: everything is told, nothing is lost or blocked."""
 
 import contextlib
+import selectors
 import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -100,12 +102,13 @@ def test_a_flow_control_nobody_has_room_for_does_not_block_the_link() -> None:
         other.bind(rxid=3, txid=4)
         a.bind(rxid=1, txid=2)
         other.send(b"occupies the bus"[:7], confirm=False)
-        a._hub.lock.__enter__()
-        try:  # a first frame of a message too long: its OVFLW has no timer
-            a._node.engine.receive_frame(CanFrame(1, b"\x1f\xff123456"), time.monotonic_ns())  # type: ignore[union-attr]
-            a._hub.turn(a._node)
-        finally:
-            a._hub.lock.__exit__(None, None, None)
+        link = next(link for link in bus.driver.hub._links if link.rx.can_id == 1)
+
+        def refuse() -> None:  # a first frame of a message too long: its OVFLW has no timer
+            link.engine.receive_frame(CanFrame(1, b"\x1f\xff123456"), time.monotonic_ns())
+            bus.driver.hub.touch(link)
+
+        bus.driver.call(refuse)
         with pytest.raises(isotp.TransmitTimeoutError):
             a.send(b"x")
         with warnings.catch_warnings():
@@ -122,7 +125,7 @@ def test_links_share_a_bus_that_has_a_bit_rate() -> None:
             end.bind(rxid=rxid, txid=txid)
         a.send(bytes(10_000), confirm=False)
         c.send(b"urgent")
-        assert a._is_sending, "it did not have to wait for the long one"
+        assert a._end.is_sending, "it did not have to wait for the long one"
         a.confirm()
         assert b.recv() == bytes(10_000)
 
@@ -195,3 +198,73 @@ def test_a_listener_is_no_duplicate() -> None:
         listener.set_general_opts(optflags=isotp.opts.flags.LISTEN_MODE)
         listener.bind(rxid=1, txid=2)
         ecu.bind(rxid=1, txid=2)  # a warning would be an error
+
+
+# --- each link has its own error, and nothing is bound that was warned of
+
+
+def test_each_socket_raises_an_error_of_its_own() -> None:
+    bus = Flaky()
+    with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(bus, 5) as b:
+        a.bind(rxid=1, txid=2)
+        b.bind(rxid=2, txid=1)
+        bus.error, bus.at = InterfaceError("it went down", remedy="up with it"), b"now"
+        with pytest.raises(isotp.InterfaceError) as by_a:
+            a.send(b"now")
+        with pytest.raises(isotp.InterfaceError) as by_b:
+            b.recv()
+    assert by_a.value is not by_b.value
+    assert (by_a.value.link, by_b.value.link) == ("virtual rxid=0x001 txid=0x002", "virtual rxid=0x002 txid=0x001")
+    assert (by_a.value.what, by_a.value.remedy) == ("it went down", "up with it")
+
+
+@pytest.mark.parametrize("kind", [isotp.SoftSocket, isotp.AsyncSoftSocket])
+def test_where_the_warning_is_an_error_nothing_is_bound(kind: type[isotp.SoftSocket] | type[Any]) -> None:
+    bus = VirtualBus()
+    first, second = kind(bus), kind(bus)
+    first.bind(rxid=1, txid=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", isotp.DuplicateBindingWarning)
+        with pytest.raises(isotp.DuplicateBindingWarning):
+            second.bind(rxid=1, txid=3)
+    assert not second.bound
+    second.bind(rxid=4, txid=3)
+    first.close()
+    second.close()
+
+
+# --- what it is made for
+
+
+def test_what_is_no_bus() -> None:
+    with pytest.raises(TypeError, match=r"SocketCanBus\('can0'\) on Linux"):
+        isotp.SoftSocket("vcan0")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [isotp.SoftSocket, isotp.AsyncSoftSocket])
+def test_the_interface_may_be_named_where_it_is_the_buss_own(kind: type[Any]) -> None:
+    s = kind(VirtualBus("vcan0"))
+    with pytest.raises(isotp.InterfaceError, match="made for the bus 'vcan0', not 'can1'"):
+        s.bind("can1", rxid=1, txid=2)
+    assert not s.bound
+    s.bind("vcan0", rxid=1, txid=2)
+    assert s.interface == "vcan0"
+    s.close()
+
+
+def test_select_shows_when_a_message_waits() -> None:
+    bus = VirtualBus()
+    with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(bus, 5) as b, selectors.DefaultSelector() as selector:
+        a.bind(rxid=1, txid=2)
+        b.bind(rxid=2, txid=1)
+        selector.register(b, selectors.EVENT_READ)
+        assert selector.select(0) == []
+        for _ in range(2):
+            a.send(b"x")
+        assert selector.select(5)
+        b.recv()
+        assert selector.select(5)
+        b.recv()
+        assert selector.select(0) == []
+        selector.unregister(b)
+    assert b.fileno() == -1

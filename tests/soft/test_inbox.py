@@ -1,5 +1,7 @@
 """The queue between engine and application."""
 
+import select
+
 import pytest
 
 import isotp
@@ -12,11 +14,10 @@ def test_first_in_first_out_and_one_more_than_there_is_room_for() -> None:
     inbox.put(b"cdef", 2)
     inbox.put(b"lost", 3)
     assert inbox.dropped == 1
-    assert inbox.first() == inbox.first() == (b"ab", 1, 0)
-    inbox.drop_first()
-    inbox.drop_first()
+    assert inbox.take(None, "", peek=True) == inbox.take(None, "", peek=False) == (b"ab", 1, 0)
+    assert inbox.take(None, "", peek=False) == (b"cdef", 2, 0)
     inbox.put(b"g", 4)
-    assert inbox.first() == (b"g", 4, 1), "it says how many were dropped before it"
+    assert inbox.take(None, "", peek=False) == (b"g", 4, 1), "it says how many were dropped before it"
 
 
 def test_of_failures_in_a_row_the_latest_is_told_and_once() -> None:
@@ -25,11 +26,35 @@ def test_of_failures_in_a_row_the_latest_is_told_and_once() -> None:
     inbox.put_failure(isotp.WrongSequenceNumberError("one"))
     inbox.put_failure(isotp.ConsecutiveFrameTimeoutError("two"))
     inbox.put(b"b", 0)
-    assert inbox.first().data == b"a"
-    inbox.drop_first()
+    assert taken(inbox) == b"a"
     with pytest.raises(isotp.ConsecutiveFrameTimeoutError, match="two"):
-        inbox.first()
-    assert inbox.first().data == b"b"
+        taken(inbox)
+    assert taken(inbox) == b"b"
+
+
+def taken(inbox: Inbox) -> bytes | None:
+    message = inbox.take(None, "", peek=False)
+    return message and message.data
+
+
+def is_readable(fd: int) -> bool:
+    return bool(select.select([fd], [], [], 0)[0])
+
+
+def test_its_descriptor_is_readable_while_there_is_an_entry() -> None:
+    inbox = Inbox(100)
+    inbox.put(b"a", 0)
+    fd = inbox.fileno()
+    assert is_readable(fd)
+    inbox.put_failure(isotp.WrongSequenceNumberError("one"))
+    taken(inbox)
+    assert is_readable(fd)
+    with pytest.raises(isotp.WrongSequenceNumberError):
+        taken(inbox)
+    assert not is_readable(fd)
+    inbox.put(b"b", 0)
+    assert is_readable(fd)
+    inbox.close()
 
 
 @pytest.mark.parametrize("room", [0, -1, True, "1", 1.5])

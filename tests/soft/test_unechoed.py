@@ -3,12 +3,22 @@
 from isotp.address import Address
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
+from isotp.engine.events import Event
+from isotp.errors import InterfaceError
 from isotp.soft.link import Link
 from isotp.soft.unechoed import Unechoed
 
 
+class Nobody:
+    def on_event(self, event: Event) -> None:
+        pass
+
+    def on_bus_failure(self, error: InterfaceError) -> None:
+        pass
+
+
 def link(address: Address) -> Link:
-    return Link(Engine(address), lambda event: None, lambda error: None)
+    return Link(Engine(address), Nobody())
 
 
 ONE = link(Address.extended(rxid=1, txid=2, target_address=1, source_address=1))

@@ -165,6 +165,7 @@ class Hub:
     def _interrupt(self, e: InterfaceError) -> None:
         """What is under way is lost; the bus may come back."""
         self._blocked.clear()
+        self.has_work_left = False
         for link in tuple(self._links):
             link.held.clear()
             self._unechoed.forget(link, lambda _: True)

@@ -29,7 +29,7 @@ _CLOSING_S: Final = 1.0  # how long the end of a bus is waited for
 _PAUSE_S: Final = 0.005
 _LONGEST_S: Final = 3600.0
 
-_lock = threading.RLock()  # which driver a bus has; an RLock, since a signal handler may close a socket at any point
+_lock = threading.Lock()  # held while a bus gets a driver
 _drivers: "weakref.WeakSet[ThreadDriver]" = weakref.WeakSet()
 
 
@@ -56,6 +56,31 @@ class _Call:
         return self._result
 
 
+class _HasEndedError(Exception):
+    """The driver has ended: the bus needs a new one."""
+
+
+class _WakeSockets:
+    """Two connected sockets that wake a selector from any thread.
+
+    They are closed when nothing refers to this object any more: no thread ever writes to a descriptor that was closed.
+    """
+
+    def __init__(self) -> None:
+        self.receiver, self._sender = socket.socketpair()
+        for end in (self.receiver, self._sender):
+            end.setblocking(False)
+
+    def write(self) -> None:
+        """Make the receiver readable."""
+        with contextlib.suppress(BlockingIOError):  # it is already, by many bytes
+            self._sender.send(b"\0")
+
+    def __del__(self) -> None:
+        self.receiver.close()
+        self._sender.close()
+
+
 class ThreadDriver:
     """Serves the links of one bus, from the first one that is bound to the last one that is closed.
 
@@ -66,17 +91,14 @@ class ThreadDriver:
     def __init__(self, bus: Bus) -> None:
         self.hub = Hub(bus, time.monotonic_ns, self)
         self.has_ended = False
-        """Whether it takes no more calls; guarded by `_lock`."""
+        """Whether it takes no more calls. Whoever posts one looks at this afterwards, see `_post`."""
         self._posted: deque[Callable[[], object]] = deque()
         self._callbacks: deque[Callable[[], None]] = deque()
         self._is_woken = self._is_asleep = False
-        self._wake_lock = threading.RLock()  # held to write and to close: nothing is written to a closed descriptor
-        self._selector = selectors.DefaultSelector()
-        self._wake_receiver, self._wake_sender = socket.socketpair()
-        for end in (self._wake_receiver, self._wake_sender):
-            end.setblocking(False)
-        self._selector.register(self._wake_receiver, selectors.EVENT_READ)
+        self._wake_sockets: _WakeSockets | None = _WakeSockets()
         self._timer = _timer()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake_sockets.receiver, selectors.EVENT_READ)
         if self._timer is not None:
             self._selector.register(self._timer.fd, selectors.EVENT_READ)
         self._watched_fd = -1  # of the bus
@@ -92,24 +114,16 @@ class ThreadDriver:
             InterfaceError: the bus cannot be opened, or an event loop drives it.
             OptionError: the link uses CAN FD and the bus is Classical CAN.
         """
-        with _lock:
-            driver = bus.driver
-            if driver is None or driver.has_ended:
-                driver = cls(bus)
-                driver._thread.start()
-                bus.driver = driver
-                _drivers.add(driver)
-            elif not isinstance(driver, cls):
-                raise bus_is_taken(bus)
-            call = _Call(lambda: driver._change(driver.hub.add, link))
-            driver._posted.append(call)
-        driver.wake()
-        try:
-            call.wait()
-        except BaseException:
-            driver.release(link)
-            raise
-        return driver
+        while True:
+            driver = _driver_of(bus)
+            try:
+                driver.call(lambda: driver._change(driver.hub.add, link))  # noqa: B023 - called in this turn
+            except _HasEndedError:
+                continue
+            except BaseException:
+                driver.release(link)
+                raise
+            return driver
 
     def release(self, link: Link) -> None:
         """Serve `link` no more; with the last one the thread ends, which is waited for."""
@@ -120,20 +134,34 @@ class ThreadDriver:
         """Let the driver's thread call `function` soon; what it returns is ignored."""
         if self.is_current:
             function()
-            return
-        with _lock:
-            if not self.has_ended:
-                self._posted.append(function)
-        self.wake()
+        else:
+            self._post(function)
 
     def call(self, function: Callable[[], T]) -> T:
         """Let the driver's thread call `function`, and return what it returns or raise what it raises."""
-        if self.is_current or self.has_ended:
+        if self.is_current:
             return function()
         call = _Call(function)
-        self.post(call)
+        if not self._post(call):
+            return function()
         result: T = call.wait()
         return result
+
+    def _post(self, function: Callable[[], object]) -> bool:
+        """Leave `function` to the thread; False if that has ended, and will not call it.
+
+        The thread sets `has_ended` and calls what is posted then; this posts and looks at `has_ended` then. So each
+        function is called by one of the two.
+        """
+        self._posted.append(function)
+        if self.has_ended:
+            try:
+                self._posted.remove(function)
+            except ValueError:
+                return True
+            return False
+        self.wake()
+        return True
 
     @property
     def is_current(self) -> bool:
@@ -143,7 +171,6 @@ class ThreadDriver:
     def forked(self) -> None:
         """Become unusable, in a child process: the thread and the bus stay with the parent."""
         self.has_ended, self._watched_fd = True, -1
-        self._wake_lock = threading.RLock()
         self._close_descriptors()
         self.hub.is_open = False
         self.hub.bus.forked()
@@ -153,11 +180,10 @@ class ThreadDriver:
 
     def wake(self) -> None:
         """See `Driver`."""
-        with self._wake_lock:
-            self._is_woken = True
-            if self._is_asleep:
-                with contextlib.suppress(BlockingIOError):  # full of wake-ups
-                    self._wake_sender.send(b"\0")
+        self._is_woken = True
+        sockets = self._wake_sockets
+        if self._is_asleep and sockets is not None:
+            sockets.write()
 
     def start(self) -> None:
         """See `Driver`."""
@@ -182,28 +208,36 @@ class ThreadDriver:
         if isinstance(previous, ThreadDriver):  # it may still be closing the bus
             previous._thread.join()
         readable = True
-        while not self.has_ended:
+        while True:
             self._is_woken = False
-            while self._posted and not self.has_ended:
-                self._posted.popleft()()
+            self._call_posted()
             self.hub.turn(readable)
             while self._callbacks:
                 self._callbacks.popleft()()
+            if self.has_ended:
+                break
             readable = self.hub.has_work_left or self._sleep()
+        self._call_posted()
         self._wait_for_bus()
         self._close_descriptors()
 
+    def _call_posted(self) -> None:
+        while self._posted:
+            self._posted.popleft()()
+
     def _change(self, change: Callable[[Link], None], link: Link) -> bool:
         """Add or remove `link`; returns whether the driver has ended, since no link is left."""
+        if self.has_ended and change == self.hub.add:
+            raise _HasEndedError
         try:
             change(link)
         finally:
-            with _lock:
-                self.has_ended = not self.hub.has_links and not self._posted
+            self.has_ended = self.has_ended or not self.hub.has_links
         return self.has_ended
 
     def _sleep(self) -> bool:
         """Wait until there is something to do; returns whether frames may have arrived."""
+        assert self._wake_sockets is not None
         due_ns = self.hub.next_ns()
         seconds = None
         self._is_asleep = True
@@ -215,8 +249,9 @@ class ThreadDriver:
             seconds = min(max(0, due_ns - time.monotonic_ns()) / 1e9, _LONGEST_S)
         ready = {key.fd for key, _ in self._selector.select(seconds)}
         self._is_asleep = False
-        if self._wake_receiver.fileno() in ready:
-            self._wake_receiver.recv(4096)
+        receiver = self._wake_sockets.receiver
+        if receiver.fileno() in ready:
+            receiver.recv(4096)
         if self._timer is not None and self._timer.fd in ready:
             self._timer.clear()
         return self._watched_fd in ready or self.hub.must_read()
@@ -227,13 +262,24 @@ class ThreadDriver:
             time.sleep(_PAUSE_S)
 
     def _close_descriptors(self) -> None:
-        with self._wake_lock:
-            self._is_asleep = False
-            self._selector.close()
-            self._wake_receiver.close()
-            self._wake_sender.close()
-            if self._timer is not None:
-                self._timer.close()
+        self._selector.close()
+        self._wake_sockets = None
+        if self._timer is not None:
+            self._timer.close()
+
+
+def _driver_of(bus: Bus) -> ThreadDriver:
+    """The driver of `bus`, a new one if there is none."""
+    with _lock:
+        driver = bus.driver
+        if driver is None or driver.has_ended:
+            driver = ThreadDriver(bus)
+            driver._thread.start()
+            bus.driver = driver
+            _drivers.add(driver)
+        elif not isinstance(driver, ThreadDriver):
+            raise bus_is_taken(bus)
+        return driver
 
 
 def _timer() -> TimerFd | None:
@@ -254,9 +300,10 @@ def bus_is_taken(bus: Bus) -> InterfaceError:
 def _forget_drivers() -> None:
     """In a forked child: the threads are gone, and the buses belong to the parent."""
     global _lock
-    _lock = threading.RLock()
+    _lock = threading.Lock()
     for driver in list(_drivers):
-        driver.forked()
+        if not driver.has_ended:
+            driver.forked()
     _drivers.clear()
 
 

@@ -254,19 +254,19 @@ class AnySocket(ABC):
     @property
     def timeout(self) -> float | None:
         """The timeout in seconds, or None."""
-        return self._timeout
+        return self.gettimeout()
 
     def setblocking(self, flag: bool) -> None:
         """Wait without limit (True) or not at all (False)."""
-        self._timeout = None if flag else 0.0
+        self.settimeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
         """Whether calls may wait."""
-        return self._timeout != 0
+        return self.gettimeout() != 0
 
     def _deadline(self, msg_flags: int = 0) -> Deadline:
         """Until when a call that begins now may wait."""
-        return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self._timeout)
+        return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self.gettimeout())
 
     def _too_late(self, what: str, deadline: Deadline, remedy: str = "") -> OSError:
         """The error of a call that may wait no longer."""

@@ -2,25 +2,26 @@
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 from typing import TypeVar
+
+from .deadline import Deadline
 
 T = TypeVar("T")
 
 
 def settle(future: "asyncio.Future[T] | None", value: T) -> None:
-    """Give `future` its value, unless it has one or nobody can wait for it any more."""
+    """Give `future` its value, unless it has one or its loop is closed."""
     if future is not None and not future.done() and not future.get_loop().is_closed():
         future.set_result(value)
 
 
-async def until(deadline: float | None, future: "asyncio.Future[T]", too_late: T) -> T:
-    """The value of `future`; `too_late` if `deadline` (monotonic seconds; None: no limit) passes first."""
-    if deadline is None:
+async def until(deadline: Deadline, future: "asyncio.Future[T]", too_late: T) -> T:
+    """The value of `future`; `too_late` if `deadline` passes first."""
+    seconds = deadline.left()
+    if seconds is None:
         return await future
-    delay = max(0.0, deadline - time.monotonic())
-    timer = future.get_loop().call_later(delay, settle, future, too_late)
+    timer = future.get_loop().call_later(seconds, settle, future, too_late)
     try:
         return await future
     finally:
@@ -37,14 +38,14 @@ class Turns:
     def __init__(self) -> None:
         self.taken = False
         self.queue: deque[asyncio.Future[bool]] = deque()
-        """Those who wait, the first one first; with nobody in it, `taken = False` is all there is to `give_back`."""
+        """The tasks that wait, the first one first."""
 
-    async def take(self, deadline: float | None) -> bool:
-        """Have the turn; False if it did not come by `deadline` (monotonic seconds; None: no limit)."""
+    async def take(self, deadline: Deadline) -> bool:
+        """Have the turn; False if it did not come by `deadline`."""
         if not self.taken:
             self.taken = True
             return True
-        if deadline == 0:
+        if deadline.is_now:
             return False
         mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.queue.append(mine)

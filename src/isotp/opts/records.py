@@ -6,7 +6,7 @@ Both worlds share them: `opts` writes them to kernel sockets, `SoftSocket` runs 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final, Self, TypedDict
+from typing import Any, Final, Self, TypedDict, Unpack
 
 from ..errors import AlreadyBoundError, OptionError
 from ..stmin import STmin
@@ -75,43 +75,32 @@ class GeneralOptions:
     def changed(
         self,
         optflags: int | None = None,
-        frame_txtime: int | None = None,
-        ext_address: int | None = None,
-        txpad: int | None = None,
-        rxpad: int | None = None,
-        rx_ext_address: int | None = None,
-        tx_stmin: int | None = None,
-        rx_stmin: int | None = None,
         *,
         check: Callable[[flags], None] = check_combination,
+        **fields: Unpack[GeneralFields],
     ) -> Self:
-        """These options with what is given in place of what was, as `opts.general.write` documents it.
+        """These options with what is given in place of what was; see `GeneralFields`.
 
         `check` refuses flags.
 
         Raises:
             OptionError: a value out of range, or flags that cannot be.
+            TypeError: an unknown name.
         """
+        if unknown := fields.keys() - _FIELDS.keys():
+            raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
         if optflags is not None:
             _check("optflags", optflags, 0, 0xFFFFFFFF)
         bits = self.optflags if optflags is None else flags(optflags)
-        given = {
-            "frame_txtime": (frame_txtime, 0xFFFFFFFE, flags(0)),
-            "ext_address": (ext_address, 0xFF, flags.EXTEND_ADDR),
-            "txpad": (txpad, 0xFF, flags.TX_PADDING),
-            "rxpad": (rxpad, 0xFF, flags.RX_PADDING),
-            "rx_ext_address": (rx_ext_address, 0xFF, flags.RX_EXT_ADDR),
-            "tx_stmin": (tx_stmin, 0xFFFFFFFF, flags.FORCE_TXSTMIN),
-            "rx_stmin": (rx_stmin, 0xFFFFFFFF, flags.FORCE_RXSTMIN),
-        }
-        values = {}
-        for name, (value, highest, flag) in given.items():
-            if value is not None:
-                values[name] = _check(name, value, 0, highest)
-                bits |= flag
+        given = {name: value for name, value in fields.items() if value is not None}
+        for name, value in given.items():
+            highest, flag = _FIELDS[name]
+            _check(name, value, 0, highest)
+            bits |= flag
         check(bits)
-        _check_times(bits & ~self.optflags, tx_stmin, rx_stmin, self)
-        return replace(self, optflags=bits, **values)
+        new = replace(self, optflags=bits, **given)
+        _check_times(bits & ~self.optflags, given, new)
+        return new
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +180,24 @@ def _check(name: str, value: int, lowest: int, highest: int) -> int:
     return value
 
 
-def _check_times(new: flags, tx_stmin: int | None, rx_stmin: int | None, old: GeneralOptions) -> None:
-    if new & flags.FORCE_TXSTMIN and tx_stmin is None and not old.tx_stmin:
+def _check_times(new_flags: flags, given: dict[str, Any], new: GeneralOptions) -> None:
+    """Refuse a flag that puts a time to use which was never set."""
+    if new_flags & flags.FORCE_TXSTMIN and "tx_stmin" not in given and not new.tx_stmin:
         raise OptionError("FORCE_TXSTMIN needs a time: tx_stmin, in nanoseconds (0 sends without any pause)")
-    if new & flags.FORCE_RXSTMIN and rx_stmin is None and not old.rx_stmin:
+    if new_flags & flags.FORCE_RXSTMIN and "rx_stmin" not in given and not new.rx_stmin:
         raise OptionError("FORCE_RXSTMIN needs a time: rx_stmin, in nanoseconds")
+
+
+# The highest value of each field of GeneralOptions, and the flag that puts it to use.
+_FIELDS: Final[dict[str, tuple[int, flags]]] = {
+    "frame_txtime": (0xFFFFFFFE, _NO_FLAGS),
+    "ext_address": (0xFF, flags.EXTEND_ADDR),
+    "txpad": (0xFF, flags.TX_PADDING),
+    "rxpad": (0xFF, flags.RX_PADDING),
+    "rx_ext_address": (0xFF, flags.RX_EXT_ADDR),
+    "tx_stmin": (0xFFFFFFFF, flags.FORCE_TXSTMIN),
+    "rx_stmin": (0xFFFFFFFF, flags.FORCE_RXSTMIN),
+}
 
 
 def options_are_fixed() -> AlreadyBoundError:

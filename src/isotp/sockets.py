@@ -99,7 +99,7 @@ class AnySocket(ABC):
 
     def __init__(self, end: End, timeout: float | None) -> None:
         self._end = end
-        self._timeout = _checked_timeout(timeout)
+        self._timeout = checked_timeout(timeout)
 
     # --- the link
 
@@ -245,7 +245,7 @@ class AnySocket(ABC):
 
     def settimeout(self, timeout: float | None) -> None:
         """Set how many seconds calls may wait; None: without limit, 0: not at all."""
-        self._timeout = _checked_timeout(timeout)
+        self._timeout = checked_timeout(timeout)
 
     def gettimeout(self) -> float | None:
         """The timeout in seconds, or None."""
@@ -264,9 +264,9 @@ class AnySocket(ABC):
         """Whether calls may wait."""
         return self.gettimeout() != 0
 
-    def _deadline(self, msg_flags: int = 0) -> Deadline:
-        """Until when a call that begins now may wait."""
-        return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self.gettimeout())
+    def _deadline(self, msg_flags: int = 0, began: float | None = None) -> Deadline:
+        """Until when a call may wait that began at `began` (monotonic seconds; None: now)."""
+        return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self.gettimeout(), began)
 
     def _too_late(self, what: str, deadline: Deadline, remedy: str = "") -> OSError:
         """The error of a call that may wait no longer."""
@@ -501,7 +501,12 @@ def _room_in(buffer: Any, nbytes: int) -> memoryview:
     return view[: nbytes or len(view)]
 
 
-def _checked_timeout(timeout: float | None) -> float | None:
+def checked_timeout(timeout: float | None) -> float | None:
+    """`timeout` in seconds as sockets keep it; None: no limit.
+
+    Raises:
+        ValueError: it is negative or not a number.
+    """
     if timeout is not None and not timeout >= 0:
         raise ValueError(f"timeout={timeout!r}: allowed is None (no limit), 0 (do not wait) or seconds")
     return None if timeout is not None and timeout > _LONGEST_S else timeout

@@ -1,32 +1,36 @@
 """AsyncSocket: isotp.socket for asyncio, without a thread.
 
-Theory of operation. As in the blocking socket, no call ever waits in the native socket, WAIT_TX_DONE included. What
-goes to the kernel and comes from it, and whose an error is, is shared with the blocking one (`Exchange`, `Flight`);
-here is how tasks wait: in `Turns`, one for each direction, so that at most one task of each direction waits for the
-kernel, in the `Waits` of the socket. Nothing is taken from the kernel before a wait and kept over it: a task that is
-cancelled loses no message, and a message whose sender was cancelled is still in `Flight`, for the next call to see.
+Theory of operation. `KernelEnd` talks to the kernel and never waits, as for the blocking socket. Tasks wait in `Turns`,
+one for each direction, so that at most one task of each direction waits for the kernel, in the socket's `Waits`. No
+message is taken from the kernel before a wait and kept over it: a task that is cancelled loses none. The outcome of a
+message whose sender was cancelled is kept by `Transmission`.
 """
 
 import asyncio
 import select
-import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from socket import socket
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
-from ..sockets import MSG_DONTWAIT, CommonAsyncSocket, ReceivedMessage
+from ..deadline import NEVER, Deadline
+from ..errors import SocketClosedError
+from ..sockets import AsyncIsoTpSocket, ReceivedMessage, checked_timeout
 from ..turns import Turns
-from .exchange import Exchange
-from .flight import REST_SECONDS, UNKNOWN_SIZE
+from .end import KernelEnd
+from .states import TxState
+from .transmission import REST_SECONDS, Message
 from .watch import Waits
 
-_RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether others were dropped
-_AT_ONCE: Final = 64  # single frames; the receive buffer takes some 270, as the system sets it
+_SENT_AT_ONCE: Final = 64  # single frames; the receive buffer takes some 270, as the system sets it
 _LONGEST_REST_SECONDS: Final = 0.05
+_IDLE: Final = TxState.IDLE
+_IN_FLIGHT: Final = TxState.IN_FLIGHT
 
+Args = TypeVarTuple("Args")
 T = TypeVar("T")
 
 
-class AsyncSocket(Exchange, CommonAsyncSocket):
+class AsyncSocket(AsyncIsoTpSocket):
     """A kernel ISO-TP socket for asyncio.
 
     Set options, then `bind`, then `await` `send` and `recv`; `bind` and `close` are plain calls. The promises are
@@ -34,7 +38,7 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
     belongs to. Tasks may share it: sends go one after the other in the order they were called, each with its own
     outcome, and messages go to receivers in the order these asked. Any call may be cancelled (`asyncio.timeout`
     included): a cancelled `recv` loses no message; after a cancelled `send` the kernel goes on sending, the next
-    send waits for that, and `confirm` tells how it ended.
+    send waits for that, and `confirm` raises its failure.
 
     It belongs to the event loop whose tasks wait in it, and to no other thread.
 
@@ -47,302 +51,206 @@ class AsyncSocket(Exchange, CommonAsyncSocket):
         UnavailableError: this Python or this kernel has no ISO-TP sockets; it says what to do.
     """
 
+    _end: KernelEnd
+
     def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
-        CommonAsyncSocket.__init__(self, timeout)
-        Exchange.__init__(self, rcvbuf)
+        timeout = checked_timeout(timeout)
+        super().__init__(KernelEnd(rcvbuf), timeout)
         self._tx_turns, self._rx_turns = Turns(), Turns()
-        self._receives_untold = 0
+        self._waits = Waits(self._end.native.fileno())
         self._sent_at_once = 0
-        self._leaving: asyncio.Task[None] | None = None
-        fd = self._socket.fileno()
-        self._waits = Waits(fd)
-        poll = select.poll()
-        poll.register(fd, select.POLLOUT)
-        self._poll_tx = poll.poll
-        # What poll shows when all is sent, where it can be believed at all.
-        self._all_sent = [(fd, select.POLLOUT)] if self._flight.poll_is_truthful else None
+        self._rest_seconds = REST_SECONDS
+        self._closing: asyncio.Task[None] | None = None
 
     # --- sending
 
     async def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
-        """Send one message, and return its length once all of it is on the bus.
-
-        With `confirm=False` it returns when the kernel has taken the message; `confirm()` then tells its outcome.
-        The same holds for a socket that does not block. A message that follows waits for the one before it.
-
-        Args:
-            data: the message, any bytes-like object, from 1 byte to the kernel's max_pdu_size.
-            flags: MSG_DONTWAIT: do not wait this time.
-            confirm: whether to wait for the outcome.
-
-        Raises:
-            TransferError: the message did not get through; the class and `n_result` say why.
-            TimeoutError: the socket's timeout passed first; the message is still being sent, see `confirm`.
-            BlockingIOError: the socket does not wait and an earlier message is still being sent; nothing was sent.
-            MessageSizeError: the message is empty or too long.
-            InterfaceError: the interface is down, gone, or its transmit queue full; nothing was sent.
-        """
-        flight = self._flight
-        if self._closed or flags or self._tx_turns.taken or (flight.size and not self._is_through()):
-            return await self._send_in_turn(data, flags, confirm)
-        # Most often nobody is in the way and the message is out at once: no wait, hence no need for a turn.
-        flight.size = UNKNOWN_SIZE  # from here on a failure may be about this message
+        """Send one message; see `IsoTpSocket.send`."""
+        end, turns = self._end, self._tx_turns
+        message = Message()
+        message.is_awaited = confirm or bool(end.wait_tx_done)
         try:
-            flight.size = sent = self._native_send(data, MSG_DONTWAIT)
-        except OSError as e:
-            return await self._send_in_turn(data, flags, confirm, refused=e)
-        except Exception:
-            flight.size = 0  # not bytes: the kernel never saw it
+            # Most often no task is in the way and the message is out at once: no wait, hence no need for a turn.
+            if flags or turns.taken or not self._step(end.send, message, data, flags):
+                await self._send_in_turn(message, data, flags)
+            elif message.is_awaited:
+                self._sent_at_once += 1
+                if self._sent_at_once >= _SENT_AT_ONCE:  # tasks that read have to run before their buffers are full
+                    self._sent_at_once = 0
+                    await asyncio.sleep(0)
+            return message.size
+        except SocketClosedError:
+            message.is_reported = True
             raise
-        if not confirm and not self._taken_over:
-            return sent
-        if not self._is_through():
-            return await self._send_in_turn(data, flags, confirm, sent=sent)
-        self._sent_at_once += 1
-        if self._sent_at_once >= _AT_ONCE:  # who sends in a loop is not to fill the buffers of tasks that read
-            self._sent_at_once = 0
-            await asyncio.sleep(0)
-        return sent
+        finally:
+            message.is_awaited = False
 
-    async def _send_in_turn(
-        self, data: Any, flags: int, confirm: bool, *, sent: int = 0, refused: OSError | None = None
-    ) -> int:
-        """Send a message that something is in the way of, or wait for one that was `sent` and is not out yet.
-
-        `refused`: what a first attempt got.
-        """
+    async def _send_in_turn(self, message: Message, data: Any, flags: int) -> None:
+        """Send a message after those before it, or wait for the outcome of one that was sent."""
+        end = self._end
+        tx = end.transmission
         deadline = self._deadline(flags)
-        if not sent and not refused:
-            await self._queue_up(deadline)
-        self._tx_turns.taken = True
+        if message.is_sent:
+            self._tx_turns.taken = True
+        else:
+            await self._take_turn(deadline)
         try:
-            if not sent:
-                if self._closed:
-                    raise self._closed_error()
-                if self._flight.size and not refused:
-                    await self._settle(deadline)
-                sent = await self._hand_over_in_time(data, flags, deadline, refused)
-            if confirm or self._taken_over:
-                await self._raise_outcome(deadline)
-            return sent
+            while not (message.is_sent or self._step(end.send, message, data, flags)):
+                if not message.is_sent:
+                    await self._wait_for_tx(deadline, end.still_sending())
+            while message.is_awaited and not message.is_over:
+                if deadline.is_now:
+                    return  # confirm() raises it
+                what = f"{message.size} bytes are still being sent on {end.link}"
+                await self._wait_for_tx(deadline, what, "; confirm() waits for the outcome")
+                self._step(tx.look)
+            tx.raise_failure(message)
         finally:
             self._tx_turns.give_back()
 
     async def confirm(self) -> None:
-        """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
-
-        That is one sent with `confirm=False`, or whose `send` was cancelled or out of time. Of several failed ones
-        the first is raised, with a note that counts the others; they are all told then. What nobody asked about is
-        told by UnconfirmedSendWarning when the socket is closed.
-
-        Raises:
-            TransferError: a message did not get through.
-            TimeoutError: the socket's timeout passed first.
-            BlockingIOError: the socket does not wait and a message is still being sent.
-        """
-        deadline = self._deadline(0)
-        await self._queue_up(deadline)
+        """Wait until nothing is being sent, and raise a failure; see `IsoTpSocket.confirm`."""
+        end = self._end
+        tx = end.transmission
+        deadline = self._deadline()
+        await self._take_turn(deadline)
         try:
-            if self._closed:
-                raise self._closed_error()
-            if self._flight.size:
-                await self._settle(deadline)
-            failure = self._flight.take_failure()
+            while self._step(tx.current):
+                await self._wait_for_tx(deadline, end.still_sending())
+            self._step(tx.raise_unconfirmed)
         finally:
             self._tx_turns.give_back()
-        if failure is not None:
-            raise failure
 
-    async def _queue_up(self, deadline: float | None) -> None:
-        if self._closed:
-            raise self._closed_error()
+    async def _take_turn(self, deadline: Deadline) -> None:
         if not await self._tx_turns.take(deadline):
-            raise self._out_of_time(f"another task is still sending on {self._link}", deadline)
+            raise self._too_late(f"another task is still sending on {self._end.link}", deadline)
 
-    async def _raise_outcome(self, deadline: float | None) -> None:
-        """Wait for the outcome of the message just handed over, and raise it if it failed."""
-        if not await self._wait_for_end(deadline):
-            if deadline == 0:
-                return  # confirm() tells
-            what = f"{self._flight.size} bytes are still being sent on {self._link}"
-            raise self._out_of_time(what, deadline, "; confirm() waits for the outcome")
-        failure = self._flight.take_outcome()
-        if failure is not None:
-            raise failure
+    async def _wait_for_tx(self, deadline: Deadline, what: str, remedy: str = "") -> None:
+        """Wait for the end of a transmission, to be woken, or for `deadline`.
 
-    def _is_through(self) -> bool:
-        return self._poll_tx(0) == self._all_sent and self._fared_well()
-
-    async def _settle(self, deadline: float | None) -> None:
-        """Wait for the end of an earlier message whose outcome is not known, and keep its failure for `confirm`."""
-        if not await self._wait_for_end(deadline):
-            raise self._out_of_time(self._still_sending(), deadline)
-        self._flight.keep_failure(self._flight.take_outcome())
-
-    async def _wait_for_end(self, deadline: float | None, *, closing: bool = False) -> bool:
-        """Wait until the kernel is done with the message in flight; False if `deadline` passed first."""
-        flight = self._flight
-        events = self._transmit_events(0)
-        flight.learn_poll(shows_out=bool(events & select.POLLOUT))
-        start = time.monotonic()
-        while True:
-            ended = flight.look(events)
-            if flight.reception:
-                self._wake_receiver()
-            if ended:
-                return True
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-            if flight.must_rest:  # a poll that lies: wait for errors only, and ask again a bit later
-                now = time.monotonic()
-                later = now + min(max(REST_SECONDS, (now - start) / 8), _LONGEST_REST_SECONDS)
-                await self._waits.to_send(0, later if deadline is None else min(later, deadline))
-                events = 0 if self._closed and not closing else self._transmit_events(0)
-            else:
-                events = await self._waits.to_send(select.POLLOUT, deadline)
-            if self._closed and not closing:
-                flight.told = True
-                raise self._closed_error()
-
-    async def _hand_over_in_time(self, data: Any, flags: int, deadline: float | None, refused: OSError | None) -> int:
-        """Give the kernel a message, waiting while it has no room; `refused`: what a first attempt got."""
-        while not (sent := self._hand_over(data, flags, refused)):
-            await self._wait_for_room(deadline)
-            refused = None
-        return sent
-
-    async def _wait_for_room(self, deadline: float | None) -> None:
-        """Wait while the kernel is sending something that is not ours, or was given up, or is just being probed."""
-        while not await self._waits.to_send(select.POLLOUT, deadline):
-            if self._closed:
-                raise self._closed_error()
-            if deadline is not None and time.monotonic() >= deadline:
-                raise self._out_of_time(f"another message is still being sent on {self._link}", deadline)
-        if not self._flight.poll_is_truthful:
-            await asyncio.sleep(REST_SECONDS)  # it may have been ready all the time
-        if self._closed:
-            raise self._closed_error()
+        Raises:
+            OSError: `deadline` has passed already.
+        """
+        if deadline.has_passed():
+            raise self._too_late(what, deadline, remedy)
+        if self._end.transmission.is_poll_useless:
+            await self._waits.to_send(0, deadline.at_most(self._rest_seconds))
+            self._rest_seconds = min(self._rest_seconds * 1.2, _LONGEST_REST_SECONDS)
+        else:
+            self._rest_seconds = REST_SECONDS
+            await self._waits.to_send(select.POLLOUT, deadline)
 
     # --- receiving
 
     async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole.
-
-        Args:
-            bufsize: the longest message wanted, in bytes; None: whatever the kernel can receive.
-            flags: MSG_DONTWAIT, MSG_PEEK.
-
-        Raises:
-            TimeoutError: nothing arrived within the socket's timeout.
-            BlockingIOError: the socket does not wait and there is no message, or another task is waiting for it.
-            TransferError: a message began to arrive and broke off; the class and `n_result` say why.
-            ReceiveBufferTooSmallError: the message is longer than `bufsize`; it is kept.
-
-        Warns:
-            MessagesDroppedWarning: the kernel dropped messages because nobody read them.
-        """
-        if bufsize is None and not flags and self._receives_untold and not self._rx_turns.taken and not self._closed:
-            self._receives_untold -= 1
-            if not self._flight.reception:
-                try:  # the short way of _receive
-                    return self._native_recv(self._max_pdu_size, MSG_DONTWAIT)
-                except BlockingIOError:
-                    pass
-                except OSError as e:
-                    self._sort(e)
-        else:
-            self._receives_untold = _RECEIVES_UNTOLD
-            self._tell_dropped()
-        return await self._receive(lambda: self._take(bufsize, flags), flags)
+        """Receive one message, whole; see `IsoTpSocket.recv`."""
+        return await self._receive(self._end.take, bufsize, flags)
 
     async def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with the time of its last frame and the count of messages dropped before it.
+        """Receive one message with its time; see `IsoTpSocket.recv_message`."""
+        return await self._receive(self._end.take_message, None, flags)
 
-        Raises:
-            OSError: as `recv`.
-        """
-        self._check_receives()
-        return await self._receive(lambda: self._take_message(flags), flags)
-
-    async def _receive(self, take: Callable[[], T], flags: int) -> T:
-        """Call `take` until it has something, waiting in between."""
+    async def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int) -> T:
+        """Call `take` until it returns something, waiting in between."""
+        end, turns = self._end, self._rx_turns
+        end.drops.unchecked -= 1
+        if end.drops.unchecked < 0:
+            end.drops.warn(end.link)
+        if not turns.taken and (message := self._step(take, bufsize, flags)) is not None:
+            return message
         deadline = self._deadline(flags)
-        turns = self._rx_turns
-        if self._closed:
-            raise self._closed_error()
         if not await turns.take(deadline):
-            raise self._out_of_time(f"no message on {self._link}", deadline)
+            raise self._too_late(f"no message on {end.link}", deadline)
         try:
-            while True:
-                try:
-                    return self._look(take)
-                except BlockingIOError:
-                    if deadline is not None and time.monotonic() >= deadline:
-                        raise self._out_of_time(f"no message on {self._link}", deadline) from None
+            while (message := self._step(take, bufsize, flags)) is None:
+                end.drops.warn(end.link)
+                if deadline.has_passed():
+                    raise self._too_late(f"no message on {end.link}", deadline)
                 await self._waits.to_receive(deadline)
+            return message
         finally:
             turns.give_back()
 
-    # --- waiting
+    def _step(self, step: Callable[[Unpack[Args]], T], *args: *Args) -> T:
+        """Make a step that does not wait, and wake the task of the other direction if it is concerned."""
+        end = self._end
+        if end.closed:
+            raise end.closed_error()
+        tx = end.transmission
+        try:
+            return step(*args)
+        finally:
+            if tx.reception:
+                self._waits.wake_receiver()
+            if tx.state is not _IN_FLIGHT:
+                self._waits.wake_sender()
 
-    def _wake_sender(self) -> None:
-        self._waits.wake_sender()
+    # --- the native socket
 
-    def _wake_receiver(self) -> None:
-        self._waits.wake_receiver()
+    @property
+    def native(self) -> socket:
+        """The native socket. Errors that its own calls fetch are not seen by this socket."""
+        return self._end.native
+
+    _socket = native
+
+    def real_socket(self) -> socket:
+        """The native socket, under the name that others have for it."""
+        return self._end.native
+
+    def fileno(self) -> int:
+        """The file descriptor, for select and the like; -1 once closed. Writable: nothing is being sent."""
+        return self._end.native.fileno()
 
     # --- closing
 
     def close(self) -> None:
-        """Close the socket; who waits in `send` or `recv` gets SocketClosedError. Closing again does nothing.
+        """Close the socket; tasks that wait in it get SocketClosedError. Closing again does nothing.
 
-        It does not wait: a message that is still being sent goes on, and the native socket is gone when it has
+        It does not wait: a message that is still being sent goes on, and the native socket is closed when it has
         ended, see `wait_closed`. Without a running event loop `close` itself waits for that, as the kernel does.
 
         Warns:
-            UnconfirmedSendWarning: a message failed, and nobody asked for its outcome.
-            MessagesDroppedWarning: the kernel dropped messages since it was last told.
+            UnconfirmedSendWarning: a message failed, and no call asked for its outcome.
+            MessagesDroppedWarning: the kernel dropped messages since the last warning.
         """
-        if self._closed:
+        end = self._end
+        if end.closed:
             return
-        dropped = self.dropped - self._dropped_told
-        self._closed = True
-        self._wake_sender()
-        self._wake_receiver()
-        flight = self._flight
-        if flight.size and flight.look(self._transmit_events(0)):
-            flight.keep_failure(flight.take_outcome())
-        if flight.size:
+        end.closed = True
+        self._waits.wake_sender()
+        self._waits.wake_receiver()
+        tx = end.transmission
+        if tx.state is not _IDLE and not tx.look():
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
-                self._finish()
+                tx.wait_for_end()
             else:
-                self._leaving = loop.create_task(self._leave_later(dropped), name=f"close of {self!r}")
+                self._closing = loop.create_task(self._close_later(), name=f"close of {self!r}")
                 return
-        self._leave(dropped)
+        self._close_now()
 
     async def wait_closed(self) -> None:
         """Wait until a closed socket is gone: until what it was sending when it was closed has ended.
 
-        At the end of an `async with` block that is done. A loop that ends earlier ends the wait; the kernel then
-        makes the process wait.
+        `async with` does that at its end. A loop that ends earlier ends the wait; the kernel then makes the process
+        wait.
         """
-        if self._leaving is not None:
-            await asyncio.wait((self._leaving,))
-            if not self._leaving.cancelled():
-                self._leaving.result()
+        if self._closing is not None:
+            await asyncio.wait((self._closing,))
+            if not self._closing.cancelled():
+                self._closing.result()
 
-    async def _leave_later(self, dropped: int) -> None:
-        flight = self._flight
+    async def _close_later(self) -> None:
+        tx = self._end.transmission
         try:
-            while flight.size:
-                if await self._wait_for_end(None, closing=True):
-                    flight.keep_failure(flight.take_outcome())
+            while not tx.look():
+                await self._wait_for_tx(NEVER, "")
         finally:
-            self._leave(dropped)
+            self._close_now()
 
-    def _leave(self, dropped: int) -> None:
+    def _close_now(self) -> None:
         self._waits.leave()
-        self._socket.close()
-        self._tell_what_was_lost(dropped)
+        self._end.close_native()
+        self._end.warn_of_losses()

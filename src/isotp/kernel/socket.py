@@ -1,33 +1,37 @@
 """isotp.socket: a kernel ISO-TP socket that cannot be misused in silence.
 
-Theory of operation. The native socket is never blocked in: a call that has to wait polls in a `Lane`, so that a
-timeout, close() and an error meant for the other direction can end the wait. Whichever call finds an error in the
-kernel's one slot puts it where it belongs (`Exchange`), and nobody looks at the slot in between (`_alone`): so a
-sender does not call its message through, nor a receiver return a later one, while another thread has the error.
+Theory of operation. `KernelEnd` talks to the kernel and never waits. Each use of it is a step (`_alone`): one at a time
+under one lock, over within microseconds. Between its steps a call waits in poll() (`Waits`), without the lock; a step
+of another thread that ends its wait wakes it. So a call can always be ended by its timeout, by close(), or by an error
+that another call found in the kernel's one error slot.
+
+A signal handler may run on top of any of this, in the thread of the call. It may raise: nothing of an outcome is kept
+in a call alone, see `Transmission`. It may close the socket: if it interrupted a step or a wait, that call itself
+closes the native socket when it goes on. Other calls on top of a step get BusyError.
 """
 
-import contextlib
 import select
+import socket as native_module
 import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 
-from ..sockets import MSG_DONTWAIT, CommonSocket, ReceivedMessage
-from . import translate
-from .binding import Binding
-from .exchange import Exchange
-from .flight import REST_SECONDS
-from .lane import Lane
+from ..deadline import Deadline
+from ..errors import BusyError, SocketClosedError
+from ..sockets import IsoTpSocket, ReceivedMessage, checked_timeout
+from .end import KernelEnd
+from .states import TxState
+from .transmission import REST_SECONDS, Message
+from .waiting import Waits
 
-_CLOSE_SECONDS: Final = 1.0
-_LOOK_SECONDS: Final = 0.5
-_RECEIVES_UNTOLD: Final = 16  # messages taken in a row before looking whether others were dropped
+_IDLE: Final = TxState.IDLE
 
+Args = TypeVarTuple("Args")
 T = TypeVar("T")
 
 
-class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard library taught everyone
+class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught everyone
     """A kernel ISO-TP socket.
 
     Set options, then `bind`, then `send` and `recv`. Every send is confirmed unless asked otherwise, and every
@@ -43,291 +47,208 @@ class socket(Exchange, CommonSocket):  # noqa: N801 - the name the standard libr
         UnavailableError: this Python or this kernel has no ISO-TP sockets; it says what to do.
     """
 
+    _end: KernelEnd
+
     def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
-        CommonSocket.__init__(self, timeout)
-        Exchange.__init__(self, rcvbuf)
-        native = self._socket
-        self._slot = threading.RLock()  # whoever looks at the slot has it
-        self._receives_untold = 0
-        self._closing = threading.RLock()
-        self._tx = Lane(native.fileno(), select.POLLOUT)
-        self._rx = Lane(native.fileno(), select.POLLIN)
-        # What poll shows when all is sent, where it can be believed at all.
-        self._all_sent = [(native.fileno(), select.POLLOUT)] if self._flight.poll_is_truthful else None
-
-    def _on_bound(self, bound: Binding) -> None:
-        super()._on_bound(bound)
-        if bound.sends:
-            self._tx.open()
-
-    def _wake_sender(self) -> None:
-        self._tx.ring()
-
-    def _wake_receiver(self) -> None:
-        self._rx.ring()
+        timeout = checked_timeout(timeout)
+        super().__init__(KernelEnd(rcvbuf), timeout)
+        self._lock = threading.RLock()
+        self._in_step = False
+        self._close_is_left = False  # to the call that a signal handler interrupted
+        self._waits = Waits(self._end.native.fileno())
 
     # --- sending
 
     def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
-        """Send one message, and return its length once all of it is on the bus.
+        """Send one message; see `IsoTpSocket.send`."""
+        end = self._end
+        began = monotonic()
+        message = Message()
+        message.is_awaited = confirm or bool(end.wait_tx_done)
+        try:
+            if not self._alone(end.send, message, data, flags):
+                deadline = self._deadline(flags, began)
+                if not message.is_sent:
+                    self._wait_for_room(message, data, flags, deadline)
+                self._wait_for_outcome(message, deadline)
+            return message.size
+        except SocketClosedError:
+            message.is_reported = True
+            raise
+        finally:
+            message.is_awaited = False
 
-        With `confirm=False` it returns when the kernel has taken the message; `confirm()` then tells its outcome.
-        The same holds for a socket that does not block. A message that follows waits for the one before it.
+    def _wait_for_room(self, message: Message, data: Any, flags: int, deadline: Deadline) -> None:
+        """Send a message after those before it."""
+        end = self._end
+        tx, senders = end.transmission, end.senders
 
-        Args:
-            data: the message, any bytes-like object, from 1 byte to the kernel's max_pdu_size.
-            flags: MSG_DONTWAIT: do not block this time.
-            confirm: whether to wait for the outcome.
+        def is_first_and_idle() -> bool:
+            return end.closed or (senders[0] is message and tx.state is _IDLE)
+
+        def is_closed() -> bool:  # the kernel is sending something that is not ours
+            return end.closed
+
+        try:
+            senders.append(message)
+            while not (self._alone(end.send, message, data, flags) or message.is_sent):
+                is_first = senders[0] is message
+                is_due = is_closed if is_first and tx.state is _IDLE else is_first_and_idle
+                self._wait_for_tx(deadline, is_due, end.still_sending(), for_end=is_first)
+        finally:
+            senders.remove(message)
+            self._waits.wake()
+
+    def _wait_for_outcome(self, message: Message, deadline: Deadline) -> None:
+        """Wait for the outcome of a message that was sent, if it is awaited, and raise it if it failed."""
+        if not message.is_awaited or (deadline.is_now and not message.is_over):
+            return  # confirm() raises it
+        what = f"{message.size} bytes are still being sent on {self._end.link}"
+        self._wait_until_over(message, deadline, what, "; confirm() waits for the outcome")
+        self._end.transmission.raise_failure(message)
+
+    def _wait_until_over(self, message: Message, deadline: Deadline, what: str, remedy: str = "") -> None:
+        end = self._end
+        while not message.is_over:
+            self._wait_for_tx(deadline, lambda: end.closed or message.is_over, what, remedy)
+            self._alone(end.transmission.look)
+
+    def _wait_for_tx(
+        self,
+        deadline: Deadline,
+        is_due: Callable[[], bool],
+        what: str,
+        remedy: str = "",
+        *,
+        for_end: bool = True,
+    ) -> None:
+        """Wait for the end of a transmission or until `is_due()`; `for_end=False`: only for the latter.
 
         Raises:
-            TransferError: the message did not get through; the class and `n_result` say why.
-            TimeoutError: the socket's timeout passed first; the message is still being sent, see `confirm`.
-            BlockingIOError: the socket does not block and an earlier message is still being sent; nothing was sent.
-            MessageSizeError: the message is empty or too long.
-            InterfaceError: the interface is down, gone, or its transmit queue full; nothing was sent.
+            OSError: `deadline` has passed already.
         """
-        flight, lane = self._flight, self._tx
-        deadline = None if self._timeout is None and not flags else self._deadline(flags)
-        mine = False
-        try:  # what lane.hold does, without the price of a context manager
-            if not lane.turn.acquire(False) and not lane.queue_up(deadline):
-                raise self._out_of_time(f"another thread is still sending on {self._link}", deadline)
-            if lane.owner:
-                lane.refuse()
-            lane.owner = threading.get_ident()
-            mine = True
-            if flight.size:
-                self._settle(deadline)
-            confirm = confirm or bool(self._taken_over)
-            sent = self._send_at_once(data, flags, confirm) or self._send_when_there_is_room(data, flags, deadline)
-            if confirm and flight.size:
-                self._raise_outcome(deadline)
-            return sent
-        finally:
-            if mine:
-                lane.owner = 0
-            try:  # noqa: SIM105 - as in lane.hold
-                lane.turn.release()
-            except RuntimeError:
-                pass
+        if deadline.has_passed():
+            raise self._too_late(what, deadline, remedy)
+        if for_end and self._end.transmission.is_poll_useless:
+            self._waits.wait(0, deadline.at_most(REST_SECONDS), is_due)
+        else:
+            self._waits.wait(select.POLLOUT if for_end else 0, deadline, is_due)
 
     def confirm(self) -> None:
-        """Wait until nothing is being sent, and raise the failure of a message sent with `confirm=False`.
-
-        Of several failed ones the first is raised, with a note that counts the others; they are all told then.
-        What nobody asked about is told by UnconfirmedSendWarning when the socket is closed.
-
-        Raises:
-            TransferError: a message did not get through.
-            TimeoutError: the socket's timeout passed first.
-            BlockingIOError: the socket does not block and a message is still being sent.
-        """
-        deadline = self._deadline(0)
-        with self._tx.hold(deadline) as got_turn:
-            if not got_turn:
-                raise self._out_of_time(f"another thread is still sending on {self._link}", deadline)
-            if self._closed:
-                raise self._closed_error()
-            if self._flight.size:
-                self._settle(deadline)
-            failure = self._flight.take_failure()
-        if failure is not None:
-            raise failure
-
-    def _raise_outcome(self, deadline: float | None) -> None:
-        """Wait for the outcome of the message just handed over, and raise it if it failed."""
-        if not self._wait_for_end(deadline):
-            if deadline == 0:
-                return  # confirm() tells
-            what = f"{self._flight.size} bytes are still being sent on {self._link}"
-            raise self._out_of_time(what, deadline, "; confirm() waits for the outcome")
-        failure = self._flight.take_outcome()
-        if failure is not None:
-            raise failure
-
-    def _settle(self, deadline: float | None) -> None:
-        """Wait for the end of an earlier message whose outcome is not known, and keep its failure for `confirm`."""
-        if not self._wait_for_end(deadline):
-            raise self._out_of_time(self._still_sending(), deadline)
-        self._flight.keep_failure(self._flight.take_outcome())
-
-    def _wait_for_end(self, deadline: float | None) -> bool:
-        """Wait until the kernel is done with the message in flight; False if `deadline` passed first."""
-        flight = self._flight
-        if self._all_sent is None:
-            flight.learn_poll(shows_out=bool(self._transmit_events(0)))
-        while True:
-            ended = self._has_ended(self._tx.wait(deadline, self._is_sender_disturbed))
-            if flight.reception:
-                self._rx.ring()
-            if self._closed:
-                flight.told = True
-                raise self._closed_error()
-            if ended:
-                return True
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-            if flight.must_rest:
-                time.sleep(REST_SECONDS)
-
-    def _has_ended(self, events: int) -> bool:
-        with self._alone():
-            return super()._has_ended(events)
-
-    def _send_at_once(self, data: Any, flags: int, confirm: bool) -> int:
-        """Give the kernel a message, and see whether it is out yet; returns its length, 0 if there is no room."""
-        try:  # what _alone does, without the price of a context manager
-            self._slot.acquire(True, _LOOK_SECONDS)
-            sent = self._hand_over(data, flags)
-            if sent and confirm and self._tx.poll(0) == self._all_sent:
-                self._fared_well()
-            return sent
-        finally:
-            try:  # noqa: SIM105 - as in lane.hold
-                self._slot.release()
-            except RuntimeError:
-                pass
-
-    def _send_when_there_is_room(self, data: Any, flags: int, deadline: float | None) -> int:
-        sent = 0
-        while not sent:
-            self._wait_for_room(deadline)
-            with self._alone():
-                sent = self._hand_over(data, flags)
-        return sent
-
-    def _wait_for_room(self, deadline: float | None) -> None:
-        """Wait while the kernel is sending something that is not ours, or was given up, or is just being probed."""
-        while not self._tx.wait(deadline, self._is_closed):
-            if self._closed:
-                raise self._closed_error()
-            if deadline is not None and time.monotonic() >= deadline:
-                raise self._out_of_time(f"another message is still being sent on {self._link}", deadline)
-        if not self._flight.poll_is_truthful:
-            time.sleep(REST_SECONDS)  # it may have been ready all the time
+        """Wait until nothing is being sent, and raise a failure; see `IsoTpSocket.confirm`."""
+        end = self._end
+        tx = end.transmission
+        deadline = self._deadline()
+        if message := self._alone(tx.current):
+            self._wait_until_over(message, deadline, end.still_sending())
+        self._alone(tx.raise_unconfirmed)
 
     # --- receiving
 
     def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole.
-
-        Args:
-            bufsize: the longest message wanted, in bytes; None: whatever the kernel can receive.
-            flags: MSG_DONTWAIT, MSG_PEEK.
-
-        Raises:
-            TimeoutError: nothing arrived within the socket's timeout.
-            BlockingIOError: the socket does not block and there is no message.
-            TransferError: a message began to arrive and broke off; the class and `n_result` say why.
-            ReceiveBufferTooSmallError: the message is longer than `bufsize`; it is kept.
-
-        Warns:
-            MessagesDroppedWarning: the kernel dropped messages because nobody read them.
-        """
-        if bufsize is None and not flags and self._receives_untold:
-            self._receives_untold -= 1
-            try:  # the short way of _receive
-                self._slot.acquire(True, _LOOK_SECONDS)
-                if self._flight.reception:
-                    self._raise_reception()
-                return self._native_recv(self._max_pdu_size, MSG_DONTWAIT)
-            except BlockingIOError:
-                pass
-            except OSError as e:
-                self._sort(e)
-            finally:
-                try:  # noqa: SIM105 - as in lane.hold
-                    self._slot.release()
-                except RuntimeError:
-                    pass
-        self._receives_untold = _RECEIVES_UNTOLD
-        self._tell_dropped()
-        return self._receive(lambda: self._take(bufsize, flags), flags)
+        """Receive one message, whole; see `IsoTpSocket.recv`."""
+        return self._receive(self._end.take, bufsize, flags)
 
     def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with the time of its last frame and the count of messages dropped before it.
+        """Receive one message with its time; see `IsoTpSocket.recv_message`."""
+        return self._receive(self._end.take_message, None, flags)
 
-        Raises:
-            OSError: as `recv`.
-        """
-        self._check_receives()
-        return self._receive(lambda: self._take_message(flags), flags)
+    def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int) -> T:
+        """Call `take` until it returns something, waiting in between."""
+        began = monotonic()
+        end = self._end
+        drops = end.drops
+        drops.unchecked -= 1
+        if drops.unchecked < 0:
+            drops.warn(end.link)
+        message = self._alone(take, bufsize, flags)
+        if message is None:
+            deadline = self._deadline(flags, began)
+            while message is None:
+                drops.warn(end.link)
+                if deadline.has_passed():
+                    raise self._too_late(f"no message on {end.link}", deadline)
+                self._waits.wait(select.POLLIN, deadline, lambda: end.closed or end.transmission.reception)
+                message = self._alone(take, bufsize, flags)
+        return message
 
-    def _receive(self, take: Callable[[], T], flags: int) -> T:
-        """Call `take` until it has something, waiting in between."""
-        deadline = self._deadline(flags)
-        try:
-            return self._look(take)
-        except BlockingIOError:
-            if deadline == 0:
-                raise self._out_of_time(f"no message on {self._link}", deadline) from None
-        with self._rx.hold(deadline) as got_turn:
-            while got_turn:
-                try:
-                    return self._look(take)
-                except BlockingIOError:
-                    if deadline is not None and time.monotonic() >= deadline:
-                        break
-                self._rx.wait(deadline, self._is_receiver_disturbed)
-        raise self._out_of_time(f"no message on {self._link}", deadline)
+    # --- steps
 
-    def _look(self, take: Callable[[], T]) -> T:
-        with self._alone():
-            return super()._look(take)
+    def _alone(self, step: Callable[[Unpack[Args]], T], *args: *Args) -> T:
+        """Make a step that does not wait, while no other call makes one."""
+        with self._lock:
+            if self._in_step or self._end.closed:
+                self._refuse()
+            self._in_step = True
+            try:
+                return step(*args)
+            finally:
+                self._in_step = False
+                if self._waits.waiting:
+                    self._waits.wake()
+                if self._close_is_left:
+                    self.close()
 
-    # --- waiting
+    def _refuse(self) -> NoReturn:
+        if not self._end.closed:
+            raise BusyError("a signal handler cannot use the socket whose call it interrupted, except to close it")
+        if self._close_is_left and not self._in_step:
+            self.close()
+        raise self._end.closed_error()
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Look at the kernel's error slot and put down the catch, while nobody else does.
+    # --- the native socket
 
-        A look never waits, but a signal handler on top of one may, for us even: so we do not wait for ever.
-        """
-        try:
-            self._slot.acquire(True, _LOOK_SECONDS)
-            yield
-        finally:
-            try:  # noqa: SIM105 - as in lane.hold
-                self._slot.release()
-            except RuntimeError:
-                pass
+    @property
+    def native(self) -> native_module.socket:
+        """The native socket. Errors that its own calls fetch are not seen by this socket."""
+        return self._end.native
 
-    def _is_closed(self) -> bool:
-        return self._closed
+    _socket = native
 
-    def _is_sender_disturbed(self) -> bool:
-        return self._closed or self._flight.transmission in translate.INTERFACE_ERRNOS
+    def real_socket(self) -> native_module.socket:
+        """The native socket, under the name that others have for it."""
+        return self._end.native
 
-    def _is_receiver_disturbed(self) -> bool:
-        return self._closed or bool(self._flight.reception)
+    def fileno(self) -> int:
+        """The file descriptor, for select and the like; -1 once closed. Writable: nothing is being sent."""
+        return self._end.native.fileno()
+
+    def gettimeout(self) -> float | None:
+        """The timeout in seconds, or None; 0 if the native socket was set not to block, as asyncio wants it."""
+        return 0.0 if self._end.native.gettimeout() == 0 else self._timeout
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Set how many seconds calls may wait; None: without limit, 0: not at all."""
+        super().settimeout(timeout)
+        if self._end.native.gettimeout() == 0 and not self._end.closed:
+            self._end.native.settimeout(None)
 
     # --- closing
 
     def close(self) -> None:
-        """Close the socket; who waits in `send` or `recv` gets SocketClosedError. Closing again does nothing.
+        """Close the socket; calls that wait in it get SocketClosedError. Closing again does nothing.
 
         As the kernel does, it waits for a message that is still being sent.
 
         Warns:
-            UnconfirmedSendWarning: a message sent with `confirm=False` failed, and nobody asked for its outcome.
-            MessagesDroppedWarning: the kernel dropped messages since it was last told.
+            UnconfirmedSendWarning: a message failed, and no call asked for its outcome.
+            MessagesDroppedWarning: the kernel dropped messages since the last warning.
         """
-        with self._closing:
-            if self._closed:
+        end = self._end
+        end.closed = True
+        self._close_is_left = False
+        if not self._waits.end_all():
+            self._close_is_left = True
+            return
+        with self._lock:
+            if self._in_step:
+                self._close_is_left = True
                 return
-            dropped = self.dropped - self._dropped_told
-            self._closed = True
-            try:
-                self._end_calls()
-            finally:
-                self._socket.close()
-        self._tell_what_was_lost(dropped)
-
-    def _end_calls(self) -> None:
-        """Get everyone out of the lanes, and learn the outcome of what is still in flight."""
-        cleared = [lane.clear(_CLOSE_SECONDS) for lane in (self._tx, self._rx)]
-        if cleared[0]:  # else what is in flight is the message of a call beneath us, which tells
-            self._finish()
-        for lane, is_clear in zip((self._tx, self._rx), cleared, strict=True):
-            if is_clear:
-                lane.free()
+            if end.native.fileno() >= 0:
+                self._in_step = True
+                try:
+                    end.transmission.wait_for_end()
+                finally:
+                    self._in_step = False
+                    end.close_native()
+        end.warn_of_losses()

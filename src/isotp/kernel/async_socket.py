@@ -155,7 +155,7 @@ class AsyncSocket(AsyncIsoTpSocket):
         end, turns = self._end, self._rx_turns
         end.drops.unchecked -= 1
         if end.drops.unchecked < 0:
-            end.drops.warn(end.link)
+            end.drops.warn()
         if not turns.taken and (message := self._step(take, bufsize, flags)) is not None:
             return message
         deadline = self._deadline(flags)
@@ -163,7 +163,7 @@ class AsyncSocket(AsyncIsoTpSocket):
             raise self._too_late(f"no message on {end.link}", deadline)
         try:
             while (message := self._step(take, bufsize, flags)) is None:
-                end.drops.warn(end.link)
+                end.drops.warn()
                 if deadline.has_passed():
                     raise self._too_late(f"no message on {end.link}", deadline)
                 await self._waits.to_receive(deadline)

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from ..errors import MessagesDroppedWarning, warn
@@ -16,10 +17,12 @@ class Drops:
 
     Args:
         native: a native ISO-TP socket.
+        link: returns the link in words.
     """
 
-    def __init__(self, native: socket.socket) -> None:
+    def __init__(self, native: socket.socket, link: Callable[[], str]) -> None:
         self._native = native
+        self._link = link
         self._count = 0
         self._reported = 0
         self.unchecked = 0
@@ -39,14 +42,14 @@ class Drops:
         self.before_last = drops
         self._reported = max(self._reported, drops)
 
-    def warn(self, link: str) -> None:
+    def warn(self) -> None:
         """Warn of messages dropped since the last warning."""
         self.unchecked = _UNCHECKED
         count = self.count()
         if count > self._reported:
             lost, self._reported = count - self._reported, count
             warn(
-                f"the kernel dropped {lost} message(s) on {link}: the receive buffer was full; "
+                f"the kernel dropped {lost} message(s) on {self._link()}: the receive buffer was full; "
                 "read sooner, or give the socket a bigger one (rcvbuf=...)",
                 MessagesDroppedWarning,
             )

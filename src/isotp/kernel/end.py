@@ -57,7 +57,7 @@ class KernelEnd:
             if rcvbuf is not None:
                 _set_rcvbuf(sock, rcvbuf)
             self.transmission = Transmission(sock)
-            self.drops = Drops(sock)
+            self.drops = Drops(sock, lambda: self.link)
         except BaseException:
             sock.close()
             raise
@@ -290,7 +290,7 @@ class KernelEnd:
     def warn_of_losses(self) -> None:
         """Warn of dropped messages and of failures that no call asked about, now that none can any more."""
         try:
-            self.drops.warn(self.link)
+            self.drops.warn()
         finally:
             self.transmission.warn_of_failures()
 

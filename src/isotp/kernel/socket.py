@@ -56,6 +56,7 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
         self._in_step = False
         self._close_is_left = False  # to the call that a signal handler interrupted
         self._waits = Waits(self._end.native.fileno())
+        self._waiting = self._waits.waiting
 
     # --- sending
 
@@ -160,12 +161,12 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
         drops = end.drops
         drops.unchecked -= 1
         if drops.unchecked < 0:
-            drops.warn(end.link)
+            drops.warn()
         message = self._alone(take, bufsize, flags)
         if message is None:
             deadline = self._deadline(flags, began)
             while message is None:
-                drops.warn(end.link)
+                drops.warn()
                 if deadline.has_passed():
                     raise self._too_late(f"no message on {end.link}", deadline)
                 self._waits.wait(select.POLLIN, deadline, lambda: end.closed or end.transmission.reception)
@@ -184,7 +185,7 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
                 return step(*args)
             finally:
                 self._in_step = False
-                if self._waits.waiting:
+                if self._waiting:
                     self._waits.wake()
                 if self._close_is_left:
                     self.close()

@@ -23,6 +23,9 @@ from .states import TRANSMISSION, TxEvent, TxState
 _IDLE: Final = TxState.IDLE
 _OFFER: Final = TxEvent.OFFER
 _END: Final = TxEvent.END
+# Python 3.11 takes longer to look up a member of an enum than for all the rest of a transition.
+_POLLOUT: Final = select.POLLOUT
+_POLLERR: Final = select.POLLERR
 _LEVEL: Final = (socket.SOL_SOCKET,)
 _OPTION: Final = (socket.SO_ERROR,)
 REST_SECONDS: Final = 0.002  # between two looks where poll() is no place to wait
@@ -59,9 +62,9 @@ class Transmission:
     def __init__(self, native: socket.socket) -> None:
         self._native = native
         self._getsockopt = native.getsockopt
-        self._fd = native.fileno()
         poll = select.poll()
-        poll.register(self._fd, select.POLLOUT)
+        poll.register(native, select.POLLOUT)
+        self._only_out = [(native.fileno(), _POLLOUT)]
         self.poll = poll.poll
         """Polls for the end of the transmission."""
         self.bound: Binding | None = None
@@ -82,7 +85,7 @@ class Transmission:
     def offer(self, message: Message) -> None:
         """`message` is given to the kernel."""
         self.message = message
-        self._move(_OFFER)
+        self.state = TRANSMISSION[self.state][_OFFER]
 
     def refuse(self) -> None:
         """The kernel did not take it."""
@@ -95,19 +98,25 @@ class Transmission:
     def look(self) -> bool:
         """Whether nothing is being sent any more; takes note of the outcome."""
         polled = self.poll(0)
+        if polled == self._only_out and self.poll_is_truthful:
+            # The kernel's poll looks for errors first and at its state then: an error that came in between shows now.
+            polled = self.poll(0)
         events = polled[0][1] if polled else 0
-        is_out = bool(events & select.POLLOUT)
-        if self.poll_is_truthful is None and not is_out:
-            Transmission.poll_is_truthful = True  # one that is not shows POLLOUT all the time
-        self.is_poll_useless = is_out and not self.poll_is_truthful and self.is_transmitting()
-        has_ended = is_out and not self.is_poll_useless
-        if has_ended or events & select.POLLERR:
-            # The kernel's poll looks for errors first and at its state then: POLLOUT alone does not mean success.
+        has_ended = events & _POLLOUT
+        if not self.poll_is_truthful:
+            if not has_ended:
+                Transmission.poll_is_truthful = True  # one that is not shows POLLOUT all the time
+            self.is_poll_useless = bool(has_ended) and self.is_transmitting()
+            has_ended = has_ended and not self.is_poll_useless
+            events |= _POLLERR
+        if events & _POLLERR:
             self.found.extend(filter(None, map(self._getsockopt, _LEVEL, _OPTION)))
-            if self.found:
-                self.sort()
-        if has_ended:
-            self._move(_END)
+            self.sort()
+        if has_ended and self.state is not _IDLE:
+            if self.message.failure:
+                self._keep(self.message)
+            self.message.is_over = True
+            self.state = TRANSMISSION[self.state][_END]
         return self.state is _IDLE
 
     def wait_for_end(self) -> None:
@@ -138,16 +147,9 @@ class Transmission:
     def _move(self, event: TxEvent, failure: int = 0) -> None:
         """Change the state as the table says; `failure`: errno, where the message fails by this event."""
         row = TRANSMISSION[self.state]
-        if event not in row:
-            return
-        message = self.message
-        if failure:
-            message.failure = failure
-        if event is _END or event is TxEvent.LOSE_INTERFACE:
-            if message.failure and not message.is_over and message not in self._failed:
-                self._keep(message)
-            message.is_over = True
-        self.state = row[event]
+        if event in row:
+            self.message.failure = failure or self.message.failure
+            self.state = row[event]
 
     # --- errors
 
@@ -165,6 +167,9 @@ class Transmission:
         elif number == errno.ENODEV or (number in translate.INTERFACE_ERRNOS and self.is_transmitting()):
             self.reception = number
             self._move(TxEvent.LOSE_INTERFACE, number)
+            if self.state is TxState.LINGERING:
+                self._keep(self.message)
+                self.message.is_over = True
         elif self.is_transmitting():
             self.reception = number
         elif number == EBADMSG and self.is_segmented(self.message):
@@ -176,6 +181,9 @@ class Transmission:
     # --- failures
 
     def _keep(self, message: Message) -> None:
+        """Keep a message that failed, until its failure is raised."""
+        if message.is_over or message in self._failed:
+            return
         failed = [one for one in self._failed if not one.is_reported]
         if len(failed) < _KEPT or message.is_awaited:
             self._failed = [*failed, message]

@@ -7,13 +7,13 @@ message whose sender was cancelled is kept by `Transmission`.
 """
 
 import asyncio
-import select
 from collections.abc import Callable
 from socket import socket
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 from ..deadline import NEVER, Deadline
 from ..errors import SocketClosedError
+from ..linux.constants import POLLOUT
 from ..sockets import AsyncIsoTpSocket, ReceivedMessage, checked_timeout
 from ..turns import Turns
 from .end import KernelEnd
@@ -138,13 +138,17 @@ class AsyncSocket(AsyncIsoTpSocket):
             self._rest_seconds = min(self._rest_seconds * 1.2, _LONGEST_REST_SECONDS)
         else:
             self._rest_seconds = REST_SECONDS
-            await self._waits.to_send(select.POLLOUT, deadline)
+            await self._waits.to_send(POLLOUT, deadline)
 
     # --- receiving
 
     async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
         """Receive one message, whole; see `IsoTpSocket.recv`."""
-        return await self._receive(self._end.take, bufsize, flags)
+        end = self._end
+        end.drops.unchecked -= 1
+        if end.drops.unchecked < 0:
+            end.drops.warn(end)
+        return await self._receive(end.take, bufsize, flags)
 
     async def recv_message(self, flags: int = 0) -> ReceivedMessage:
         """Receive one message with its time; see `IsoTpSocket.recv_message`."""
@@ -153,9 +157,6 @@ class AsyncSocket(AsyncIsoTpSocket):
     async def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int) -> T:
         """Call `take` until it returns something, waiting in between."""
         end, turns = self._end, self._rx_turns
-        end.drops.unchecked -= 1
-        if end.drops.unchecked < 0:
-            end.drops.warn()
         if not turns.taken and (message := self._step(take, bufsize, flags)) is not None:
             return message
         deadline = self._deadline(flags)
@@ -163,7 +164,8 @@ class AsyncSocket(AsyncIsoTpSocket):
             raise self._too_late(f"no message on {end.link}", deadline)
         try:
             while (message := self._step(take, bufsize, flags)) is None:
-                end.drops.warn()
+                if take == end.take:  # recv_message returns the number instead
+                    end.drops.warn(end)
                 if deadline.has_passed():
                     raise self._too_late(f"no message on {end.link}", deadline)
                 await self._waits.to_receive(deadline)

@@ -2,11 +2,11 @@
 
 import socket
 import struct
-from collections.abc import Callable
 from typing import Final
 
 from ..errors import MessagesDroppedWarning, warn
 from ..linux.constants import SK_MEMINFO_DROPS, SO_MEMINFO
+from ..sockets import End
 
 _UNCHECKED: Final = 16  # messages received in a row before looking whether others were dropped
 _SIZE: Final = 4 * (SK_MEMINFO_DROPS + 1)
@@ -17,12 +17,10 @@ class Drops:
 
     Args:
         native: a native ISO-TP socket.
-        link: returns the link in words.
     """
 
-    def __init__(self, native: socket.socket, link: Callable[[], str]) -> None:
+    def __init__(self, native: socket.socket) -> None:
         self._native = native
-        self._link = link
         self._count = 0
         self._reported = 0
         self.unchecked = 0
@@ -42,14 +40,14 @@ class Drops:
         self.before_last = drops
         self._reported = max(self._reported, drops)
 
-    def warn(self) -> None:
-        """Warn of messages dropped since the last warning."""
+    def warn(self, end: End) -> None:
+        """Warn of messages dropped since the last warning; `end` knows the link."""
         self.unchecked = _UNCHECKED
         count = self.count()
         if count > self._reported:
             lost, self._reported = count - self._reported, count
             warn(
-                f"the kernel dropped {lost} message(s) on {self._link()}: the receive buffer was full; "
+                f"the kernel dropped {lost} message(s) on {end.link}: the receive buffer was full; "
                 "read sooner, or give the socket a bigger one (rcvbuf=...)",
                 MessagesDroppedWarning,
             )

@@ -11,6 +11,7 @@ from .. import opts
 from ..address import Address, AsymmetricAddress
 from ..errors import (
     AlreadyBoundError,
+    IsoTpError,
     OneWayError,
     OptionError,
     OptionIgnoredWarning,
@@ -57,7 +58,7 @@ class KernelEnd:
             if rcvbuf is not None:
                 _set_rcvbuf(sock, rcvbuf)
             self.transmission = Transmission(sock)
-            self.drops = Drops(sock, lambda: self.link)
+            self.drops = Drops(sock)
         except BaseException:
             sock.close()
             raise
@@ -260,6 +261,8 @@ class KernelEnd:
 
     def _sort(self, e: OSError) -> None:
         """Put what a receiving call fetched from the error slot where it belongs; raise any other error."""
+        if isinstance(e, IsoTpError):
+            raise e
         if e.errno not in translate.SLOT_ERRNOS:
             raise translate.unusable(e, self.interface, self.link) from None
         self.transmission.found.append(e.errno)
@@ -290,7 +293,7 @@ class KernelEnd:
     def warn_of_losses(self) -> None:
         """Warn of dropped messages and of failures that no call asked about, now that none can any more."""
         try:
-            self.drops.warn()
+            self.drops.warn(self)
         finally:
             self.transmission.warn_of_failures()
 

@@ -10,7 +10,6 @@ in a call alone, see `Transmission`. It may close the socket: if it interrupted 
 closes the native socket when it goes on. Other calls on top of a step get BusyError.
 """
 
-import select
 import socket as native_module
 import threading
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from ..deadline import Deadline
 from ..errors import BusyError, SocketClosedError
+from ..linux.constants import POLLIN, POLLOUT
 from ..sockets import IsoTpSocket, ReceivedMessage, checked_timeout
 from .end import KernelEnd
 from .states import TxState
@@ -133,7 +133,7 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
         if for_end and self._end.transmission.is_poll_useless:
             self._waits.wait(0, deadline.at_most(REST_SECONDS), is_due)
         else:
-            self._waits.wait(select.POLLOUT if for_end else 0, deadline, is_due)
+            self._waits.wait(POLLOUT if for_end else 0, deadline, is_due)
 
     def confirm(self) -> None:
         """Wait until nothing is being sent, and raise a failure; see `IsoTpSocket.confirm`."""
@@ -148,7 +148,11 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
 
     def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
         """Receive one message, whole; see `IsoTpSocket.recv`."""
-        return self._receive(self._end.take, bufsize, flags)
+        end = self._end
+        end.drops.unchecked -= 1
+        if end.drops.unchecked < 0:
+            end.drops.warn(end)
+        return self._receive(end.take, bufsize, flags)
 
     def recv_message(self, flags: int = 0) -> ReceivedMessage:
         """Receive one message with its time; see `IsoTpSocket.recv_message`."""
@@ -157,19 +161,16 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
     def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int) -> T:
         """Call `take` until it returns something, waiting in between."""
         began = monotonic()
-        end = self._end
-        drops = end.drops
-        drops.unchecked -= 1
-        if drops.unchecked < 0:
-            drops.warn()
         message = self._alone(take, bufsize, flags)
         if message is None:
+            end = self._end
             deadline = self._deadline(flags, began)
             while message is None:
-                drops.warn()
+                if take == end.take:  # recv_message returns the number instead
+                    end.drops.warn(end)
                 if deadline.has_passed():
                     raise self._too_late(f"no message on {end.link}", deadline)
-                self._waits.wait(select.POLLIN, deadline, lambda: end.closed or end.transmission.reception)
+                self._waits.wait(POLLIN, deadline, lambda: end.closed or end.transmission.reception)
                 message = self._alone(take, bufsize, flags)
         return message
 

@@ -14,6 +14,7 @@ import time
 from typing import ClassVar, Final
 
 from ..errors import EBADMSG, IsoTpError
+from ..linux.constants import POLLERR, POLLOUT
 from ..linux.release import poll_is_truthful
 from ..sockets import MSG_DONTWAIT, UnconfirmedFailures
 from . import translate
@@ -24,8 +25,6 @@ _IDLE: Final = TxState.IDLE
 _OFFER: Final = TxEvent.OFFER
 _END: Final = TxEvent.END
 # Python 3.11 takes longer to look up a member of an enum than for all the rest of a transition.
-_POLLOUT: Final = select.POLLOUT
-_POLLERR: Final = select.POLLERR
 _LEVEL: Final = (socket.SOL_SOCKET,)
 _OPTION: Final = (socket.SO_ERROR,)
 REST_SECONDS: Final = 0.002  # between two looks where poll() is no place to wait
@@ -63,8 +62,8 @@ class Transmission:
         self._native = native
         self._getsockopt = native.getsockopt
         poll = select.poll()
-        poll.register(native, select.POLLOUT)
-        self._only_out = [(native.fileno(), _POLLOUT)]
+        poll.register(native, POLLOUT)
+        self._only_out = [(native.fileno(), POLLOUT)]
         self.poll = poll.poll
         """Polls for the end of the transmission."""
         self.bound: Binding | None = None
@@ -102,14 +101,14 @@ class Transmission:
             # The kernel's poll looks for errors first and at its state then: an error that came in between shows now.
             polled = self.poll(0)
         events = polled[0][1] if polled else 0
-        has_ended = events & _POLLOUT
+        has_ended = events & POLLOUT
         if not self.poll_is_truthful:
             if not has_ended:
                 Transmission.poll_is_truthful = True  # one that is not shows POLLOUT all the time
             self.is_poll_useless = bool(has_ended) and self.is_transmitting()
             has_ended = has_ended and not self.is_poll_useless
-            events |= _POLLERR
-        if events & _POLLERR:
+            events |= POLLERR
+        if events & POLLERR:
             self.found.extend(filter(None, map(self._getsockopt, _LEVEL, _OPTION)))
             self.sort()
         if has_ended and self.state is not _IDLE:

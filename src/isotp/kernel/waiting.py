@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ..deadline import Deadline
+from ..linux.constants import POLLIN
 
 _LONGEST_MS: Final = 0x7FFFFFFF  # an int of C
 
@@ -25,7 +26,7 @@ class Wait:
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.poll()
         self._poll.register(fd, 0)
-        self._poll.register(self._wake_fd, select.POLLIN)
+        self._poll.register(self._wake_fd, POLLIN)
         self._is_due: Callable[[], object] = bool
         self.thread = 0
         """Identity of the thread that waits."""

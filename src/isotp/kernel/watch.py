@@ -12,12 +12,13 @@ import weakref
 from typing import Final
 
 from ..deadline import Deadline
+from ..linux.constants import POLLERR, POLLHUP, POLLIN
 from ..turns import settle, until
 
 _watches: "weakref.WeakValueDictionary[int, Watch]" = weakref.WeakValueDictionary()
 _watches_lock: Final = threading.Lock()
 _BATCH: Final = 256
-_BAD: Final = select.POLLERR | select.POLLHUP
+_BAD: Final = POLLERR | POLLHUP
 
 
 def watch_of(loop: asyncio.AbstractEventLoop) -> "Watch":
@@ -135,14 +136,14 @@ class Waits:
         """Ask for all that is waited for: the watch reports once and then forgets."""
         tx, rx = self._tx, self._rx
         tx_mask = self._tx_mask if tx and not tx.done() else 0
-        watch.arm(self._fd, tx_mask | (select.POLLIN if rx and not rx.done() else 0))
+        watch.arm(self._fd, tx_mask | (POLLIN if rx and not rx.done() else 0))
 
     def take_events(self, events: int) -> None:
         """Take what poll() shows of the socket; it is not watched any more."""
         tx, rx = self._tx, self._rx
         if tx and events & (self._tx_mask | _BAD):
             settle(tx, None)
-        if rx and events & (select.POLLIN | _BAD):
+        if rx and events & (POLLIN | _BAD):
             settle(rx, None)
         if self._watch and ((tx and not tx.done()) or (rx and not rx.done())):
             self._arm(self._watch)

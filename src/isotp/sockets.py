@@ -286,9 +286,9 @@ class AnySocket(ABC):
 
 
 class IsoTpSocket(AnySocket):
-    """An ISO-TP socket whose calls block, whoever does the protocol: `isotp.socket` or `SoftSocket`.
+    """An ISO-TP socket whose calls block: `isotp.socket` (the kernel does the protocol) or `SoftSocket` (the engine).
 
-    Threads may share it: sends go one after the other, each with its own outcome, and each message goes to one receiver.
+    Threads may share it: sends go one after the other, each with its own outcome; each message goes to one receiver.
     """
 
     @abstractmethod
@@ -315,8 +315,8 @@ class IsoTpSocket(AnySocket):
     def confirm(self) -> None:
         """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
 
-        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failed ones
-        the first is raised, with a note that counts the others. A failure that no call asked about becomes an
+        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failures the
+        first is raised, with a note that counts the others. A failure that no call asked about becomes an
         UnconfirmedSendWarning when the socket is closed.
 
         Raises:
@@ -383,7 +383,7 @@ class IsoTpSocket(AnySocket):
 
 
 class AsyncIsoTpSocket(AnySocket):
-    """An ISO-TP socket for asyncio, whoever does the protocol: `AsyncSocket` or `AsyncSoftSocket`.
+    """An ISO-TP socket for asyncio: `AsyncSocket` (the kernel does the protocol) or `AsyncSoftSocket` (the engine).
 
     Tasks may share it: sends go in the order of the calls, each with its own outcome, and messages go to receivers in
     the order in which they asked. Any call may be cancelled (`asyncio.timeout` included): a cancelled `recv` loses no
@@ -470,7 +470,7 @@ class UnconfirmedFailures:
         """Warn of what no call asked about, now that none can any more."""
         if failures := self.failures:
             warn(
-                f"{failures} message(s) failed whose outcome nobody asked about; the first one: {self.take_failure()}",
+                f"{failures} message(s) failed whose outcome no call asked about; the first one: {self.take_failure()}",
                 UnconfirmedSendWarning,
             )
 

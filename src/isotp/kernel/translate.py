@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..linux.interface import names
 from ..linux.modules import has_max_pdu_size_parameter, max_pdu_size
-from ..linux.release import HIGHEST_MAX_PDU_SIZE
+from ..linux.release import FIXED_MAX_PDU_SIZE, HIGHEST_MAX_PDU_SIZE
 
 # What may stand in the socket's one error slot, by the direction it belongs to.
 TRANSMISSION_ERRNOS: Final = frozenset({ECOMM, EMSGSIZE})
@@ -138,7 +138,7 @@ def _wrong_size(size: int, single_frame_max: int | None, link: str) -> MessageSi
     limit = f"{max_pdu_size()} bytes"
     remedy = "send less at a time"
     if not has_max_pdu_size_parameter():
-        limit = "66000 bytes, before Linux 5.18 less"
+        limit = f"{FIXED_MAX_PDU_SIZE} bytes, before Linux 5.18 less"
     elif size <= HIGHEST_MAX_PDU_SIZE:
         remedy = f"sudo rmmod can-isotp && sudo modprobe can-isotp max_pdu_size={size}"
     return MessageSizeError(f"{size} bytes are more than this kernel sends ({limit})", link=link, remedy=remedy)

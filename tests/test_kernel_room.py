@@ -17,8 +17,8 @@ import isotp
 from isotp import Address, AsymmetricAddress, opts
 from isotp.kernel import binding, translate
 from isotp.kernel.binding import Binding
-from isotp.kernel.endpoint import Endpoint
-from isotp.linux import interface, support
+from isotp.linux import interface, modules
+from isotp.linux import native as linux_native
 from isotp.linux.interface import CanInterface
 from isotp.opts import LinkLayerProtocol, flags
 
@@ -87,6 +87,15 @@ class Native:
 
     def settimeout(self, timeout: float | None) -> None:
         assert timeout is None
+
+    def gettimeout(self) -> float | None:
+        return None
+
+    def recv(self, size: int, flags: int) -> bytes:
+        raise BlockingIOError
+
+    def close(self) -> None:
+        self.closed = True
 
     def fileno(self) -> int:
         return -1 if self.closed else 1000
@@ -526,30 +535,33 @@ def test_who_shares_an_identifier_by_design(here: Path) -> None:
     assert one_listens(Native(), Address.normal(rxid=0x641, txid=1))
 
 
-# --- endpoint
+# --- the socket, as far as it needs no kernel
 
 
 @pytest.fixture
-def endpoint(native: Native, here: Path, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+def sock(native: Native, here: Path, monkeypatch: pytest.MonkeyPatch) -> isotp.socket:
     assert here.exists()
-    monkeypatch.setattr(support, "open_native_socket", lambda: native)
-    return Endpoint()
+    monkeypatch.setattr(linux_native, "open_native_socket", lambda: native)
+    return isotp.socket()
 
 
-def test_endpoint_tells_of_itself(endpoint: Endpoint, native: Native) -> None:
-    assert (endpoint.bound, endpoint.interface, endpoint.address, endpoint.closed) == (False, None, None, False)
-    assert repr(endpoint) == "<isotp.Endpoint unbound>"
-    endpoint.bind("vcan0", rxid=0x7E8, txid=0x7E0)
-    assert (endpoint.bound, endpoint.interface) == (True, "vcan0")
-    assert endpoint.address == Address.normal(rxid=0x7E8, txid=0x7E0)
-    assert repr(endpoint) == "<isotp.Endpoint vcan0 rxid=0x7E8 txid=0x7E0>"
-    assert endpoint.fileno() == native.fileno()
-    assert endpoint.real_socket() is cast(socket.socket, native)
+def test_what_a_socket_says_of_itself(sock: isotp.socket, native: Native) -> None:
+    assert (sock.bound, sock.interface, sock.address, sock.closed) == (False, None, None, False)
+    assert repr(sock) == "<isotp.socket unbound>"
+    sock.bind("vcan0", rxid=0x7E8, txid=0x7E0)
+    assert (sock.bound, sock.interface) == (True, "vcan0")
+    assert sock.address == Address.normal(rxid=0x7E8, txid=0x7E0)
+    assert repr(sock) == "<isotp.socket vcan0 rxid=0x7E8 txid=0x7E0>"
+    assert sock.fileno() == native.fileno()
+    assert sock.native is sock._socket is sock.real_socket() is cast(socket.socket, native)
     native.drops = 3
-    assert endpoint.dropped == 3
+    assert sock.dropped == 3
     with pytest.warns(isotp.MessagesDroppedWarning, match=r"dropped 3 message\(s\) on vcan0 rxid=0x7E8"):
-        endpoint._tell_dropped()
-    endpoint._tell_dropped()  # once
+        sock._end.drops.warn(sock._end)
+    sock._end.drops.warn(sock._end)  # once
+    sock.close()
+    assert repr(sock) == "<isotp.socket vcan0 rxid=0x7E8 txid=0x7E0 closed>"
+    assert (native.closed, sock.fileno(), sock.dropped) == (True, -1, 3)
 
 
 @pytest.mark.parametrize(
@@ -560,64 +572,93 @@ def test_endpoint_tells_of_itself(endpoint: Endpoint, native: Native) -> None:
         ({"address": 0x7E8}, TypeError, "address must be an isotp.Address, not 2024; identifiers go as rxid="),
     ],
 )
-def test_endpoint_bind_refuses(endpoint: Endpoint, arguments: Any, error: type[Exception], words: str) -> None:
+def test_bind_refuses(sock: isotp.socket, arguments: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        endpoint.bind("vcan0", **arguments)
-    assert not endpoint.bound
+        sock.bind("vcan0", **arguments)
+    assert not sock.bound
 
 
-def test_endpoint_wants_times_and_drops_from_the_kernel(native: Native, endpoint: Endpoint) -> None:
-    assert isinstance(endpoint, Endpoint)
+def test_bind_wants_an_interface(sock: isotp.socket) -> None:
+    with pytest.raises(TypeError, match="interface must be the name of a CAN interface, not None"):
+        sock.bind(rxid=1, txid=2)
+
+
+@pytest.mark.usefixtures("sock")
+def test_times_and_drops_are_asked_of_the_kernel(native: Native) -> None:
     assert native.sol_socket == [(35, 1), (40, 1)]  # asm-generic/socket.h: SO_TIMESTAMPNS, SO_RXQ_OVFL
 
 
 @pytest.mark.parametrize(("privileged", "option"), [((), 33), ((33,), socket.SO_RCVBUF)])
-@pytest.mark.usefixtures("endpoint")
+@pytest.mark.usefixtures("sock")
 def test_rcvbuf_with_and_without_privileges(
     monkeypatch: pytest.MonkeyPatch, native: Native, privileged: Collection[int], option: int
 ) -> None:
     """SO_RCVBUFFORCE, 33, goes past the system's limit, where it may."""
     monkeypatch.setattr(native, "privileged", privileged, raising=False)
-    Endpoint(106_496)
+    isotp.socket(rcvbuf=106_496)
     assert native.sol_socket[-1] == (option, 106_496)
 
 
-def test_endpoint_one_way(endpoint: Endpoint) -> None:
-    endpoint.bind("vcan0", Address.normal(txid=0x7DF))
-    with pytest.raises(isotp.OneWayError, match="only sends") as refused:
-        endpoint._refuse_recv(1, 0)
-    assert refused.value.link == "vcan0 txid=0x7DF"
+def test_one_way(sock: isotp.socket) -> None:
+    sock.bind("vcan0", Address.normal(txid=0x7DF))
+    for call in (sock.recv, sock.recv_message, lambda: sock.recv(5)):
+        with pytest.raises(isotp.OneWayError, match="only sends") as refused:
+            call()
+        assert refused.value.link == "vcan0 txid=0x7DF"
+
+
+def test_one_way_the_other_way(sock: isotp.socket) -> None:
+    sock.bind("vcan0", Address.normal(rxid=0x7E8))
     with pytest.raises(isotp.OneWayError, match="only receives"):
-        endpoint._refuse_send(b"", 0)
+        sock.send(b"x")
 
 
-def test_endpoint_closed(endpoint: Endpoint) -> None:
-    endpoint._closed = True
-    with pytest.raises(isotp.SocketClosedError, match="the socket is closed"):
-        endpoint.bind("vcan0", EXTENDED)
-    assert repr(endpoint) == "<isotp.Endpoint unbound closed>"
-    assert endpoint.dropped == 0
+def test_closed(sock: isotp.socket) -> None:
+    sock.close()
+    for call in (lambda: sock.bind("vcan0", EXTENDED), sock.recv, sock.confirm, sock.get_fc_opts):
+        with pytest.raises(isotp.SocketClosedError, match="the socket is closed"):
+            call()
+    assert repr(sock) == "<isotp.socket unbound closed>"
+    assert sock.dropped == 0
+    sock.settimeout(1.0)
+    assert sock.timeout == 1.0
 
 
-def test_endpoint_binds_once(endpoint: Endpoint) -> None:
-    endpoint.bind("vcan0", EXTENDED)
+def test_bind_binds_once(sock: isotp.socket) -> None:
+    sock.bind("vcan0", EXTENDED)
     with pytest.raises(isotp.AlreadyBoundError, match="bound already"):
-        endpoint.bind("vcan0", EXTENDED)
+        sock.bind("vcan0", EXTENDED)
 
 
-def test_endpoint_options(endpoint: Endpoint) -> None:
-    assert endpoint.set_general_opts(txpad=0x55) == endpoint.get_general_opts() == endpoint.get_opts()
-    assert endpoint.set_opts(flags.WAIT_TX_DONE, rxpad=0xAA).optflags == flags.WAIT_TX_DONE | flags.RX_PADDING
-    assert endpoint.set_fc_opts(8, 5) == endpoint.get_fc_opts() == opts.FlowControlOptions(8, isotp.STmin(5))
-    assert endpoint.set_ll_opts(72, 64) == endpoint.get_ll_opts()
-    endpoint.bind("vcan0", EXTENDED)
-    assert endpoint.get_general_opts().optflags & flags.WAIT_TX_DONE  # kept by us, not by the kernel
+@pytest.mark.parametrize("kind", [isotp.socket, isotp.AsyncSocket])
+def test_a_duplicate_made_an_error_leaves_the_socket_unbound(
+    sock: isotp.socket, here: Path, native: Native, kind: type[isotp.socket] | type[isotp.AsyncSocket]
+) -> None:
+    listed(here, "sff", "   7e8  ")
+    other = kind()
+    with pytest.raises(isotp.DuplicateBindingWarning):  # warnings are errors here
+        other.bind("vcan0", rxid=0x7E8, txid=0x7E0)
+    assert (other.bound, native.name) == (False, ("", 0, 0))
+    other.bind("vcan0", rxid=0x7E9, txid=0x7E0)
+    assert other.bound
+
+
+def test_options_of_the_socket(sock: isotp.socket) -> None:
+    assert sock.set_general_opts(txpad=0x55) == sock.get_general_opts() == sock.get_opts()
+    assert sock.set_opts(flags.WAIT_TX_DONE, rxpad=0xAA).optflags == flags.WAIT_TX_DONE | flags.RX_PADDING
+    assert sock.set_fc_opts(8, 5) == sock.get_fc_opts() == opts.FlowControlOptions(8, isotp.STmin(5))
+    assert sock.set_ll_opts(72, 64) == sock.get_ll_opts()
+    sock.bind("vcan0", EXTENDED)
+    for options in (sock.get_general_opts(), opts.general.read(sock)):
+        assert options.optflags & flags.WAIT_TX_DONE  # kept by us, not by the kernel
+    with pytest.raises(isotp.AlreadyBoundError):
+        opts.general.write(sock, txpad=1)
 
 
 @pytest.mark.parametrize("rcvbuf", ["much", 2**40, -1, 0, 1.5, True])
 def test_a_wrong_rcvbuf_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch, rcvbuf: Any) -> None:
     opened: list[None] = []
-    monkeypatch.setattr(support, "open_native_socket", lambda: opened.append(None))
+    monkeypatch.setattr(linux_native, "open_native_socket", lambda: opened.append(None))
     with pytest.raises(isotp.OptionError, match=r"rcvbuf=.*: allowed is a number of bytes"):
         isotp.socket(rcvbuf=rcvbuf)
     assert not opened
@@ -626,17 +667,18 @@ def test_a_wrong_rcvbuf_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch, rcv
 @pytest.mark.parametrize("timeout", [-1, -0.1, math.nan])
 def test_a_wrong_timeout(monkeypatch: pytest.MonkeyPatch, timeout: float) -> None:
     opened: list[None] = []
-    monkeypatch.setattr(support, "open_native_socket", lambda: opened.append(None))
+    monkeypatch.setattr(linux_native, "open_native_socket", lambda: opened.append(None))
     with pytest.raises(ValueError, match="allowed is None"):
         isotp.socket(timeout)
     assert not opened
 
 
-def test_less_rcvbuf_than_asked_for_is_told(endpoint: Endpoint) -> None:
+@pytest.mark.usefixtures("sock")
+def test_less_rcvbuf_than_asked_for_is_told() -> None:
     with pytest.warns(isotp.OptionIgnoredWarning, match="rcvbuf=1000000: the kernel granted 106496 bytes") as caught:
-        Endpoint(1_000_000)
+        isotp.socket(rcvbuf=1_000_000)
     assert caught[0].filename == __file__
-    Endpoint(100_000)
+    isotp.socket(rcvbuf=100_000)
 
 
 # --- translation
@@ -774,7 +816,7 @@ def test_messages_of_a_wrong_size(
     parameter = tmp_path / "max_pdu_size"
     if limit:
         parameter.write_text(f"{limit}\n")
-    monkeypatch.setattr(support, "_PARAMETER", parameter)
+    monkeypatch.setattr(modules, "_PARAMETER", parameter)
     told = parts(send_refused(errno.EINVAL, size, single))
     assert told[0] is isotp.MessageSizeError
     assert what in told[1]

@@ -17,16 +17,26 @@ class Deadline:
         self.at = at
 
     @classmethod
-    def after(cls, timeout: float | None) -> "Deadline":
-        """The deadline of a call that begins now; `timeout` in seconds, None: no limit, 0: do not wait."""
+    def after(cls, timeout: float | None, began: float | None = None) -> "Deadline":
+        """The deadline of a call.
+
+        Args:
+            timeout: in seconds; None: no limit, 0: do not wait.
+            began: when the call began, in monotonic seconds; None: now.
+        """
         if timeout is None:
             return NEVER
-        return cls(time.monotonic() + timeout) if timeout else NOW
+        return cls((time.monotonic() if began is None else began) + timeout) if timeout else NOW
 
     @property
     def is_now(self) -> bool:
         """Whether the call must not wait at all."""
         return self is NOW
+
+    def at_most(self, seconds: float) -> "Deadline":
+        """This deadline, or the one `seconds` from now if that is earlier."""
+        at = time.monotonic() + seconds
+        return self if self.at is not None and self.at <= at else Deadline(at)
 
     def left(self) -> float | None:
         """Seconds that are left, 0 if it has passed; None: no limit."""

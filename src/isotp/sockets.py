@@ -99,7 +99,7 @@ class AnySocket(ABC):
 
     def __init__(self, end: End, timeout: float | None) -> None:
         self._end = end
-        self._timeout = _checked_timeout(timeout)
+        self._timeout = checked_timeout(timeout)
 
     # --- the link
 
@@ -245,7 +245,7 @@ class AnySocket(ABC):
 
     def settimeout(self, timeout: float | None) -> None:
         """Set how many seconds calls may wait; None: without limit, 0: not at all."""
-        self._timeout = _checked_timeout(timeout)
+        self._timeout = checked_timeout(timeout)
 
     def gettimeout(self) -> float | None:
         """The timeout in seconds, or None."""
@@ -254,19 +254,19 @@ class AnySocket(ABC):
     @property
     def timeout(self) -> float | None:
         """The timeout in seconds, or None."""
-        return self._timeout
+        return self.gettimeout()
 
     def setblocking(self, flag: bool) -> None:
         """Wait without limit (True) or not at all (False)."""
-        self._timeout = None if flag else 0.0
+        self.settimeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
         """Whether calls may wait."""
-        return self._timeout != 0
+        return self.gettimeout() != 0
 
-    def _deadline(self, msg_flags: int = 0) -> Deadline:
-        """Until when a call that begins now may wait."""
-        return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self._timeout)
+    def _deadline(self, msg_flags: int = 0, began: float | None = None) -> Deadline:
+        """Until when a call may wait that began at `began` (monotonic seconds; None: now)."""
+        return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self.gettimeout(), began)
 
     def _too_late(self, what: str, deadline: Deadline, remedy: str = "") -> OSError:
         """The error of a call that may wait no longer."""
@@ -286,10 +286,9 @@ class AnySocket(ABC):
 
 
 class IsoTpSocket(AnySocket):
-    """An ISO-TP socket whose calls block, whoever does the protocol: `isotp.socket` or `SoftSocket`.
+    """An ISO-TP socket whose calls block: `isotp.socket` (the kernel does the protocol) or `SoftSocket` (the engine).
 
-    Threads may share it: sends go one after the other, each with its own outcome, and each message goes to one
-    receiver.
+    Threads may share it: sends go one after the other, each with its own outcome; each message goes to one receiver.
     """
 
     @abstractmethod
@@ -316,8 +315,8 @@ class IsoTpSocket(AnySocket):
     def confirm(self) -> None:
         """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
 
-        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failed
-        ones the first is raised, with a note that counts the others. A failure that no call asked about becomes an
+        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failures
+        the first is raised, with a note that counts the others. A failure that no call asked about becomes an
         UnconfirmedSendWarning when the socket is closed.
 
         Raises:
@@ -384,7 +383,7 @@ class IsoTpSocket(AnySocket):
 
 
 class AsyncIsoTpSocket(AnySocket):
-    """An ISO-TP socket for asyncio, whoever does the protocol: `AsyncSocket` or `AsyncSoftSocket`.
+    """An ISO-TP socket for asyncio: `AsyncSocket` (the kernel does the protocol) or `AsyncSoftSocket` (the engine).
 
     Tasks may share it: sends go in the order of the calls, each with its own outcome, and messages go to receivers in
     the order in which they asked. Any call may be cancelled (`asyncio.timeout` included): a cancelled `recv` loses no
@@ -471,7 +470,7 @@ class UnconfirmedFailures:
         """Warn of what no call asked about, now that none can any more."""
         if failures := self.failures:
             warn(
-                f"{failures} message(s) failed whose outcome nobody asked about; the first one: {self.take_failure()}",
+                f"{failures} message(s) failed whose outcome no call asked about; the first one: {self.take_failure()}",
                 UnconfirmedSendWarning,
             )
 
@@ -502,7 +501,12 @@ def _room_in(buffer: Any, nbytes: int) -> memoryview:
     return view[: nbytes or len(view)]
 
 
-def _checked_timeout(timeout: float | None) -> float | None:
+def checked_timeout(timeout: float | None) -> float | None:
+    """`timeout` in seconds as sockets keep it; None: no limit.
+
+    Raises:
+        ValueError: it is negative or not a number.
+    """
     if timeout is not None and not timeout >= 0:
         raise ValueError(f"timeout={timeout!r}: allowed is None (no limit), 0 (do not wait) or seconds")
     return None if timeout is not None and timeout > _LONGEST_S else timeout

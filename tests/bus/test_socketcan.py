@@ -132,5 +132,5 @@ def test_interfaces_that_will_not_do(vcan: Link) -> None:
 
 
 def test_no_error_frames_are_asked_for(opened: SocketCanBus) -> None:
-    (mask,) = struct.unpack("=I", socket.socket.getsockopt(opened._open_socket(), 101, 2, 4))
+    (mask,) = struct.unpack("=I", socket.socket.getsockopt(opened._open_raw()._socket, 101, 2, 4))
     assert mask == 0

@@ -15,7 +15,7 @@ import pytest
 import isotp
 from isotp.checkup import doctor as module
 from isotp.checkup.doctor import Finding, Report
-from isotp.linux import rtnetlink, support
+from isotp.linux import native, rtnetlink
 from isotp.linux.interface import CanInterface
 from isotp.linux.rtnetlink import query_link
 
@@ -45,7 +45,7 @@ def test_text_and_json_say_the_same() -> None:
     for line in report.findings:
         assert line.name in text
         assert " ".join(line.what.split()) in " ".join(text.split())
-    assert ("ISO-TP works here." in text) is report.works
+    assert ("ISO-TP works here" in text) is report.works
     assert all(len(line) <= 120 for line in report.table(120).splitlines())
 
 
@@ -73,7 +73,7 @@ def test_a_kernel_without_can(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> NoReturn:
         raise isotp.UnavailableError("this kernel has no CAN", remedy="another kernel")
 
-    monkeypatch.setattr(support, "open_native_socket", refuse)
+    monkeypatch.setattr(native, "open_native_socket", refuse)
     report = isotp.doctor()
     assert not report.works
     assert finding(report, "socket") == Finding("socket", False, "this kernel has no CAN", "another kernel")
@@ -86,7 +86,7 @@ def test_a_check_that_breaks_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(module, "_python", broken)
     report = isotp.doctor()
-    assert finding(report, "python") == Finding("python", None, "could not be told: ZeroDivisionError: oh")
+    assert finding(report, "python") == Finding("python", None, "not known: ZeroDivisionError: oh")
     assert finding(report, "package")
 
 
@@ -105,6 +105,32 @@ def test_this_package_alone(tmp_path: Path) -> None:
     ok, what, _ = run_with(tmp_path)
     assert ok
     assert isotp.__version__ in what
+
+
+def test_the_command_in_bin_is_no_package(tmp_path: Path) -> None:
+    """Its folder is on sys.path when it runs."""
+    (tmp_path / "isotp").write_text("#!/usr/bin/python3\n")
+    ok, what, _ = run_with(tmp_path)
+    assert ok
+    assert str(tmp_path) not in what
+
+
+def test_the_engine_is_tried_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    report = isotp.doctor()
+    engine = finding(report, "engine")
+    assert engine.ok
+    assert "isotp.SoftSocket(bus)" in engine.what
+    for bus in ("isotp.VirtualBus()", "isotp.SocketCanBus(interface)", "isotp.PythonCanBus(bus)"):
+        assert bus in engine.what
+    assert "isotp.SoftSocket(bus)" in str(report).rpartition("\n\n")[2]
+
+
+def test_what_is_not_ok_is_in_the_verdict() -> None:
+    bad, good = Finding("package", False, "another"), Finding("socket", True, "opened")
+    assert str(Report((good,), True)).endswith("\n\nISO-TP works here.")
+    assert str(Report((bad, good), True)).endswith("ISO-TP works here, except for what is marked as not ok above.")
+    assert "does not work here" in str(Report((bad,), False))
 
 
 def test_can_isotp_beside_this_package(tmp_path: Path) -> None:

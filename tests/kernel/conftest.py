@@ -6,6 +6,7 @@ import functools
 import gc
 import itertools
 import os
+import select
 import socket
 import struct
 import threading
@@ -443,6 +444,18 @@ def new_socket(background: Background, new_link: Links) -> Iterator[Sockets]:
     """`new_socket()` opens an isotp.socket, `new_socket.native()` a plain one."""
     with contextlib.closing(Sockets()) as sockets:
         yield sockets
+
+
+def always_show_out(sock: isotp.socket | isotp.AsyncSocket) -> None:
+    """Let poll() show POLLOUT all the time, as kernels before 6.3 do."""
+    tx = sock._end.transmission
+    poll = tx.poll
+
+    def lie(timeout_ms: float | None = None) -> list[tuple[int, int]]:
+        events = dict(poll(0)).get(sock.fileno(), 0)
+        return [(sock.fileno(), events | select.POLLOUT)]
+
+    tx.poll = lie
 
 
 class Pair(NamedTuple):

@@ -111,7 +111,7 @@ def test_a_child_that_breaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def _private_link_failure(number: int) -> Finding:
     """What the child tells if the kernel refuses the vcan with `number`."""
     program = (
-        "import os, sys; from isotp.kernel import live, rtnetlink\n"
+        "import os, sys; from isotp.checkup import live; from isotp.linux import rtnetlink\n"
         "def refuse(*_): raise OSError(int(sys.argv[1]), os.strerror(int(sys.argv[1])))\n"
         "rtnetlink._rtnetlink = refuse; live.child()"
     )

@@ -301,7 +301,7 @@ def test_both_fail_at_once_and_the_loss_is_told(a: isotp.socket, bus: Bus) -> No
     poll = select.poll()
     poll.register(a, select.POLLIN)
     until(lambda: dict(poll.poll(1000)).get(a.fileno(), 0) & select.POLLIN)
-    with pytest.raises(isotp.UnknownOutcomeError, match="cannot be told") as caught:
+    with pytest.raises(isotp.UnknownOutcomeError, match="cannot be known") as caught:
         a.confirm()
     assert caught.value.n_result is N_Result.N_ERROR
     with pytest.raises(isotp.WrongSequenceNumberError):

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 import pytest
 
 import isotp
-from isotp.kernel.flight import Flight
+from isotp.kernel.transmission import Message, Transmission
 
 from ..waiting import until
-from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, Pair, Sockets, Task, payload
+from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, Pair, Sockets, Task, always_show_out, payload
 
 MakePair = Callable[..., Pair]
 LONG = payload(100)
@@ -203,11 +203,10 @@ def test_a_poll_that_lies_about_writability(
     monkeypatch: pytest.MonkeyPatch, vcan: Link, new_socket: Sockets, truthful: bool | None
 ) -> None:
     """Kernels before 6.3 show POLLOUT all the time: the outcome is awaited all the same, without spinning."""
-    monkeypatch.setattr(Flight, "poll_is_truthful", truthful)
+    monkeypatch.setattr(Transmission, "poll_is_truthful", truthful)
     a = lonely(new_socket, vcan)
     if truthful is False:
-        honest = a._tx.wait
-        monkeypatch.setattr(a._tx, "wait", lambda _, interrupted: honest(0.0, interrupted) | select.POLLOUT)
+        always_show_out(a)
     start, busy = time.monotonic(), time.process_time()
     a.send(b"single")
     with pytest.raises(isotp.FlowControlTimeoutError):
@@ -215,7 +214,7 @@ def test_a_poll_that_lies_about_writability(
     assert time.monotonic() - start >= 0.9
     assert time.process_time() - busy < 0.5
     if truthful is None:
-        assert Flight.poll_is_truthful  # learned from seeing no POLLOUT while it was sending
+        assert Transmission.poll_is_truthful  # learned from seeing no POLLOUT while it was sending
 
 
 def test_the_message_can_be_any_buffer(pair: MakePair) -> None:
@@ -288,14 +287,14 @@ def test_a_message_is_not_called_through_while_a_receiver_has_its_failure(
 ) -> None:
     a = lonely(new_socket, vcan, timeout=0.5)
     a.send(LONG, confirm=False)
-    until(lambda: not a._flight.is_transmitting())  # failed, and nobody looked
+    until(lambda: not a._end.transmission.is_transmitting())  # failed, and nobody looked
     tasks: list[Task[None]] = []
 
     def confirm() -> Task[None]:
         tasks.append(background(a.confirm))
         return tasks[0]
 
-    a._native_recv = hesitating(a._native_recv, confirm)
+    a._end._native_recv = hesitating(a._end._native_recv, confirm)
     with pytest.raises(TimeoutError, match="no message"):
         a.recv()
     with pytest.raises(isotp.FlowControlTimeoutError):
@@ -306,7 +305,7 @@ def test_confirm_never_calls_a_failed_message_through(vcan: Link, new_socket: So
     """Its failure was overwritten by that of a reception, which recv fetched."""
     a = lonely(new_socket, vcan)
     a.send(LONG, confirm=False)
-    until(lambda: not a._flight.is_transmitting())  # failed, and nobody looked
+    until(lambda: not a._end.transmission.is_transmitting())  # failed, and nobody looked
     bus.send(B_TO_A, b"\x10\x14abcdef")
     bus.send(B_TO_A, b"\x25ghijklm")
     with pytest.raises(isotp.WrongSequenceNumberError):
@@ -318,16 +317,17 @@ def test_confirm_never_calls_a_failed_message_through(vcan: Link, new_socket: So
 def test_a_message_that_is_out_is_not_blamed_for_a_reception(pair: MakePair, bus: Bus, background: Background) -> None:
     """It breaks off between the end of the message and the moment when its sender says so."""
     a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=10))  # long enough for the sender to wait
-    take, tasks = a._flight.take_outcome, list[Task[bytes]]()
+    transmission = a._end.transmission
+    raise_failure, tasks = transmission.raise_failure, list[Task[bytes]]()
 
-    def hesitate() -> isotp.IsoTpError | None:
+    def hesitate(message: Message) -> None:
         bus.send(B_TO_A, b"\x10\x14abcdef")
         bus.send(B_TO_A, b"\x25ghijklm")
         tasks.append(background(a.recv))
         until(lambda: tasks[0].is_done)
-        return take()
+        raise_failure(message)
 
-    a._flight.take_outcome = hesitate  # type: ignore[method-assign]
+    transmission.raise_failure = hesitate  # type: ignore[method-assign]
     assert a.send(LONG) == len(LONG)
     with pytest.raises(isotp.WrongSequenceNumberError):
         tasks[0].result()
@@ -417,21 +417,18 @@ def test_a_broken_reception_is_told_before_what_came_after_it(vcan: Link, new_so
     bus.send(B_TO_A, b"\x25ghijklm")
     bus.send(B_TO_A, b"\x02hi")
     until(lambda: select.select([a], [], [], 0)[0])
-    a._receives_untold = 16  # the short way
     with pytest.raises(isotp.WrongSequenceNumberError):
         a.recv()
     assert a.recv() == b"hi"
 
 
-@pytest.mark.parametrize("untold", [0, 16])
 def test_a_broken_reception_is_told_first_though_a_sender_just_found_it(
-    vcan: Link, new_socket: Sockets, bus: Bus, background: Background, untold: int
+    vcan: Link, new_socket: Sockets, bus: Bus, background: Background
 ) -> None:
     a = lonely(new_socket, vcan)
     bus.send(B_TO_A, b"\x10\x14abcdef")
     bus.send(B_TO_A, b"\x25ghijklm")
     until(lambda: select.select([a], [], [], 0)[0])
-    a._receives_untold = untold  # 16: the short way
     tasks: list[Task[bytes]] = []
 
     def receive_what_came_after_it() -> Task[bytes]:
@@ -439,7 +436,7 @@ def test_a_broken_reception_is_told_first_though_a_sender_just_found_it(
         tasks.append(background(a.recv))
         return tasks[0]
 
-    a._native_send = hesitating(a._native_send, receive_what_came_after_it)
+    a._end._native_send = hesitating(a._end._native_send, receive_what_came_after_it)
     assert a.send(b"single") == 6
     with pytest.raises(isotp.WrongSequenceNumberError):
         tasks[0].result()
@@ -522,7 +519,7 @@ def test_drops_are_told_while_the_queue_never_empties(pair: MakePair) -> None:
     for i in range(60):
         a.send(payload(500, seed=i))
     assert b.dropped > 0
-    b._receives_untold = 1  # one more without a look
+    b._end.drops.unchecked = 1  # one more without a look
     assert b.recv() == payload(500)
     with pytest.warns(isotp.MessagesDroppedWarning):
         assert b.recv() == payload(500, seed=1)
@@ -576,7 +573,8 @@ def test_close_ends_a_blocked_recv(pair: MakePair, background: Background, timeo
     _, b = pair()
     b.settimeout(timeout)
     receivers: list[Task[Any]] = [background(b.recv), background(b.recv_message)]
-    until(lambda: b._rx.owner)
+    for receiver in receivers:
+        receiver.wait_until_polling()
     start = time.monotonic()
     b.close()
     for receiver in receivers:
@@ -592,7 +590,8 @@ def test_close_ends_a_blocked_send(
 ) -> None:
     a = lonely(new_socket, vcan, timeout)
     senders = [background(lambda: a.send(LONG)), background(lambda: a.send(b"queued"))]
-    until(lambda: a._flight.size)
+    for sender in senders:
+        sender.wait_until_polling()
     a.close()
     for sender in senders:
         with pytest.raises(isotp.SocketClosedError):
@@ -642,14 +641,15 @@ def test_what_a_signal_handler_raises_does_not_send_again(pair: MakePair) -> Non
         raise BlockingIOError
 
     a, b = pair()
-    poll = a._tx.poll
+    transmission = a._end.transmission
+    poll = transmission.poll
 
     def interrupted(timeout: float | None = None) -> list[tuple[int, int]]:
-        a._tx.poll = poll
+        transmission.poll = poll
         signal.raise_signal(signal.SIGALRM)
         return poll(timeout)
 
-    a._tx.poll = interrupted
+    transmission.poll = interrupted
     with on_alarm(fail), pytest.raises(BlockingIOError):
         a.send(b"once")
     assert b.recv() == b"once"
@@ -657,24 +657,66 @@ def test_what_a_signal_handler_raises_does_not_send_again(pair: MakePair) -> Non
         b.recv(flags=socket.MSG_DONTWAIT)
 
 
-def test_a_signal_handler_may_wait_on_top_of_a_look(pair: MakePair, background: Background) -> None:
-    """For another thread, which must be able to look itself."""
-    a, b = pair()
-    native, received = a._native_send, list[bytes]()
-    other = background(a.recv)
-    other.wait_until_polling()
+def interrupt_step(a: isotp.socket) -> None:
+    """Let a signal come when the next message was just given to the kernel."""
+    native = a._end._native_send
 
     def interrupted(data: Any, flags: int) -> int:
-        a._native_send = native
-        background(lambda: b.send(b"for the thread"))
+        a._end._native_send = native
+        sent: int = native(data, flags)
         signal.raise_signal(signal.SIGALRM)
-        return native(data, flags)
+        return sent
 
-    a._native_send = interrupted
-    with on_alarm(lambda *_: received.append(other.result())):
+    a._end._native_send = interrupted
+
+
+def test_a_signal_handler_on_top_of_a_step_is_refused_all_but_close(pair: MakePair) -> None:
+    a, b = pair()
+    refused: list[str] = []
+
+    def handler(*_: object) -> None:
+        for call in (a.recv, a.confirm, lambda: a.send(b"x")):
+            with pytest.raises(isotp.BusyError, match="signal handler") as caught:
+                call()
+            refused.append(caught.value.what)
+
+    interrupt_step(a)
+    with on_alarm(handler):
         assert a.send(b"through") == 7
-    assert received == [b"for the thread"]
+    assert len(refused) == 3
     assert b.recv() == b"through"
+
+
+def test_close_in_a_signal_handler_on_top_of_a_step(pair: MakePair) -> None:
+    a, b = pair()
+    descriptors: list[int] = []
+
+    def handler(*_: object) -> None:
+        a.close()
+        descriptors.append(a.fileno())
+
+    interrupt_step(a)
+    with on_alarm(handler):
+        assert a.send(b"through") == 7
+    assert descriptors[0] >= 0  # the call that was interrupted still needed it
+    assert (a.closed, a.fileno()) == (True, -1)
+    assert b.recv() == b"through"
+
+
+def test_what_a_signal_handler_raises_on_top_of_a_step_is_no_refusal(pair: MakePair) -> None:
+    """As those that make a timeout out of SIGALRM: the message is sent, and its outcome is not lost."""
+
+    def too_late(*_: object) -> None:
+        raise TimeoutError("too late")
+
+    a, b = pair()
+    interrupt_step(a)
+    with on_alarm(too_late), pytest.raises(TimeoutError, match="too late"):
+        a.send(b"once")
+    a.confirm()
+    assert b.recv() == b"once"
+    assert a.send(b"twice") == 5
+    assert b.recv() == b"twice"
 
 
 def test_no_interrupt_breaks_the_socket(pair: MakePair) -> None:

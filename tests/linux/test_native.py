@@ -69,7 +69,7 @@ def test_this_machine() -> None:
 def test_other_platforms(platform: str) -> None:
     """From the first import on, without what Linux alone has."""
     code = f"""
-import errno, os, select, socket, sys, subprocess
+import asyncio, errno, os, select, socket, sys, subprocess
 for module, words in (socket, ("CAN",)), (os, ("uname", "eventfd", "EFD")), (errno, ("ECOMM",)):
     for name in dir(module):
         if any(word in name for word in words):

@@ -285,7 +285,7 @@ def test_can_fd_on_a_classical_bus() -> None:
 class Unechoing(VirtualBus):
     """Takes frames for good, as adapters do that do not echo."""
 
-    echoes = False  # type: ignore[misc]
+    echoes = False
 
     def send(self, frames: Sequence[CanFrame]) -> int:
         return len(frames)

@@ -1,4 +1,4 @@
-"""isotp.doctor: what this machine can do for ISO-TP, found out by trying, and the remedy for what it can't."""
+"""isotp.doctor: what works on this machine, found out by trying, and the remedy for what does not."""
 
 import importlib.metadata
 import platform
@@ -14,14 +14,16 @@ from typing import Any, Final
 from .. import __version__
 from ..address import CanAddress
 from ..errors import IsoTpError
-from ..linux import support
+from ..linux import modules, native
 from ..linux.release import kernel_release
 from ..opts.optflags import flags, kernel_honours
 from .live import Live, live_transfer
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _CAP_NET_ADMIN: Final = 12
+_ENGINE_SECONDS: Final = 5.0
 _NO_SOCKET: Final = "not known before a socket can be opened"
+_ENGINE: Final = "the engine in Python, with the same calls: isotp.SoftSocket(bus), isotp.AsyncSoftSocket(bus)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Report:
 
     findings: tuple[Finding, ...]
     works: bool
-    """Whether ISO-TP works here: a socket can be opened, and the live transfer did not fail.
+    """Whether the kernel's ISO-TP works here: a socket can be opened, and the live transfer did not fail.
 
     Where a live transfer cannot be tried (most often for lack of rights) the socket alone decides.
     """
@@ -60,8 +62,14 @@ class Report:
             lines += _wrapped(finding.what, width, head, " " * indent)
             if finding.remedy:
                 lines += _wrapped(f"to do: {finding.remedy}", width, " " * indent, " " * (indent + 7))
-        verdict = "ISO-TP works here." if self.works else "ISO-TP does not work here; the lines above say what to do."
-        return "\n".join([*lines, "", verdict])
+        return "\n".join([*lines, "", *_wrapped(self._verdict(), width, "", "")])
+
+    def _verdict(self) -> str:
+        if not self.works:
+            return f"The kernel's ISO-TP does not work here; the lines above say what to do. Or use {_ENGINE}."
+        if any(finding.ok is False for finding in self.findings):
+            return "ISO-TP works here, except for what is marked as not ok above."
+        return "ISO-TP works here."
 
     def __str__(self) -> str:
         return self.table()
@@ -79,7 +87,7 @@ def _wrapped(text: str, width: int, head: str, indent: str) -> list[str]:
 
 
 def doctor() -> Report:
-    """Find out whether ISO-TP works on this machine, and what to do where it does not.
+    """Find out whether ISO-TP works on this machine, in the kernel and in the engine, and what to do if not.
 
     It runs on any platform and never raises. A live transfer is made in a child process, on a vcan in a private
     network namespace; no interface of this machine is touched. It takes about a second. Opening a socket makes
@@ -100,6 +108,7 @@ def doctor() -> Report:
         findings += _tried("interfaces", _interfaces)
         findings += _tried("in use", _sockets_in_use)
     findings.append(Finding("live transfer", live.ok, live.what, live.remedy))
+    findings += _tried("engine", _engine)
     return Report(tuple(findings), works=sock.ok is True and live.ok is not False)
 
 
@@ -108,7 +117,7 @@ def _tried(name: str, check: Callable[..., Iterator[Finding]], *args: object) ->
     try:
         return list(check(*args))
     except Exception as e:
-        return [Finding(name, None, f"could not be told: {type(e).__name__}: {e}")]
+        return [Finding(name, None, f"not known: {type(e).__name__}: {e}")]
 
 
 # --- the checks, one line or several each
@@ -125,11 +134,12 @@ def _package() -> Iterator[Finding]:
     what = f"isotp {__version__} in {_PACKAGE}"
     pip = f"{Path(sys.executable).name or 'python'} -m pip"
     others = sorted(set(importlib.metadata.packages_distributions().get("isotp", ())) - {"isotp"})
+    # What an import would find; a file without .py, such as the command in bin/, is no module.
     copies = [
         str(path)
         for entry in dict.fromkeys(sys.path)
-        for path in (Path(entry, "isotp"), Path(entry, "isotp.py"))
-        if (path.is_file() or (path / "__init__.py").is_file()) and path.resolve() != _PACKAGE
+        for path, source in ((Path(entry, "isotp"), "__init__.py"), (Path(entry, "isotp.py"), ""))
+        if (path / source).is_file() and path.resolve() != _PACKAGE
     ]
     if others:
         remedy = f"{pip} uninstall {' '.join(others)}; then {pip} install --force-reinstall isotp"
@@ -158,7 +168,7 @@ def _system() -> Iterator[Finding]:
 
 def _socket() -> Iterator[Finding]:
     try:
-        support.open_native_socket().close()
+        native.open_native_socket().close()
     except IsoTpError as e:
         yield Finding("socket", False, e.what, e.remedy)
     except OSError as e:
@@ -171,13 +181,13 @@ def _modules(has_socket: bool) -> Iterator[Finding]:
     """Needed are can and can-isotp; can-raw serves the demo and candump, vcan the live transfer and tests."""
     states: dict[str, list[str]] = {}
     for name in ("can", "can-isotp", "can-raw", "vcan"):
-        if support.is_module_loaded(name):
+        if modules.is_module_loaded(name):
             state = "loaded"
         elif has_socket and name in ("can", "can-isotp"):
             state = "built in"
         else:
             state = {True: "loadable", False: "not in this kernel", None: "not loaded"}[
-                support.is_module_loadable(name)
+                modules.is_module_loadable(name)
             ]
         states.setdefault(state, []).append(name)
     what = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items())
@@ -189,11 +199,11 @@ def _modules(has_socket: bool) -> Iterator[Finding]:
 def _message_size(has_socket: bool) -> Iterator[Finding]:
     if not has_socket:
         yield Finding("message size", None, _NO_SOCKET)
-    elif support.has_max_pdu_size_parameter():
+    elif modules.has_max_pdu_size_parameter():
         more = "modprobe can-isotp max_pdu_size=N sets it, up to 1049600"
-        yield Finding("message size", True, f"up to {support.max_pdu_size()} bytes (max_pdu_size; {more})")
+        yield Finding("message size", True, f"up to {modules.max_pdu_size()} bytes (max_pdu_size; {more})")
     else:
-        yield Finding("message size", True, f"up to about {support.max_pdu_size()} bytes, fixed in this kernel")
+        yield Finding("message size", True, f"up to about {modules.max_pdu_size()} bytes, fixed in this kernel")
 
 
 def _flags(has_socket: bool, observed: dict[str, bool]) -> Iterator[Finding]:
@@ -211,9 +221,25 @@ def _flags(has_socket: bool, observed: dict[str, bool]) -> Iterator[Finding]:
             "flags", None, f"{what} ({how.replace('seen at work', 'tried')})", "leave it out, or a newer kernel"
         )
     elif unknown:
-        yield Finding("flags", None, f"cannot be told for {', '.join(unknown)}")
+        yield Finding("flags", None, f"not known for {', '.join(unknown)}")
     else:
         yield Finding("flags", True, f"this kernel honours all {len(flags)} ({how})")
+
+
+def _engine() -> Iterator[Finding]:
+    """It runs anywhere; whether it does is tried on a bus in this process."""
+    from ..bus.virtual import VirtualBus
+    from ..soft.socket import SoftSocket
+
+    bus, message = VirtualBus(), bytes(range(100))
+    with SoftSocket(bus, _ENGINE_SECONDS) as one, SoftSocket(bus, _ENGINE_SECONDS) as other:
+        one.bind(rxid=0x7E8, txid=0x7E0)
+        other.bind(rxid=0x7E0, txid=0x7E8)
+        one.send(message)
+        works = other.recv() == message
+    buses = "isotp.VirtualBus() in this process, isotp.SocketCanBus(interface), isotp.PythonCanBus(bus)"
+    what = f"{_ENGINE}; buses: {buses}"
+    yield Finding("engine", works, f"{len(message)} bytes sent and received by {what}" if works else f"{what}: failed")
 
 
 def _rights() -> Iterator[Finding]:
@@ -257,7 +283,7 @@ def _interfaces() -> Iterator[Finding]:
 
 
 def _sockets_in_use() -> Iterator[Finding]:
-    """Who answers with flow control already: all ISO-TP sockets of this network namespace that receive."""
+    """The ISO-TP sockets of this network namespace that receive, and so answer with flow control already."""
     from ..kernel.binding import listeners
 
     users: dict[str, Counter[int]] = {}

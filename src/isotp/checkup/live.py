@@ -7,21 +7,24 @@ there is; both vanish with the child.
 import errno
 import json
 import os
-import socket
-import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..linux import support
+from ..can_frame import CanFrame
+from ..linux.constants import CAN_ISOTP_OPTS, ISOTP_OPTIONS, SOL_CAN_ISOTP
+from ..linux.modules import remedy_for_module
+from ..linux.native import open_native_socket
+from ..linux.raw_can import RawCanSocket
 from ..linux.rtnetlink import add_vcan
 from ..opts.optflags import flags
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _LIVE_SECONDS: Final = 30.0
 _LIVE_SIZE: Final = 100
+_FRAME_SECONDS: Final = 0.5
 _VCAN: Final = "vcan0"  # in the child's own namespace
 
 
@@ -40,7 +43,7 @@ def live_transfer() -> Live:
     """Run `child` in a process of its own; a namespace cannot be entered where threads may run."""
     if getattr(sys, "frozen", False) or not sys.executable:
         return Live(None, "not tried: there is no Python to start (sys.executable)", None, {})
-    program = "import sys; sys.path.insert(0, sys.argv[1]); from isotp.kernel import live; live.child()"
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from isotp.checkup import live; live.child()"
     try:
         done = subprocess.run(
             [sys.executable, "-IB", "-c", program, str(_PACKAGE.parent)],
@@ -51,13 +54,13 @@ def live_transfer() -> Live:
     except subprocess.TimeoutExpired:
         return Live(False, f"no end within {_LIVE_SECONDS:g} s on a private vcan", None, {})
     except OSError as e:
-        return Live(None, f"could not be told: {sys.executable} cannot be started: {e.strerror}", None, {})
+        return Live(None, f"not known: {sys.executable} cannot be started: {e.strerror}", None, {})
     try:
         told = json.loads(done.stdout)
         return Live(told["ok"], told["what"], told["remedy"], told["honoured"])
     except (ValueError, KeyError, TypeError):
         why = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"exit status {done.returncode}"
-        return Live(None, f"could not be told: the process that tries it failed: {why}", None, {})
+        return Live(None, f"not known: the process that tries it failed: {why}", None, {})
 
 
 def child() -> None:
@@ -97,7 +100,7 @@ def _enter_private_network() -> str:
 def _remedy_for_network(e: Exception) -> str | None:
     number = getattr(e, "errno", None)
     if number == errno.EOPNOTSUPP:
-        return support.remedy_for_module("vcan")
+        return remedy_for_module("vcan")
     if number == errno.ENOSPC:
         return "sudo python -m isotp doctor, or sudo sysctl user.max_user_namespaces=10000"
     if number in (errno.EPERM, errno.EACCES):
@@ -135,20 +138,10 @@ def _observe_flags() -> dict[str, bool]:
 
 
 def _is_honoured(flag: flags) -> bool:
-    """Send 34 bytes (a FirstFrame and four ConsecutiveFrames) with `flag`; OSError if it cannot be told."""
-    from ..opts import sockopt
-
-    with socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW) as peer, support.open_native_socket() as sender:
-        peer.bind((_VCAN,))
-        peer.settimeout(0.5)
-        sender.setsockopt(
-            sockopt.SOL_CAN_ISOTP, sockopt.CAN_ISOTP_OPTS, sockopt.GENERAL.pack(flag, 0, 0, 0xCC, 0xCC, 0)
-        )
+    """Send 34 bytes (a FirstFrame and four ConsecutiveFrames) with `flag`; OSError if it cannot be found out."""
+    with RawCanSocket(_VCAN, can_ids=[0x7E0]) as peer, open_native_socket() as sender:
+        sender.setsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, ISOTP_OPTIONS.pack(flag, 0, 0, 0xCC, 0xCC, 0))
         sender.bind((_VCAN, 0x7E8, 0x7E0))
-
-        def flow_control(status: int, block_size: int) -> None:
-            peer.send(struct.pack("=IB3x8B", 0x7E8, 3, 0x30 | status, block_size, 0, 0, 0, 0, 0, 0))
-
         try:
             sender.send(bytes(34))
         except OSError:
@@ -156,19 +149,21 @@ def _is_honoured(flag: flags) -> bool:
                 return True  # a single frame cannot take it
             raise
         try:
-            peer.recv(16)
+            _next_frame(peer)
             if flag is flags.DYN_FC_PARMS:  # blocks of one frame, and then no more blocks
-                flow_control(0, 1)
-                peer.recv(16)
-                flow_control(0, 0)
-                peer.recv(16)
-            return flag is not flags.SF_BROADCAST and _comes_another(peer)
+                _flow_control(peer, 0, 1)
+                _next_frame(peer)
+                _flow_control(peer, 0, 0)
+                _next_frame(peer)
+            return flag is not flags.SF_BROADCAST and peer.wait(_FRAME_SECONDS)
         finally:
-            flow_control(2, 0)  # no room: ends what may still be under way
+            _flow_control(peer, 2, 0)  # no room: ends what may still be under way
 
 
-def _comes_another(peer: socket.socket) -> bool:
-    try:
-        return bool(peer.recv(16))
-    except TimeoutError:
-        return False
+def _flow_control(peer: RawCanSocket, flow_status: int, block_size: int) -> None:
+    peer.send([CanFrame(0x7E8, bytes((0x30 | flow_status, block_size, 0)))])
+
+
+def _next_frame(peer: RawCanSocket) -> None:
+    if not (peer.wait(_FRAME_SECONDS) and peer.receive(1)):
+        raise TimeoutError("no frame")

@@ -1,2 +1,258 @@
-class AsyncSocket:
-    pass
+"""AsyncSocket: isotp.socket for asyncio, without a thread.
+
+Theory of operation. `KernelEnd` talks to the kernel and never waits, as for the blocking socket. Tasks wait in `Turns`,
+one for each direction, so that at most one task of each direction waits for the kernel, in the socket's `Waits`. No
+message is taken from the kernel before a wait and kept over it: a task that is cancelled loses none. The outcome of a
+message whose sender was cancelled is kept by `Transmission`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from socket import socket
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+
+from ..deadline import NEVER, Deadline
+from ..errors import SocketClosedError
+from ..linux.constants import POLLOUT
+from ..sockets import AsyncIsoTpSocket, ReceivedMessage, checked_timeout
+from ..turns import Turns
+from .end import KernelEnd
+from .states import TxState
+from .transmission import REST_SECONDS, Message
+from .watch import Waits
+
+_SENT_AT_ONCE: Final = 64  # single frames; the receive buffer takes some 270, as the system sets it
+_LONGEST_REST_SECONDS: Final = 0.05
+_IDLE: Final = TxState.IDLE
+_IN_FLIGHT: Final = TxState.IN_FLIGHT
+
+Args = TypeVarTuple("Args")
+T = TypeVar("T")
+
+
+class AsyncSocket(AsyncIsoTpSocket):
+    """A kernel ISO-TP socket for asyncio.
+
+    Set options, then `bind`, then `await` `send` and `recv`; `bind` and `close` are plain calls. The promises are
+    those of `isotp.socket`: every send is confirmed unless asked otherwise, every failure is raised by the call it
+    belongs to. Tasks may share it: sends go one after the other in the order they were called, each with its own
+    outcome, and messages go to receivers in the order these asked. Any call may be cancelled (`asyncio.timeout`
+    included): a cancelled `recv` loses no message; after a cancelled `send` the kernel goes on sending, the next
+    send waits for that, and `confirm` raises its failure.
+
+    It belongs to the event loop whose tasks wait in it, and to no other thread.
+
+    Args:
+        timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
+        rcvbuf: bytes the kernel may hold for messages not yet read (None: the system's default, about 26
+            messages of 4095 bytes).
+
+    Raises:
+        UnavailableError: this Python or this kernel has no ISO-TP sockets; it says what to do.
+    """
+
+    _end: KernelEnd
+
+    def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
+        timeout = checked_timeout(timeout)
+        super().__init__(KernelEnd(rcvbuf), timeout)
+        self._tx_turns, self._rx_turns = Turns(), Turns()
+        self._waits = Waits(self._end.native.fileno())
+        self._sent_at_once = 0
+        self._rest_seconds = REST_SECONDS
+        self._closing: asyncio.Task[None] | None = None
+
+    # --- sending
+
+    async def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
+        """Send one message; see `IsoTpSocket.send`."""
+        end, turns = self._end, self._tx_turns
+        message = Message()
+        message.is_awaited = confirm or bool(end.wait_tx_done)
+        try:
+            # Most often no task is in the way and the message is out at once: no wait, hence no need for a turn.
+            if flags or turns.taken or not self._step(end.send, message, data, flags):
+                await self._send_in_turn(message, data, flags)
+            elif message.is_awaited:
+                self._sent_at_once += 1
+                if self._sent_at_once >= _SENT_AT_ONCE:  # tasks that read have to run before their buffers are full
+                    self._sent_at_once = 0
+                    await asyncio.sleep(0)
+            return message.size
+        except SocketClosedError:
+            message.is_reported = True
+            raise
+        finally:
+            message.is_awaited = False
+
+    async def _send_in_turn(self, message: Message, data: Any, flags: int) -> None:
+        """Send a message after those before it, or wait for the outcome of one that was sent."""
+        end = self._end
+        tx = end.transmission
+        deadline = self._deadline(flags)
+        if message.is_sent:
+            self._tx_turns.taken = True
+        else:
+            await self._take_turn(deadline)
+        try:
+            while not (message.is_sent or self._step(end.send, message, data, flags)):
+                if not message.is_sent:
+                    await self._wait_for_tx(deadline, end.still_sending())
+            while message.is_awaited and not message.is_over:
+                if deadline.is_now:
+                    return  # confirm() raises it
+                what = f"{message.size} bytes are still being sent on {end.link}"
+                await self._wait_for_tx(deadline, what, "; confirm() waits for the outcome")
+                self._step(tx.look)
+            tx.raise_failure(message)
+        finally:
+            self._tx_turns.give_back()
+
+    async def confirm(self) -> None:
+        """Wait until nothing is being sent, and raise a failure; see `IsoTpSocket.confirm`."""
+        end = self._end
+        tx = end.transmission
+        deadline = self._deadline()
+        await self._take_turn(deadline)
+        try:
+            while self._step(tx.current):
+                await self._wait_for_tx(deadline, end.still_sending())
+            self._step(tx.raise_unconfirmed)
+        finally:
+            self._tx_turns.give_back()
+
+    async def _take_turn(self, deadline: Deadline) -> None:
+        if not await self._tx_turns.take(deadline):
+            raise self._too_late(f"another task is still sending on {self._end.link}", deadline)
+
+    async def _wait_for_tx(self, deadline: Deadline, what: str, remedy: str = "") -> None:
+        """Wait for the end of a transmission, to be woken, or for `deadline`.
+
+        Raises:
+            OSError: `deadline` has passed already.
+        """
+        if deadline.has_passed():
+            raise self._too_late(what, deadline, remedy)
+        if self._end.transmission.is_poll_useless:
+            await self._waits.to_send(0, deadline.at_most(self._rest_seconds))
+            self._rest_seconds = min(self._rest_seconds * 1.2, _LONGEST_REST_SECONDS)
+        else:
+            self._rest_seconds = REST_SECONDS
+            await self._waits.to_send(POLLOUT, deadline)
+
+    # --- receiving
+
+    async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+        """Receive one message, whole; see `IsoTpSocket.recv`."""
+        end = self._end
+        end.drops.unchecked -= 1
+        if end.drops.unchecked < 0:
+            end.drops.warn(end)
+        return await self._receive(end.take, bufsize, flags)
+
+    async def recv_message(self, flags: int = 0) -> ReceivedMessage:
+        """Receive one message with its time; see `IsoTpSocket.recv_message`."""
+        return await self._receive(self._end.take_message, None, flags)
+
+    async def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int) -> T:
+        """Call `take` until it returns something, waiting in between."""
+        end, turns = self._end, self._rx_turns
+        if not turns.taken and (message := self._step(take, bufsize, flags)) is not None:
+            return message
+        deadline = self._deadline(flags)
+        if not await turns.take(deadline):
+            raise self._too_late(f"no message on {end.link}", deadline)
+        try:
+            while (message := self._step(take, bufsize, flags)) is None:
+                if take == end.take:  # recv_message returns the number instead
+                    end.drops.warn(end)
+                if deadline.has_passed():
+                    raise self._too_late(f"no message on {end.link}", deadline)
+                await self._waits.to_receive(deadline)
+            return message
+        finally:
+            turns.give_back()
+
+    def _step(self, step: Callable[[Unpack[Args]], T], *args: *Args) -> T:
+        """Make a step that does not wait, and wake the task of the other direction if it is concerned."""
+        end = self._end
+        if end.closed:
+            raise end.closed_error()
+        tx = end.transmission
+        try:
+            return step(*args)
+        finally:
+            if tx.reception:
+                self._waits.wake_receiver()
+            if tx.state is not _IN_FLIGHT:
+                self._waits.wake_sender()
+
+    # --- the native socket
+
+    @property
+    def native(self) -> socket:
+        """The native socket. Errors that its own calls fetch are not seen by this socket."""
+        return self._end.native
+
+    _socket = native
+
+    def real_socket(self) -> socket:
+        """The native socket, under the name that others have for it."""
+        return self._end.native
+
+    def fileno(self) -> int:
+        """The file descriptor, for select and the like; -1 once closed. Writable: nothing is being sent."""
+        return self._end.native.fileno()
+
+    # --- closing
+
+    def close(self) -> None:
+        """Close the socket; tasks that wait in it get SocketClosedError. Closing again does nothing.
+
+        It does not wait: a message that is still being sent goes on, and the native socket is closed when it has
+        ended, see `wait_closed`. Without a running event loop `close` itself waits for that, as the kernel does.
+
+        Warns:
+            UnconfirmedSendWarning: a message failed, and no call asked for its outcome.
+            MessagesDroppedWarning: the kernel dropped messages since the last warning.
+        """
+        end = self._end
+        if end.closed:
+            return
+        end.closed = True
+        self._waits.wake_sender()
+        self._waits.wake_receiver()
+        tx = end.transmission
+        if tx.state is not _IDLE and not tx.look():
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                tx.wait_for_end()
+            else:
+                self._closing = loop.create_task(self._close_later(), name=f"close of {self!r}")
+                return
+        self._close_now()
+
+    async def wait_closed(self) -> None:
+        """Wait until a closed socket is gone: until what it was sending when it was closed has ended.
+
+        `async with` does that at its end. A loop that ends earlier ends the wait; the kernel then makes the process
+        wait.
+        """
+        if self._closing is not None:
+            await asyncio.wait((self._closing,))
+            if not self._closing.cancelled():
+                self._closing.result()
+
+    async def _close_later(self) -> None:
+        tx = self._end.transmission
+        try:
+            while not tx.look():
+                await self._wait_for_tx(NEVER, "")
+        finally:
+            self._close_now()
+
+    def _close_now(self) -> None:
+        self._waits.leave()
+        self._end.close_native()
+        self._end.warn_of_losses()

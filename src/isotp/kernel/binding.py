@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from .. import opts
 from ..address import Address, AsymmetricAddress, CanAddress
 from ..errors import AddressError, DuplicateBindingWarning, OptionError, warn
+from ..linux.constants import CAN_ISOTP_OPTS, ISOTP_OPTIONS, SOL_CAN_ISOTP
 from ..linux.interface import CanInterface, usable
-from ..opts import sockopt
 from ..opts.optflags import flags
 
 _BROADCAST: Final = flags.SF_BROADCAST | flags.CF_BROADCAST
@@ -32,7 +32,7 @@ class Binding(NamedTuple):
         return f"{self.interface} {self.address}"
 
 
-def bind(native: socket.socket, name: str, address: Address | AsymmetricAddress) -> Binding:
+def bind(native: socket.socket, name: str | None, address: Address | AsymmetricAddress) -> Binding:
     """Check, set the options that `address` needs, bind; nothing is changed if it fails.
 
     Raises:
@@ -41,16 +41,16 @@ def bind(native: socket.socket, name: str, address: Address | AsymmetricAddress)
         OptionError: the options set before contradict it.
     """
     interface = _check_interface(native, name, opts.linklayer.read(native))
-    before = native.getsockopt(sockopt.SOL_CAN_ISOTP, sockopt.CAN_ISOTP_OPTS, sockopt.GENERAL.size)
+    before = native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, ISOTP_OPTIONS.size)
     try:
         optflags = _set_options(native, address)
         rx, tx = _can_ids(address, optflags)
         if not optflags & (flags.LISTEN_MODE | flags.EXTEND_ADDR | _BROADCAST):
-            _warn_of_others(name, rx)
+            _warn_of_others(interface.name, rx)  # an error under -W error: before anything is bound
         native.bind((interface.name, rx, tx))
     except BaseException:
         if not native.getsockname()[0]:
-            native.setsockopt(sockopt.SOL_CAN_ISOTP, sockopt.CAN_ISOTP_OPTS, before)
+            native.setsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, before)
         raise
     return Binding(
         interface.name,
@@ -63,7 +63,7 @@ def bind(native: socket.socket, name: str, address: Address | AsymmetricAddress)
     )
 
 
-def _check_interface(native: socket.socket, name: str, ll: opts.LinkLayerOptions) -> CanInterface:
+def _check_interface(native: socket.socket, name: str | None, ll: opts.LinkLayerOptions) -> CanInterface:
     interface = usable(native, name)
     if ll.mtu > interface.mtu:
         raise OptionError(
@@ -136,7 +136,7 @@ def _single_frame_max(ll: opts.LinkLayerOptions, optflags: flags) -> int:
 
 
 def _warn_of_others(interface: str, rx_id: int) -> None:
-    """Tell of other ISO-TP sockets that listen to `rx_id`: they would answer with flow control as well.
+    """Warn of other ISO-TP sockets that listen to `rx_id`: they would answer with flow control as well.
 
     Sockets with an address byte share identifiers by design and are not looked at.
     """
@@ -153,7 +153,7 @@ def _warn_of_others(interface: str, rx_id: int) -> None:
 def listeners(can_id: int | None = None) -> Iterator[tuple[str, int]]:
     """Interface and CAN identifier of every ISO-TP socket of this network namespace that receives.
 
-    `can_id`: leave out most of those with any other; of a thousand sockets each looks at all others.
+    With `can_id` most of the others are left out before they are parsed: each of a thousand sockets looks at all.
     """
     part = "" if can_id is None else f"{can_id:x}"
     for kind in ("sff", "eff", "fil"):
@@ -163,7 +163,7 @@ def listeners(can_id: int | None = None) -> Iterator[tuple[str, int]]:
 
 
 def _receive_list(path: Path, part: str = "") -> list[list[str]]:
-    """The entries of one of the kernel's receive lists that have `part` in them: interface, id, mask, ..., who."""
+    """The entries of one of the kernel's receive lists that have `part` in them: interface, id, mask, ..., receiver."""
     try:
         text = path.read_text()
     except OSError:  # no procfs here

@@ -1,4 +1,4 @@
-"""The kernel's errno, in words: what happened, and what to do about it. The only place where errno becomes class."""
+"""The one place where an errno of the kernel becomes an exception that says what happened and what to do."""
 
 import errno
 from typing import Final
@@ -20,9 +20,11 @@ from ..errors import (
     SocketClosedError,
     TransmitQueueFullError,
     TransmitTimeoutError,
+    UnknownOutcomeError,
 )
-from ..linux import support
 from ..linux.interface import names
+from ..linux.modules import has_max_pdu_size_parameter, max_pdu_size
+from ..linux.release import FIXED_MAX_PDU_SIZE, HIGHEST_MAX_PDU_SIZE
 
 # What may stand in the socket's one error slot, by the direction it belongs to.
 TRANSMISSION_ERRNOS: Final = frozenset({ECOMM, EMSGSIZE})
@@ -34,40 +36,47 @@ _UP: Final = "sudo ip link set {interface} up"
 
 
 def transmission_failed(number: int, size: int, segmented: bool, interface: str, link: str) -> IsoTpError:
-    """The error of a message of `size` bytes that was handed to the kernel and did not get through.
+    """The error of a message of `size` bytes that the kernel took and that did not get through.
 
-    `segmented`: it needed flow control from the receiver.
+    Args:
+        number: the errno; EIO: the outcome cannot be known.
+        size: length of the message in bytes.
+        segmented: whether it needed flow control from the receiver.
+        interface: name of the CAN interface.
+        link: the link in words.
     """
     number = _gone(number, interface)
-    message = f"{size} bytes" if size > 0 else "a message"  # interrupted before its size was noted
     if number == ECOMM and not segmented:
         return TransmitTimeoutError(
-            f"{message} did not get onto the bus within 2 s",
+            f"{size} bytes did not get onto the bus within 2 s",
             link=link,
             remedy="check that another node is on the bus, the bit rate, and that the interface is not bus-off",
         )
     texts = {
         ECOMM: (
-            f"no flow control within 1 s while sending {message}: nobody answers",
+            f"no flow control within 1 s while sending {size} bytes: the receiver does not answer",
             "check that the receiver is awake, that its rxid is our txid and its txid our rxid, and, on a real bus, "
             "the wiring and the bit rate",
         ),
         EMSGSIZE: (
-            f"the receiver has no room for a message{f' of {message}' if size > 0 else ''}",
+            f"the receiver has no room for a message of {size} bytes",
             "send less at a time, or give the receiver a larger buffer (Linux: max_pdu_size)",
         ),
         EBADMSG: (
-            f"malformed flow control while sending {message}: unknown flow status, too short, or wrong padding",
+            f"malformed flow control while sending {size} bytes: unknown flow status, too short, or wrong padding",
             "look at the receiver's frames (candump); if it does not pad, leave RX_PADDING and CHK_PAD_* out",
         ),
-        ENETDOWN: (f"{interface} went down while sending {message}", _UP.format(interface=interface)),
-        errno.ENODEV: (
-            f"{interface} was removed while sending {message}",
-            "close this socket, bind a new one",
+        ENETDOWN: (f"{interface} went down while sending {size} bytes", _UP.format(interface=interface)),
+        errno.ENODEV: (f"{interface} was removed while sending {size} bytes", "close this socket, bind a new one"),
+        errno.EIO: (
+            f"{size} bytes were sent, and whether they got through cannot be known: a reception broke off at the same "
+            "time, and the kernel has one place for both errors",
+            "ask the receiver",
         ),
     }
     what, remedy = texts[number]
-    return ERRNO_TO_ERROR[number](what, link=link, remedy=remedy)
+    cls = UnknownOutcomeError if number == errno.EIO else ERRNO_TO_ERROR[number]
+    return cls(what, link=link, remedy=remedy)
 
 
 def reception_failed(number: int, interface: str | None, link: str) -> IsoTpError:
@@ -126,11 +135,11 @@ def _wrong_size(size: int, single_frame_max: int | None, link: str) -> MessageSi
             link=link,
             remedy="send it to each receiver by its physical address",
         )
-    limit = f"{support.max_pdu_size()} bytes"
+    limit = f"{max_pdu_size()} bytes"
     remedy = "send less at a time"
-    if not support.has_max_pdu_size_parameter():
-        limit = "66000 bytes, before Linux 5.18 less"
-    elif size <= support.HIGHEST_MAX_PDU_SIZE:
+    if not has_max_pdu_size_parameter():
+        limit = f"{FIXED_MAX_PDU_SIZE} bytes, before Linux 5.18 less"
+    elif size <= HIGHEST_MAX_PDU_SIZE:
         remedy = f"sudo rmmod can-isotp && sudo modprobe can-isotp max_pdu_size={size}"
     return MessageSizeError(f"{size} bytes are more than this kernel sends ({limit})", link=link, remedy=remedy)
 

@@ -1,8 +1,8 @@
-"""Where an event loop waits for kernel sockets: one epoll for all of them, in which the loop sees a single reader.
+"""Where the tasks of an event loop wait for kernel sockets: in one epoll, which is a single reader for the loop.
 
-A loop's own add_reader and add_writer do not tell an error from readiness, and uvloop stops watching a descriptor
-that shows one: here POLLERR is daily business. And a wait costs one system call (EPOLLONESHOT: whoever was told
-is told no more until it asks again), so nothing is ever ready that nobody waits for.
+The loop's own add_reader and add_writer would not do: they do not tell an error from readiness, and uvloop stops
+watching a descriptor that shows an error, which is common here. With EPOLLONESHOT a wait costs one system call, and no
+event is reported that no task waits for.
 """
 
 import asyncio
@@ -11,12 +11,14 @@ import threading
 import weakref
 from typing import Final
 
+from ..deadline import Deadline
+from ..linux.constants import POLLERR, POLLHUP, POLLIN
 from ..turns import settle, until
 
 _watches: "weakref.WeakValueDictionary[int, Watch]" = weakref.WeakValueDictionary()
 _watches_lock: Final = threading.Lock()
 _BATCH: Final = 256
-_BAD: Final = select.POLLERR | select.POLLHUP
+_BAD: Final = POLLERR | POLLHUP
 
 
 def watch_of(loop: asyncio.AbstractEventLoop) -> "Watch":
@@ -36,19 +38,19 @@ class Watch:
         self._epoll = select.epoll()
         self._sockets: weakref.WeakValueDictionary[int, Waits] = weakref.WeakValueDictionary()
         self.waiting: set[Waits] = set()
-        """Sockets that a task waits in: a loop keeps its tasks weakly, so that a task nobody has must be kept here."""
-        loop.add_reader(self._epoll.fileno(), self._tell)
+        """Sockets that a task waits in: a loop has weak references to its tasks, so the waiting ones are kept here."""
+        loop.add_reader(self._epoll.fileno(), self._dispatch)
 
     def enter(self, fd: int, waits: "Waits") -> None:
         """Be ready to watch `fd`."""
         if self._epoll.closed:  # the last one has left
             self._epoll = select.epoll()
-            self.loop.add_reader(self._epoll.fileno(), self._tell)
+            self.loop.add_reader(self._epoll.fileno(), self._dispatch)
         self._epoll.register(fd, select.EPOLLONESHOT)
         self._sockets[fd] = waits
 
     def arm(self, fd: int, events: int) -> None:
-        """Tell of the next of `events`, or of an error, once; what was asked for before is forgotten."""
+        """Report the next of `events`, or an error, once; what was asked for before is forgotten."""
         self._epoll.modify(fd, events | select.EPOLLONESHOT)
 
     def leave(self, fd: int) -> None:
@@ -60,7 +62,7 @@ class Watch:
                 self.loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
 
-    def _tell(self) -> None:
+    def _dispatch(self) -> None:
         for fd, events in self._epoll.poll(0, _BATCH):
             waits = self._sockets.get(fd)
             if waits is not None:
@@ -71,38 +73,38 @@ class Waits:
     """What tasks wait for in one socket: at most one to send, and one to receive.
 
     Args:
-        fd: of the socket, which outlives this.
+        fd: the native socket, which must stay open until `leave`.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._watch: Watch | None = None
-        self._tx: asyncio.Future[int] | None = None
-        self._rx: asyncio.Future[int] | None = None
+        self._tx: asyncio.Future[None] | None = None
+        self._rx: asyncio.Future[None] | None = None
         self._tx_mask = 0
 
-    async def to_send(self, mask: int, deadline: float | None) -> int:
-        """Wait for `mask` or an error; the events, 0 if woken or at `deadline` (monotonic seconds; None: no limit)."""
+    async def to_send(self, mask: int, deadline: Deadline) -> None:
+        """Wait for `mask` or an error, to be woken, or for `deadline`."""
         watch = self._enter()
         self._tx = mine = watch.loop.create_future()
         self._tx_mask = mask
         watch.waiting.add(self)
         try:
             self._arm(watch)
-            return await until(deadline, mine, 0)
+            await until(deadline, mine, None)
         finally:
             if self._tx is mine:
                 self._tx = None
                 self._end_wait(watch)
 
-    async def to_receive(self, deadline: float | None) -> None:
+    async def to_receive(self, deadline: Deadline) -> None:
         """Wait for a message or an error, to be woken, or for `deadline`."""
         watch = self._enter()
         self._rx = mine = watch.loop.create_future()
         watch.waiting.add(self)
         try:
             self._arm(watch)
-            await until(deadline, mine, 0)
+            await until(deadline, mine, None)
         finally:
             if self._rx is mine:
                 self._rx = None
@@ -131,25 +133,25 @@ class Waits:
             watch.leave(self._fd)
 
     def _arm(self, watch: Watch) -> None:
-        """Ask for what is waited for, all of it: the watch tells once and then forgets."""
+        """Ask for all that is waited for: the watch reports once and then forgets."""
         tx, rx = self._tx, self._rx
         tx_mask = self._tx_mask if tx and not tx.done() else 0
-        watch.arm(self._fd, tx_mask | (select.POLLIN if rx and not rx.done() else 0))
+        watch.arm(self._fd, tx_mask | (POLLIN if rx and not rx.done() else 0))
 
     def take_events(self, events: int) -> None:
         """Take what poll() shows of the socket; it is not watched any more."""
         tx, rx = self._tx, self._rx
         if tx and events & (self._tx_mask | _BAD):
-            settle(tx, events)
-        if rx and events & (select.POLLIN | _BAD):
-            settle(rx, events)
+            settle(tx, None)
+        if rx and events & (POLLIN | _BAD):
+            settle(rx, None)
         if self._watch and ((tx and not tx.done()) or (rx and not rx.done())):
             self._arm(self._watch)
 
     def wake_sender(self) -> None:
         """End the wait to send."""
-        settle(self._tx, 0)
+        settle(self._tx, None)
 
     def wake_receiver(self) -> None:
         """End the wait to receive."""
-        settle(self._rx, 0)
+        settle(self._rx, None)

@@ -12,6 +12,12 @@ from typing import Final, Literal
 AF_CAN: Final = 29
 MSG_CONFIRM: Final = 0x800
 
+# asm-generic/poll.h
+POLLIN: Final = 0x01
+POLLOUT: Final = 0x04
+POLLERR: Final = 0x08
+POLLHUP: Final = 0x10
+
 # asm-generic/socket.h
 SO_RCVBUFFORCE: Final = 33
 SO_TIMESTAMPNS: Final = 35

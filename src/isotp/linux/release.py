@@ -12,7 +12,7 @@ from typing import Final
 CAN_ISOTP_SINCE: Final = (5, 10)  # the first Linux with can-isotp of its own
 FLAGS_SINCE: Final = {"SF_BROADCAST": (5, 11), "CF_BROADCAST": (5, 19), "DYN_FC_PARMS": (6, 9)}  # others: 5.10
 _MAX_PDU_SIZE_SINCE: Final = (6, 4)  # the module parameter
-_FIXED_MAX_PDU_SIZE: Final = 66_000  # of kernels without it
+FIXED_MAX_PDU_SIZE: Final = 66_000  # of kernels without it; before 5.18 less
 HIGHEST_MAX_PDU_SIZE: Final = 1_049_600  # the kernel clamps the parameter to it
 # poll() shows POLLOUT only when nothing is being sent: fixed in 6.3, and in the stable series of 6.1.
 _TRUTHFUL_POLL_SINCE: Final = (6, 3)
@@ -46,7 +46,7 @@ def kernel_release() -> tuple[int, int] | None:
 def fixed_max_pdu_size() -> int | None:
     """The longest message in bytes where the kernel has no `max_pdu_size` parameter; None where it has one."""
     release = kernel_release()
-    return _FIXED_MAX_PDU_SIZE if release is None or release < _MAX_PDU_SIZE_SINCE else None
+    return FIXED_MAX_PDU_SIZE if release is None or release < _MAX_PDU_SIZE_SINCE else None
 
 
 def poll_is_truthful() -> bool | None:

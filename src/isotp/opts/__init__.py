@@ -5,13 +5,14 @@ A parameter left out of `write` keeps its value. Options can only be written bef
 """
 
 from .optflags import flags, kernel_honours
-from .records import CANFD_BRS, CANFD_ESI, LinkLayerProtocol
+from .records import CANFD_BRS, CANFD_ESI, GeneralFields, LinkLayerProtocol
 from .sockopt import FlowControlOptions, GeneralOptions, LinkLayerOptions, flowcontrol, general, linklayer
 
 __all__ = [
     "CANFD_BRS",
     "CANFD_ESI",
     "FlowControlOptions",
+    "GeneralFields",
     "GeneralOptions",
     "LinkLayerOptions",
     "LinkLayerProtocol",

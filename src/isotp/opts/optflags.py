@@ -4,7 +4,7 @@ from enum import IntFlag
 from typing import Final
 
 from ..errors import OptionError
-from ..linux.release import kernel_release
+from ..linux.release import CAN_ISOTP_SINCE, FLAGS_SINCE, kernel_release
 
 
 class flags(IntFlag):  # noqa: N801 - the name users know
@@ -56,21 +56,19 @@ class flags(IntFlag):  # noqa: N801 - the name users know
 
 
 _ALL_FLAGS: Final = 0x3FFF
-_SINCE: Final = {flags.SF_BROADCAST: (5, 11), flags.CF_BROADCAST: (5, 19), flags.DYN_FC_PARMS: (6, 9)}
-_FIRST_IN_TREE: Final = (5, 10)  # the first Linux with can-isotp of its own
 
 
 def kernel_honours(flag: flags, release: tuple[int, int] | None = None) -> bool | None:
-    """Whether the running kernel (or that of `release`) acts on `flag`; None where that cannot be told.
+    """Whether the running kernel (or that of `release`) acts on `flag`; None: not known.
 
     The kernel stores flags it does not know and reads them back, so this goes by its release.
     """
     release = release or kernel_release()
-    if release is None or release < _FIRST_IN_TREE:
+    if release is None or release < CAN_ISOTP_SINCE:
         return None
     if flag & ~_ALL_FLAGS:
         return False
-    return all(release >= _SINCE.get(one, _FIRST_IN_TREE) for one in flag)
+    return all(release >= FLAGS_SINCE.get(str(one.name), CAN_ISOTP_SINCE) for one in flag)
 
 
 def check_flags(bits: flags) -> None:
@@ -81,7 +79,7 @@ def check_flags(bits: flags) -> None:
     """
     _check_known(bits)
     if ignored := [f for f in flags(bits & _ALL_FLAGS) if kernel_honours(f) is False]:
-        named = ", ".join(f"{f.name} (since Linux {'.'.join(map(str, _SINCE[f]))})" for f in ignored)
+        named = ", ".join(f"{f.name} (since Linux {'.'.join(map(str, FLAGS_SINCE[str(f.name)]))})" for f in ignored)
         raise OptionError(
             f"this kernel ({'.'.join(map(str, kernel_release() or ()))}) stores and ignores {named}",
             remedy="leave it out, or use a newer kernel",
@@ -90,7 +88,7 @@ def check_flags(bits: flags) -> None:
 
 
 def check_combination(bits: flags) -> None:
-    """Refuse flags that do not exist, or that exclude each other, whoever is to act on them.
+    """Refuse flags that do not exist, or that exclude each other, for kernel and engine alike.
 
     Raises:
         OptionError: naming the flags and the reason.

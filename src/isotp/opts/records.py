@@ -9,11 +9,10 @@ from enum import IntEnum
 from typing import Any, Final, Self, TypedDict, Unpack
 
 from ..errors import AlreadyBoundError, OptionError
+from ..linux.constants import CANFD_BRS as CANFD_BRS
+from ..linux.constants import CANFD_ESI as CANFD_ESI
 from ..stmin import STmin
 from .optflags import check_combination, flags
-
-CANFD_BRS: Final = 0x01  # linux/can.h: second bit rate for the payload
-CANFD_ESI: Final = 0x02  # linux/can.h: error state indicator of the sender
 
 DEFAULT_FRAME_TXTIME: Final = 50_000  # nanoseconds; the kernel's
 _NO_FLAGS: Final = flags(0)

@@ -1,27 +1,27 @@
 """Options read from and written to a native socket."""
 
-import struct
-from typing import Final, Protocol, cast
+from typing import Protocol, Unpack, cast
 
 from ..errors import EISCONN, OptionError, OptionIgnoredWarning, SocketClosedError, warn
+from ..linux.constants import (
+    AF_CAN,
+    CAN_ISOTP,
+    CAN_ISOTP_LL_OPTS,
+    CAN_ISOTP_OPTS,
+    CAN_ISOTP_RECV_FC,
+    CAN_ISOTP_RX_STMIN,
+    CAN_ISOTP_TX_STMIN,
+    ISOTP_FC_OPTIONS,
+    ISOTP_FRAME_TXTIME_ZERO,
+    ISOTP_LL_OPTIONS,
+    ISOTP_OPTIONS,
+    SOL_CAN_ISOTP,
+    U32,
+)
 from ..stmin import STmin
 from . import records
 from .optflags import check_flags, flags
 from .records import DEFAULT_FRAME_TXTIME, GeneralFields, LinkLayerProtocol, options_are_fixed
-
-SOL_CAN_ISOTP: Final = 106
-CAN_ISOTP_OPTS: Final = 1
-CAN_ISOTP_RECV_FC: Final = 2
-CAN_ISOTP_TX_STMIN: Final = 3
-CAN_ISOTP_RX_STMIN: Final = 4
-CAN_ISOTP_LL_OPTS: Final = 5
-
-GENERAL: Final = struct.Struct("=IIBBBB")
-_THREE_BYTES: Final = struct.Struct("=BBB")
-_U32: Final = struct.Struct("=I")
-_AF_CAN: Final = 29  # numbers, so that this module imports where Python has no AF_CAN
-_CAN_ISOTP: Final = 6
-_FRAME_TXTIME_ZERO: Final = 0xFFFFFFFF  # a plain 0 means "unchanged" to the kernel
 
 
 class _NativeSocket(Protocol):
@@ -45,45 +45,24 @@ class GeneralOptions(records.GeneralOptions):
     def read(cls, sock: object) -> "GeneralOptions":
         """The options of `sock`."""
         native = native_socket(sock)
-        optflags, txtime, ext, txpad, rxpad, rx_ext = GENERAL.unpack(
-            native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, GENERAL.size)
+        optflags, txtime, ext, txpad, rxpad, rx_ext = ISOTP_OPTIONS.unpack(
+            native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, ISOTP_OPTIONS.size)
         )
-        (tx_stmin,) = _U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_TX_STMIN, _U32.size))
-        (rx_stmin,) = _U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_RX_STMIN, _U32.size))
-        # A 0 was written past us and means "unchanged": what is in force then is most likely the default.
-        txtime = {_FRAME_TXTIME_ZERO: 0, 0: DEFAULT_FRAME_TXTIME}.get(txtime, txtime)
-        taken_over = getattr(sock, "_taken_over", 0)
-        return cls(flags(optflags) | taken_over, txtime, ext, txpad, rxpad, rx_ext, tx_stmin, rx_stmin)
+        (tx_stmin,) = U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_TX_STMIN, U32.size))
+        (rx_stmin,) = U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_RX_STMIN, U32.size))
+        # A plain setsockopt of 0 leaves the time as it was, which is most likely the default.
+        txtime = {ISOTP_FRAME_TXTIME_ZERO: 0, 0: DEFAULT_FRAME_TXTIME}.get(txtime, txtime)
+        wait_tx_done = getattr(_end(sock), "wait_tx_done", flags(0))
+        return cls(flags(optflags) | wait_tx_done, txtime, ext, txpad, rxpad, rx_ext, tx_stmin, rx_stmin)
 
     @classmethod
-    def write(
-        cls,
-        sock: object,
-        optflags: int | None = None,
-        frame_txtime: int | None = None,
-        ext_address: int | None = None,
-        txpad: int | None = None,
-        rxpad: int | None = None,
-        rx_ext_address: int | None = None,
-        tx_stmin: int | None = None,
-        rx_stmin: int | None = None,
-    ) -> "GeneralOptions":
+    def write(cls, sock: object, optflags: int | None = None, **fields: Unpack[GeneralFields]) -> "GeneralOptions":
         """Set what is given, keep the rest, and return the result.
-
-        A value that a flag puts to use sets that flag too: `txpad` TX_PADDING, `rxpad` RX_PADDING,
-        `ext_address` EXTEND_ADDR, `rx_ext_address` RX_EXT_ADDR, `tx_stmin` FORCE_TXSTMIN, `rx_stmin`
-        FORCE_RXSTMIN.
 
         Args:
             sock: a native ISO-TP socket or an `isotp.socket`, not yet bound.
             optflags: all the flags; those left out of it are cleared.
-            frame_txtime: nanoseconds added to STmin between frames, 0 to 0xFFFFFFFE.
-            ext_address: byte before the N_PCI of frames sent, and received unless `rx_ext_address` is set.
-            txpad: padding byte of frames sent.
-            rxpad: padding byte expected in frames received.
-            rx_ext_address: byte before the N_PCI of frames received.
-            tx_stmin: separation time to send with, in nanoseconds, instead of what the receiver asks for.
-            rx_stmin: nanoseconds below which a consecutive frame is ignored.
+            fields: see `GeneralFields`; a value that a flag puts to use sets that flag, too.
 
         Raises:
             OptionError: a value out of range, a flag that does not exist or that this kernel does not honour,
@@ -91,26 +70,18 @@ class GeneralOptions(records.GeneralOptions):
             AlreadyBoundError: the socket is bound.
         """
         native = _writable(sock)
-        given: GeneralFields = {
-            "frame_txtime": frame_txtime,
-            "ext_address": ext_address,
-            "txpad": txpad,
-            "rxpad": rxpad,
-            "rx_ext_address": rx_ext_address,
-            "tx_stmin": tx_stmin,
-            "rx_stmin": rx_stmin,
-        }
-        new = cls.read(native).changed(optflags, check=check_flags, **given)
-        if frame_txtime is None:  # as it stands, which the value read need not tell
-            _, txtime, *_ = GENERAL.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, GENERAL.size))
+        new = cls.read(native).changed(optflags, check=check_flags, **fields)
+        frame_txtime, tx_stmin, rx_stmin = (fields.get(name) for name in ("frame_txtime", "tx_stmin", "rx_stmin"))
+        if frame_txtime is None:  # as the kernel has it: `read` returns a value in place of some
+            _, txtime, *_ = ISOTP_OPTIONS.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, ISOTP_OPTIONS.size))
         else:
-            txtime = frame_txtime or _FRAME_TXTIME_ZERO
-        packed = GENERAL.pack(new.optflags, txtime, new.ext_address, new.txpad, new.rxpad, new.rx_ext_address)
+            txtime = frame_txtime or ISOTP_FRAME_TXTIME_ZERO
+        packed = ISOTP_OPTIONS.pack(new.optflags, txtime, new.ext_address, new.txpad, new.rxpad, new.rx_ext_address)
         _setsockopt(native, CAN_ISOTP_OPTS, packed)
         if tx_stmin is not None:
-            _setsockopt(native, CAN_ISOTP_TX_STMIN, _U32.pack(tx_stmin))
+            _setsockopt(native, CAN_ISOTP_TX_STMIN, U32.pack(tx_stmin))
         if rx_stmin is not None:
-            _setsockopt(native, CAN_ISOTP_RX_STMIN, _U32.pack(rx_stmin))
+            _setsockopt(native, CAN_ISOTP_RX_STMIN, U32.pack(rx_stmin))
         return cls.read(native)
 
 
@@ -125,8 +96,8 @@ class FlowControlOptions(records.FlowControlOptions):
     @classmethod
     def read(cls, sock: object) -> "FlowControlOptions":
         """The options of `sock`."""
-        raw = native_socket(sock).getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_RECV_FC, _THREE_BYTES.size)
-        bs, stmin, wftmax = _THREE_BYTES.unpack(raw)
+        raw = native_socket(sock).getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_RECV_FC, ISOTP_FC_OPTIONS.size)
+        bs, stmin, wftmax = ISOTP_FC_OPTIONS.unpack(raw)
         return cls(bs, STmin(stmin), wftmax)
 
     @classmethod
@@ -139,7 +110,7 @@ class FlowControlOptions(records.FlowControlOptions):
             sock: a native ISO-TP socket or an `isotp.socket`, not yet bound.
             bs: block size, 0 to 255.
             stmin: the raw byte, 0 to 0x7F (ms) or 0xF1 to 0xF9 (100 us each); `STmin.from_ms` and
-                `STmin.from_us` make one. A reserved byte must be said as `STmin(byte)`.
+                `STmin.from_us` make one. A reserved byte has to be given as `STmin(byte)`.
             wftmax: 0 to 255; no kernel uses it.
 
         Raises:
@@ -151,7 +122,7 @@ class FlowControlOptions(records.FlowControlOptions):
         if wftmax:
             message = f"wftmax={wftmax}: the kernel stores it and never uses it"
             warn(message, OptionIgnoredWarning)
-        _setsockopt(native, CAN_ISOTP_RECV_FC, _THREE_BYTES.pack(new.bs, new.stmin, new.wftmax))
+        _setsockopt(native, CAN_ISOTP_RECV_FC, ISOTP_FC_OPTIONS.pack(new.bs, new.stmin, new.wftmax))
         return new
 
 
@@ -163,8 +134,8 @@ class LinkLayerOptions(records.LinkLayerOptions):
     @classmethod
     def read(cls, sock: object) -> "LinkLayerOptions":
         """The options of `sock`."""
-        raw = native_socket(sock).getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_LL_OPTS, _THREE_BYTES.size)
-        mtu, tx_dl, tx_flags = _THREE_BYTES.unpack(raw)
+        raw = native_socket(sock).getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_LL_OPTS, ISOTP_LL_OPTIONS.size)
+        mtu, tx_dl, tx_flags = ISOTP_LL_OPTIONS.unpack(raw)
         return cls(LinkLayerProtocol(mtu), tx_dl, tx_flags)
 
     @classmethod
@@ -185,7 +156,7 @@ class LinkLayerOptions(records.LinkLayerOptions):
         """
         native = _writable(sock)
         new = cls.read(native).changed(mtu, tx_dl, tx_flags)
-        _setsockopt(native, CAN_ISOTP_LL_OPTS, _THREE_BYTES.pack(new.mtu, new.tx_dl, new.tx_flags))
+        _setsockopt(native, CAN_ISOTP_LL_OPTS, ISOTP_LL_OPTIONS.pack(new.mtu, new.tx_dl, new.tx_flags))
         return new
 
 
@@ -194,10 +165,15 @@ flowcontrol = FlowControlOptions
 linklayer = LinkLayerOptions
 
 
+def _end(sock: object) -> object:
+    """The part of an `isotp.socket` that talks to the kernel; any other object as it is."""
+    return getattr(sock, "_end", sock)
+
+
 def native_socket(sock: object) -> _NativeSocket:
     """The native ISO-TP socket that `sock` is or holds; TypeError if there is none."""
-    native = getattr(sock, "_socket", sock)
-    if getattr(native, "family", None) != _AF_CAN or getattr(native, "proto", None) != _CAN_ISOTP:
+    native = getattr(_end(sock), "native", sock)
+    if getattr(native, "family", None) != AF_CAN or getattr(native, "proto", None) != CAN_ISOTP:
         raise TypeError(
             f"not an ISO-TP socket: {sock!r}; isotp.socket() makes one, "
             "and so does socket.socket(AF_CAN, SOCK_DGRAM, CAN_ISOTP)"
@@ -210,7 +186,7 @@ def native_socket(sock: object) -> _NativeSocket:
 
 def _writable(sock: object) -> _NativeSocket:
     native = native_socket(sock)
-    # Out-of-tree modules ignore options after bind without a word; once the interface is gone Linux takes them again.
+    # Out-of-tree modules ignore options after bind silently; once the interface is gone Linux takes them again.
     if getattr(sock, "bound", False) or native.getsockname()[0]:
         raise options_are_fixed()
     return native

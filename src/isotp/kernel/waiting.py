@@ -1,0 +1,111 @@
+"""Where a blocked call waits: a poll of the native socket that other threads can end."""
+
+import contextlib
+import math
+import os
+import select
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from ..deadline import Deadline
+from ..linux.constants import POLLIN
+
+_LONGEST_MS: Final = 0x7FFFFFFF  # an int of C
+
+
+class Wait:
+    """One call's wait; it may be used again by another call.
+
+    Args:
+        fd: the native socket.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(fd, 0)
+        self._poll.register(self._wake_fd, POLLIN)
+        self._is_due: Callable[[], object] = bool
+        self.thread = 0
+        """Identity of the thread that waits."""
+        self.lock = threading.Lock()
+        """Held while the poll uses the native socket."""
+
+    def prepare(self, events: int, is_due: Callable[[], object]) -> None:
+        """Wait for `events` of the native socket (errors always end a wait), or until `is_due()`."""
+        self.thread = threading.get_ident()
+        self._is_due = is_due
+        self._poll.modify(self._fd, events)
+
+    def is_due(self) -> object:
+        """Whether there is no need to wait any more; another thread asks this after each change, and wakes the call."""
+        return self._is_due()
+
+    def poll(self, seconds: float | None) -> None:
+        """Wait for `seconds` at most; None: without limit. The lock must be held."""
+        milliseconds = None if seconds is None else math.ceil(min(seconds * 1000, _LONGEST_MS))
+        if self._wake_fd in dict(self._poll.poll(milliseconds)):
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake_fd)
+
+    def wake(self) -> None:
+        """End the wait, or the next one if there is none now."""
+        os.eventfd_write(self._wake_fd, 1)
+
+    def __del__(self) -> None:
+        os.close(self._wake_fd)
+
+
+class Waits:
+    """The calls that wait in one socket.
+
+    A descriptor is used by a call only while the call holds the lock of its wait and the socket is open; who closes the
+    socket takes these locks first. So no descriptor is used after it was closed.
+
+    Args:
+        fd: the native socket.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.waiting: set[Wait] = set()
+        self._unused: list[Wait] = []
+
+    def wait(self, events: int, deadline: Deadline, is_due: Callable[[], object]) -> None:
+        """Wait for poll events of the native socket or an error, until `is_due()`, or until `deadline`."""
+        wait = self._unused.pop() if self._unused else Wait(self._fd)
+        wait.prepare(events, is_due)
+        try:
+            self.waiting.add(wait)
+            with wait.lock:
+                if not is_due():  # asked after it was added: what changes from now on wakes it
+                    wait.poll(deadline.left())
+        finally:
+            self.waiting.discard(wait)
+            self._unused.append(wait)
+
+    def wake(self) -> None:
+        """Wake the calls whose wait is over; to be called after each change, in the thread that made it."""
+        for wait in tuple(self.waiting):
+            if wait.is_due():
+                wait.wake()
+
+    def end_all(self) -> bool:
+        """Wake all calls and wait until they are out of their polls; `is_due` must be true for each from now on.
+
+        Returns:
+            False: a call of this very thread is in its poll, which goes on when this signal handler returns.
+        """
+        waiting = tuple(self.waiting)
+        for wait in waiting:
+            wait.wake()
+        me = threading.get_ident()
+        for wait in waiting:
+            if wait.thread == me:
+                return False
+            with wait.lock:
+                pass
+        self._unused.clear()
+        return True

@@ -22,7 +22,6 @@ from .test_cli_send_recv import run, start
 
 __all__ = ["start"]  # a fixture
 
-pytest.importorskip("typer")
 pytest.importorskip("pyroute2")
 
 

@@ -1,18 +1,25 @@
 """isotp demo: a long message between two sockets, and every CAN frame it took."""
 
 import argparse
-import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ..errors import FlowControlTimeoutError, InterfaceError, UnavailableError
-from ..stmin import STmin
-from . import frame_table, terminal
+from ...errors import FlowControlTimeoutError, InterfaceError, UnavailableError
+from ...stmin import STmin
+from .. import status
+from ..options import values
+from ..output import frame_table, terminal
+from ..output.terminal import say
+from ..parser import Parser, WrongUsage
 from .demo_stage import MAKE_VCAN, InProcess, OnVcan, Stage, find_vcan
-from .terminal import say
 
-if TYPE_CHECKING:
-    from .main import Commands
+USAGE: Final = "[OPTIONS]"
+DESCRIPTION: Final = """
+Send a long message from one socket to another over a vcan (never a real bus), show and explain the CAN frames in
+between; then send one to an identifier that no socket listens to. Where the kernel has no ISO-TP, or no vcan is up,
+it plays on the engine, on a bus in this process, and says so.
+"""
+EXAMPLES: Final = ("isotp demo --size 100", "isotp demo --soft", "isotp demo --interface vcan0")
 
 # Not the identifiers of diagnostics (0x7E0 and so on): a simulated ECU may be on the same vcan.
 _TESTER, _ECU, _NOBODY, _NOBODYS_ANSWER = 0x6A0, 0x6A8, 0x6B0, 0x6B8
@@ -22,42 +29,28 @@ _SIZE_MAX: Final = 1_049_600  # what a kernel can be made to take
 _IN_VM: Final = "With the kernel's ISO-TP: make demo-kernel, in a checkout, brings one"
 
 
-def add_parser(commands: "Commands") -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "demo",
-        help="send a long message between two sockets and explain the CAN frames",
-        description=terminal.wrapped(
-            "Send a long message from one socket to another over a vcan (never a real bus), show and explain the CAN "
-            "frames in between; then send one to an identifier nobody listens to. Where the kernel has no ISO-TP, or "
-            "no vcan is up, it plays on the engine, on a bus in this process, and says so."
-        ),
-        epilog=f"example:\n  python -m isotp demo --size 100\n\non the kernel:\n  {MAKE_VCAN}\n"
-        "  python -m isotp demo --interface vcan0",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: Parser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "--interface", metavar="NAME", help=f"a vcan (default: the first one that is up); to make one: {MAKE_VCAN}"
     )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--interface", metavar="NAME", help="a vcan (default: the first one that is up)")
-    where.add_argument("--soft", action="store_true", help="on SoftSocket over a bus in this process")
-    parser.add_argument("--size", type=_size, default=100, metavar="N", help="bytes to send (default: 100)")
-    parser.set_defaults(run=run)
-
-
-def _size(text: str) -> int:
-    size = int(text) if text.isascii() and text.isdecimal() else 0
-    if not 1 <= size <= _SIZE_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed is 1 to {_SIZE_MAX} bytes")
-    return size
+    parser.add_argument("--soft", action="store_true", help="on SoftSocket over a bus in this process")
+    parser.add_argument(
+        "--size", type=values.number(1, _SIZE_MAX), default=100, metavar="N", help="bytes to send (default: 100)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show it; 0 when both parts went as they should."""
+    if arguments.soft and arguments.interface is not None:
+        raise WrongUsage("--soft plays on a bus in this process: leave out --interface")
     try:
         stage = InProcess() if arguments.soft else _choose(arguments.interface)
     except UnavailableError as e:
-        print(f"{e}\n  {_IN_VM}", file=sys.stderr)
-        return 1
-    return 0 if _show_transfer(stage, arguments.size) and _show_failure(stage) else 1
+        terminal.tell(f"{e}\n  {_IN_VM}")
+        return status.FAILED
+    as_it_should = _show_transfer(stage, arguments.size) and _show_failure(stage)
+    return status.DONE if as_it_should else status.FAILED
 
 
 def _choose(wanted: str | None) -> Stage:
@@ -108,7 +101,7 @@ def _show_transfer(stage: Stage, size: int) -> bool:
 def _show_failure(stage: Stage) -> bool:
     size = 20
     print()
-    say(f"Now {size} bytes to {_NOBODY:03X}, where nobody listens. A plain socket would call them sent;")
+    say(f"Now {size} bytes to {_NOBODY:03X}, where no socket listens. A plain socket would call them sent;")
     with stage.open(None) as lonely:
         stage.bind(lonely, rxid=_NOBODYS_ANSWER, txid=_NOBODY)
         begin = time.perf_counter()
@@ -119,5 +112,5 @@ def _show_failure(stage: Stage) -> bool:
             for line in f"{type(e).__name__}: {e}".splitlines():
                 say(f"  {line}", terminal.RED, indent=" " * 9)
             return True
-    say(f"but somebody on {stage.name} answered with {_NOBODYS_ANSWER:03X}. Try another vcan.", terminal.RED)
+    say(f"but another node on {stage.name} answered with {_NOBODYS_ANSWER:03X}. Try another vcan.", terminal.RED)
     return False

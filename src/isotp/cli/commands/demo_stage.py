@@ -1,21 +1,21 @@
 """Where the demo plays: on a vcan of the kernel, or on a bus in this process."""
 
-import socket
-import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol
 
-from ..can_frame import CanFrame
-from ..errors import InterfaceError
-from ..sockets import IsoTpSocket
-from .frame_table import Frame
+import isotp
+
+from ...can_frame import CanFrame
+from ...errors import InterfaceError
+from ...sockets import IsoTpSocket
+from ..links.interfaces import can_interfaces, check_iso_tp
+from ..links.listening import Interface
+from ..output.frame_table import Frame
 
 MAKE_VCAN: Final = "sudo ip link add vcan0 type vcan && sudo ip link set vcan0 up"
-_FRAME: Final = struct.Struct("=IB3x8s")
-_STD_MASK: Final = 0x7FF
 
 
 class Stage(Protocol):
@@ -45,15 +45,11 @@ class InProcess:
     socket_name = "isotp.SoftSocket"
 
     def __init__(self) -> None:
-        import isotp
-
         self._bus = isotp.VirtualBus()
         self.name = self._bus.name
 
     def open(self, timeout: float | None) -> IsoTpSocket:
         """See `Stage`."""
-        import isotp
-
         return isotp.SoftSocket(self._bus, timeout)
 
     def bind(self, sock: Any, *, rxid: int, txid: int) -> None:
@@ -90,8 +86,6 @@ class OnVcan:
 
     def open(self, timeout: float | None) -> IsoTpSocket:
         """See `Stage`."""
-        import isotp
-
         return isotp.socket(timeout)
 
     def bind(self, sock: Any, *, rxid: int, txid: int) -> None:
@@ -101,41 +95,25 @@ class OnVcan:
     @contextmanager
     def record(self, *can_ids: int) -> Iterator[list[Frame]]:
         """See `Stage`; with the kernel's time stamps, read by a thread as they come."""
-        from ..linux.constants import SO_TIMESTAMPNS
-
         frames: list[Frame] = []
-        raw = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
-        raw.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        filters = b"".join(struct.pack("=2I", can_id, _STD_MASK) for can_id in can_ids)
-        raw.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, filters)
-        raw.bind((self.name,))
-        raw.settimeout(0.1)
         ending = threading.Event()
-        reader = threading.Thread(target=_read, args=(raw, frames, ending), daemon=True)
+        source = Interface(self.name)
+
+        def read() -> None:
+            for batch in source.batches():  # at least every 0.1 s, then empty
+                frames.extend(Frame(time_ns, can_id, data) for time_ns, _, can_id, data, _ in batch)
+                if ending.is_set() and not batch:
+                    return
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
         try:
-            reader.start()
             yield frames
         finally:
             ending.set()
-            if reader.is_alive():
-                reader.join()
-
-
-def _read(raw: socket.socket, frames: list[Frame], ending: threading.Event) -> None:
-    from ..linux.constants import TIMESPEC
-
-    with raw:  # the thread's own to close, so that no interrupt closes it while it reads
-        while True:
-            try:
-                packed, ancillary, _, _ = raw.recvmsg(_FRAME.size, 64)
-            except TimeoutError:
-                if ending.is_set():
-                    return
-                continue
-            seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
-            can_id, length, data = _FRAME.unpack(packed)
-            frames.append(Frame(seconds * 1_000_000_000 + nanoseconds, can_id, data[:length]))
+            reader.join()
+            source.close()
+            frames[:] = [frame for frame in frames if frame.can_id in can_ids]
 
 
 def find_vcan(wanted: str | None) -> str:
@@ -145,21 +123,15 @@ def find_vcan(wanted: str | None) -> str:
         UnavailableError: this kernel has no ISO-TP.
         InterfaceError: there is no vcan, or `wanted` is none.
     """
-    from ..linux.support import open_native_socket
-
-    open_native_socket().close()  # first of all: is there ISO-TP at all
-
-    from ..linux.interface import can_interfaces
-    from ..linux.rtnetlink import query_link
-
-    found = {i.name: i for i in can_interfaces()}
-    virtual = [name for name in found if query_link(name).kind == "vcan"]
+    check_iso_tp()  # first of all: is there ISO-TP at all
+    found = can_interfaces()
+    virtual = [each for each in found if each.kind == "vcan"]
     if wanted is None:
-        running = [name for name in virtual if found[name].is_up]
+        running = [each.name for each in virtual if each.is_up]
         if not running:
-            remedy = f"sudo ip link set {virtual[0]} up" if virtual else MAKE_VCAN
+            remedy = f"sudo ip link set {virtual[0].name} up" if virtual else MAKE_VCAN
             raise InterfaceError("no vcan is up here", remedy=remedy)
         return running[0]
-    if wanted in found and wanted not in virtual:
+    if any(each.name == wanted and each.kind != "vcan" for each in found):
         raise InterfaceError(f"{wanted} is not a vcan, and the demo sends on nothing else", remedy=MAKE_VCAN)
     return wanted  # what else can be wrong with it, bind() says

@@ -1,19 +1,20 @@
 """isotp perf --self: what this machine's own ISO-TP paths can do, both ends in one process."""
 
-import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from statistics import median, quantiles
 from typing import Final, NamedTuple
 
-from ..bus.base import Bus
-from ..errors import InterfaceError, IsoTpError, UnavailableError
-from ..linux.interface import can_interfaces, usable
-from ..sockets import IsoTpSocket
-from . import status, terminal
-from .progress import Bar
+import isotp
+
+from ...bus.base import Bus
+from ...errors import IsoTpError, UnavailableError
+from ...sockets import IsoTpSocket
+from .. import status
+from ..links.interfaces import can_interfaces, check_virtual
+from ..output import terminal
+from ..output.progress import Bar
 
 # Not the identifiers of diagnostics (0x7E0 and so on): a simulated ECU may be on the same vcan.
 _TX, _RX = 0x6A0, 0x6A8
@@ -85,22 +86,13 @@ def _paths(name: str | None) -> Iterator[Path]:
 
 def _vcan(wanted: str | None) -> str | None:
     """The vcan to use: nothing here may reach a real bus."""
-    if sys.platform != "linux":
-        return None
-    from ..linux.rtnetlink import query_link
-
     if wanted is not None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
-            usable(any_socket, wanted)
-        if query_link(wanted).kind not in ("vcan", "vxcan"):
-            raise InterfaceError(f"{wanted} is not a virtual CAN interface, and a real bus is not for measuring")
+        check_virtual(wanted)
         return wanted
-    return next((i.name for i in can_interfaces() if i.is_up and query_link(i.name).kind == "vcan"), None)
+    return next((found.name for found in can_interfaces() if found.is_up and found.kind == "vcan"), None)
 
 
 def _kernel(stack: ExitStack, name: str) -> Pair:
-    import isotp
-
     a, b = (stack.enter_context(isotp.socket(10.0)) for _ in range(2))
     a.bind(name, rxid=_RX, txid=_TX)
     b.bind(name, rxid=_TX, txid=_RX)
@@ -108,20 +100,14 @@ def _kernel(stack: ExitStack, name: str) -> Pair:
 
 
 def _socketcan(stack: ExitStack, name: str) -> Pair:
-    import isotp
-
     return _engine(stack, isotp.SocketCanBus(name))
 
 
 def _virtual(stack: ExitStack) -> Pair:
-    import isotp
-
     return _engine(stack, isotp.VirtualBus())
 
 
 def _engine(stack: ExitStack, bus: Bus) -> Pair:
-    import isotp
-
     a, b = (stack.enter_context(isotp.SoftSocket(bus, 10.0)) for _ in range(2))
     a.bind(rxid=_RX, txid=_TX)
     b.bind(rxid=_TX, txid=_RX)

@@ -1,20 +1,30 @@
 """isotp recv: messages as they come, in hexadecimal, as text, as JSON, or as they are."""
 
+import argparse
 import itertools
 import json
 import sys
 from collections.abc import Callable
-from typing import Annotated, BinaryIO, Final
+from typing import BinaryIO, Final
 
-import typer
+from ...errors import TransferError
+from ...sockets import IsoTpSocket, ReceivedMessage
+from .. import status
+from ..links.link import link_of
+from ..options import values
+from ..options.addresses import AnyAddress, Way
+from ..options.can_utils import add_answers
+from ..options.groups import INTERFACE, add_link, interface_of
+from ..output import terminal, units
+from ..parser import Parser, WrongUsage
 
-from ..address import Address, AsymmetricAddress
-from ..errors import TransferError
-from ..sockets import IsoTpSocket, ReceivedMessage
-from . import json_keys, status, terminal, values
-from .addresses import Way
-from .link import Link, with_link
+USAGE: Final = "[OPTIONS] INTERFACE"
+DESCRIPTION: Final = """
+Receive messages and print them, each as a line of hexadecimal that isotpsend reads.
 
+A message that broke off ends the command, with the N_Result as the exit status; --follow prints it on stderr and
+goes on.
+"""
 EXAMPLES: Final = (
     "isotp recv --bus virtual -s 7E8 -d 7E0 --count 2 --ascii",
     "isotp recv vcan0 -s 7E8 -d 7E0",
@@ -24,50 +34,61 @@ EXAMPLES: Final = (
 )
 
 
-@with_link
-def command(
-    link: Link,
-    count: Annotated[
-        int | None, typer.Option("-n", "--count", metavar="N", min=1, help="so many messages, then end; 1 unless given")
-    ] = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="all messages, until Ctrl-C")] = False,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="TIME", parser=values.seconds, help="longest wait for each message")
-    ] = None,
-    ascii_: Annotated[bool, typer.Option("--ascii", help="as text, a dot for what is none")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="a JSON object a line, with the keys of isotp dump")] = False,
-    raw: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="the bytes as they are, into a file; - is stdout"),
-    ] = None,
-    listen: Annotated[
-        bool, typer.Option("--listen", help="never send flow control: overhear others, or functional requests")
-    ] = False,
-    rcvbuf: Annotated[
-        int | None, typer.Option(metavar="BYTES", parser=values.buffer_size, help="room for messages not yet printed")
-    ] = None,
-) -> int:
-    """Receive messages and print them, each in a line of hexadecimal that isotpsend reads.
+def add_arguments(parser: Parser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("words", nargs="*", metavar="INTERFACE", help=INTERFACE)
+    parser.add_argument(
+        "-n", "--count", metavar="N", type=values.number(1), help="how many messages to receive (default: 1)"
+    )
+    parser.add_argument("-f", "-l", "--follow", action="store_true", help="receive until Ctrl-C")
+    parser.add_argument(
+        "--timeout",
+        metavar="TIME",
+        type=values.seconds,
+        help="longest wait for each message, with its unit: 100ms, 2s (default: no limit)",
+    )
+    parser.add_argument("--ascii", action="store_true", help="print text, with a dot for each byte that is none")
+    parser.add_argument("--json", action="store_true", help="print a JSON object a line, with the keys of isotp dump")
+    parser.add_argument("--raw", metavar="PATH", help="write the bytes as they are into a file; - is stdout")
+    parser.add_argument(
+        "--listen",
+        action="store_true",
+        help="never send flow control: overhear others, or receive functional requests; needs -d alone",
+    )
+    parser.add_argument(
+        "--rcvbuf",
+        metavar="BYTES",
+        type=values.number(1, values.BUFFER_MAX),
+        help="bytes of messages to keep until they are printed (default: what the system gives)",
+    )
+    add_link(parser)
+    add_answers(parser, "recv")
 
-    A message that broke off ends it, with the N_Result as the exit status; --follow says so on stderr and goes on.
-    """
-    if sum((ascii_, json_, raw is not None)) > 1:
-        raise typer.BadParameter("--ascii, --json and --raw exclude each other")
-    if follow and count is not None:
-        raise typer.BadParameter("--count ends after so many messages and --follow never does: leave out one")
+
+def run(arguments: argparse.Namespace) -> int:
+    """Receive; 0 when all messages that were asked for came."""
+    if arguments.follow and len(arguments.words) > 1 and arguments.words[0].isdecimal():
+        raise WrongUsage("-f is --follow here and has no value; the -f of isotprecv (rx stmin) is not offered")
+    link = link_of(arguments, interface_of(arguments.words, arguments.bus))
+    if arguments.ascii + arguments.json + (arguments.raw is not None) > 1:
+        raise WrongUsage("--ascii, --json and --raw exclude each other")
+    if arguments.follow and arguments.count is not None:
+        raise WrongUsage("--count ends after so many messages and --follow never does: leave out one")
     if link.tx_stmin is not None:
-        raise typer.BadParameter("--tx-stmin is for sending: the separation time to ask the sender for is --stmin")
-    limit = None if follow else count or 1
-    way = Way.LISTEN if listen else Way.BOTH
-    with link.open(timeout, way=way, peer_speaks=True, rcvbuf=rcvbuf) as sock:
-        if raw is None:
-            form = _json(str(link.interface or link.bus), link.address(way)) if json_ else _ascii if ascii_ else _hex
-            _receive(sock, limit, lambda message: print(form(message), flush=True))
-        elif raw == "-":
+        raise WrongUsage("--tx-stmin is for sending: the separation time to ask the sender for is --stmin")
+    limit = None if arguments.follow else arguments.count or 1
+    way = Way.LISTEN if arguments.listen else Way.BOTH
+    with link.open(arguments.timeout, way=way, peer_speaks=True, rcvbuf=arguments.rcvbuf) as sock:
+        if arguments.raw == "-":
             _receive(sock, limit, _writer(sys.stdout.buffer))
-        else:
-            with open(raw, "wb") as file:
+        elif arguments.raw is not None:
+            with open(arguments.raw, "wb") as file:
                 _receive(sock, limit, _writer(file))
+        else:
+            form = _json(str(link.interface or link.bus), link.address(way)) if arguments.json else _hex
+            if arguments.ascii:
+                form = _ascii
+            _receive(sock, limit, lambda message: print(form(message), flush=True))
     return status.DONE
 
 
@@ -103,12 +124,12 @@ def _ascii(message: ReceivedMessage) -> str:
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in message.data)
 
 
-def _json(channel: str, address: Address | AsymmetricAddress) -> Callable[[ReceivedMessage], str]:
+def _json(channel: str, address: AnyAddress) -> Callable[[ReceivedMessage], str]:
     assert address.rx is not None
-    whose = json_keys.link(channel, address.rx, address.tx)
+    ends = units.json_link(channel, address.rx, address.tx)
 
     def form(message: ReceivedMessage) -> str:
-        known = {"time": json_keys.seconds(message.timestamp_ns), **whose, "length": len(message.data)}
+        known = {"time": units.json_seconds(message.timestamp_ns), **ends, "length": len(message.data)}
         return json.dumps(known | {"data": message.data.hex(), "dropped": message.dropped})
 
     return form

@@ -1,41 +1,55 @@
 """isotp scan: ISO-TP endpoints, found by sending first frames and watching for flow control."""
 
+import argparse
 import itertools
 import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Annotated, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import typer
+from ...address import CAN_EFF_FLAG, CanAddress
+from ...can_frame import CanFrame
+from ...engine.n_pdu import FirstFrame, FlowControl, FlowStatus, decode
+from ...errors import OptionError
+from .. import status
+from ..links.buses import check_bitrate, open_bus, socketcan_bus
+from ..links.link import BIGGEST, Link
+from ..links.raw_frames import RawFrames, beside, driven
+from ..links.remedies import in_use
+from ..options import values
+from ..options.groups import INTERFACE, add_base, add_bus, interface_of
+from ..output import terminal, units
+from ..output.progress import Bar
+from ..parser import Parser, WrongUsage
 
-from ..address import CAN_EFF_FLAG, CanAddress
-from ..can_frame import CanFrame
-from ..engine.n_pdu import FirstFrame, FlowControl, FlowStatus, decode
-from ..stmin import STmin
-from . import json_keys, status, terminal, values
-from .addresses import short_address
-from .buses import check_bitrate, in_use, open_bus, socketcan_bus
-from .link import BIGGEST, Link
-from .link_options import Bitrate, Bus, Interface
-from .progress import Bar
-from .raw_frames import RawFrames, beside, driven
+USAGE: Final = "[OPTIONS] INTERFACE"
+DESCRIPTION: Final = """
+Find ISO-TP endpoints: send a first frame to each identifier, and see which of them answer with flow control.
 
+THIS WRITES TO THE BUS, to every identifier of the range. Do not do it on a vehicle that moves: what else those
+frames mean there is not known. Each endpoint is asked twice before it is believed. Exit status 3: none found.
+"""
 EXAMPLES: Final = (
     "isotp scan --bus virtual --range 7D0-7E8",
     "isotp scan can0",
     "isotp scan can0 --range 000-7FF --wait 10ms",
     "isotp scan can0 --fixed F1",
+    "isotp scan can0 --fixed F1 --base any",
     "isotp scan can0 --range 6F1 --extended 00-FF",
 )
 
-_MESSAGE: Final = 20  # bytes announced; they never follow, and the endpoint forgets them after N_Cr
+_MESSAGE: Final = 100  # bytes announced; they never follow, and the endpoint forgets them after N_Cr
 _AGAIN: Final = 2  # probes before, that a late answer may belong to
 _PATIENCE: Final = 10  # how much longer a second probe waits
+_WAIT_S: Final = 0.03
+_LISTEN_S: Final = 0.5
+_BASE: Final = 0x18DA0000
+_PRIORITIES: Final = range(0x00DA0000, 0x20000000, 1 << 26)  # 00DA, 04DA and so on to 1CDA
 
 
 class Probe(NamedTuple):
-    """Whom to ask."""
+    """An identifier to send to."""
 
     can_id: int
     address: bytes
@@ -43,7 +57,7 @@ class Probe(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Who answered."""
+    """An endpoint that answered."""
 
     probe: Probe
     can_id: int
@@ -51,174 +65,195 @@ class Found(NamedTuple):
     answer: FlowControl
 
 
-def command(
-    interface: Interface = None,
-    ids: Annotated[
-        values.Range | None,
-        typer.Option(
-            "--range",
-            metavar="ID-ID",
-            parser=values.id_range,
-            help="identifiers to try; 700-7FF unless given",
-        ),
-    ] = None,
-    fixed: Annotated[
-        int | None,
-        typer.Option(
-            metavar="SA",
-            parser=values.byte,
-            help="29 bits, normal fixed: try 18DA<00 to FF><SA>; testers are F1",
-        ),
-    ] = None,
-    extended: Annotated[
-        values.Range | None,
-        typer.Option(
-            "-x",
-            "--extended",
-            metavar="TA-TA",
-            parser=values.byte_range,
-            help="extended addressing: try these addresses on each identifier",
-        ),
-    ] = None,
-    wait: Annotated[
-        float,
-        typer.Option(
-            metavar="TIME",
-            parser=values.seconds,
-            show_default=False,
-            help="time for an answer, and so from one probe to the next; 30ms unless given",
-        ),
-    ] = 0.03,
-    listen: Annotated[
-        float,
-        typer.Option(
-            metavar="TIME",
-            parser=values.seconds,
-            show_default=False,
-            help="listen first: who sends flow control unasked is no answer; 0.5s unless given",
-        ),
-    ] = 0.5,
-    json_: Annotated[
-        bool, typer.Option("--json", help="a JSON object a line for each endpoint, with the keys of isotp dump")
-    ] = False,
-    bus: Bus = None,
-    bitrate: Bitrate = None,
-) -> int:
-    """Find ISO-TP endpoints: send a first frame to each identifier, and see who answers with flow control.
+class Form(NamedTuple):
+    """What the frames of the scan are."""
 
-    THIS WRITES TO THE BUS, to every identifier of the range. Do not do it on a vehicle that moves: what else those
-    frames mean there, nobody knows. Each endpoint is asked twice before it is believed. Exit status 3: none found.
-    """
-    if fixed is not None and ids is not None:
-        raise typer.BadParameter("--fixed says which identifiers: leave out --range")
-    probes = _probes(ids or values.Range(0x700, 0x7FF), fixed, extended)
-    if (interface is None) == (bus is None):
-        raise typer.BadParameter("one bus is needed: an INTERFACE such as can0, or --bus")
-    check_bitrate(bus, bitrate)
-    where = interface or bus
-    terminal.tell(f"scan writes {len(probes)} frames to {where}, one every {wait * 1e3:g} ms")
+    fd: bool
+    brs: bool
+
+    def first_frame(self, probe: Probe) -> CanFrame:
+        """The frame that asks an endpoint."""
+        size = (64 if self.fd else 8) - len(probe.address) - 2
+        data = FirstFrame(_MESSAGE, bytes(size)).encode(probe.address)
+        return CanFrame(probe.can_id, data, self.fd, self.brs)
+
+    @property
+    def options(self) -> str:
+        """The options of `isotp send` for such frames."""
+        return " --brs" if self.brs else " --fd" if self.fd else ""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("words", nargs="*", metavar="INTERFACE", help=INTERFACE)
+    parser.add_argument(
+        "--range",
+        metavar="ID-ID",
+        type=values.id_range,
+        help="identifiers to try, of 11 bits, or of 29 bits with 8 digits each (default: 700-7FF)",
+    )
+    parser.add_argument(
+        "--fixed",
+        metavar="SA",
+        type=values.byte,
+        help="try normal fixed identifiers of 29 bits, 18DA<00 to FF><SA>; SA is our own address, F1 for testers",
+    )
+    add_base(parser, or_any=True)
+    parser.add_argument(
+        "-x",
+        "--extended",
+        metavar="TA-TA",
+        type=values.byte_range,
+        help="extended addressing: try these target addresses on each identifier",
+    )
+    parser.add_argument("--fd", action="store_true", help="send CAN FD frames of 64 bytes (default: Classical CAN)")
+    parser.add_argument("--brs", action="store_true", help="send CAN FD frames with the second bit rate for the data")
+    parser.add_argument(
+        "--wait",
+        metavar="TIME",
+        type=values.seconds,
+        default=_WAIT_S,
+        help="time for an answer, and so from one probe to the next, with its unit (default: 30ms)",
+    )
+    parser.add_argument(
+        "--listen",
+        metavar="TIME",
+        type=values.seconds,
+        default=_LISTEN_S,
+        help="listen first, with its unit: flow control that comes unasked is no answer (default: 500ms)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON object a line for each endpoint, with the keys of isotp dump"
+    )
+    add_bus(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Scan; 0 when an endpoint was found."""
+    interface = interface_of(arguments.words, arguments.bus)
+    check_bitrate(arguments.bus, arguments.bitrate)
+    form = Form(arguments.fd or arguments.brs, arguments.brs)
+    probes = _probes(arguments)
+    where = str(interface or arguments.bus)
+    shown = where if interface else f"--bus {where}"
+    terminal.tell(f"scan writes {len(probes)} frames to {where}, one every {arguments.wait * 1e3:g} ms")
     count = 0
-    with _open(interface, bus, bitrate) as node, in_use(), Bar("probes", len(probes)) as bar:
-        for found in _scan(node, probes, wait, listen, bar):
+    opening = _open(interface, arguments.bus, arguments.bitrate, form)
+    with opening as node, in_use(), Bar("probes", len(probes)) as bar:
+        for found in _Scan(node, form, arguments.wait).run(probes, arguments.listen, bar):
             count += 1
             with bar.hidden():
-                print(_json(found, str(where)) if json_ else _line(found, str(where), bus is not None), flush=True)
+                print(_json(found, where) if arguments.json else _line(found, shown, form), flush=True)
     if not count:
         terminal.tell("no endpoint answered")
     return status.DONE if count else status.NOTHING_CAME
 
 
-def _probes(ids: values.Range, fixed: int | None, extended: values.Range | None) -> list[Probe]:
-    if fixed is None:
-        can_ids: list[int] = list(ids)
-    else:
-        can_ids = [CAN_EFF_FLAG | 0x18DA0000 | target << 8 | fixed for target in range(0x100) if target != fixed]
-    addresses = [b""] if extended is None else [bytes((ta,)) for ta in extended]
+def _probes(arguments: argparse.Namespace) -> list[Probe]:
+    can_ids: list[int] = list(arguments.range or range(0x700, 0x800))
+    if arguments.fixed is not None:
+        if arguments.range is not None:
+            raise WrongUsage("--fixed says which identifiers: leave out --range")
+        source, base = arguments.fixed, _BASE if arguments.base is None else arguments.base
+        bases = _PRIORITIES if base == values.ANY_BASE else [base]
+        can_ids = [CAN_EFF_FLAG | base | target << 8 | source for base in bases for target in range(0x100)]
+        can_ids = [can_id for can_id in can_ids if can_id >> 8 & 0xFF != source]
+    elif arguments.base is not None:
+        raise WrongUsage("--base is for the identifiers that --fixed makes: say --fixed, or leave it out")
+    addresses = [b""] if arguments.extended is None else [bytes((ta,)) for ta in arguments.extended]
     return list(itertools.starmap(Probe, itertools.product(can_ids, addresses)))
 
 
 @contextmanager
-def _open(interface: str | None, where: values.Where | None, bitrate: int | None) -> Iterator[RawFrames]:
+def _open(interface: str | None, where: values.Where | None, bitrate: int | None, form: Form) -> Iterator[RawFrames]:
     with ExitStack() as stack:
         if where is None:
             assert interface is not None
-            yield stack.enter_context(driven(socketcan_bus(interface)))
-            return
-        opened = open_bus(stack, where, bitrate, can_fd=False)
-        if where.is_virtual:
-            from ..bus.virtual import VirtualBus
-            from .virtual_peer import join
-
-            assert isinstance(opened, VirtualBus)
-            join(stack, opened, Link(bus=where), Link(txid=0x7E0, rxid=0x7E8).address(), BIGGEST, False)
-            yield stack.enter_context(beside(opened))
+            bus = socketcan_bus(interface)
         else:
-            yield stack.enter_context(driven(opened))
+            bus = open_bus(stack, where, bitrate, form.fd)
+        if where is not None and where.is_virtual:
+            from ...bus.virtual import VirtualBus
+            from ..links.virtual_peer import join
 
-
-def _scan(node: RawFrames, probes: list[Probe], wait: float, listen: float, bar: Bar) -> Iterator[Found]:
-    address_size = len(probes[0].address) if probes else 0
-    talkers = {frame.can_id for frame, _ in _flow_controls(node, listen, address_size)}
-    known: set[tuple[Probe, int]] = set()
-    for number, probe in enumerate(probes):
-        for frame, _ in _ask(node, probe, wait):
-            if frame.can_id in talkers:
-                continue
-            for asked in reversed(probes[max(0, number - _AGAIN) : number + 1]):
-                if (asked, frame.can_id) not in known and (found := _confirm(node, asked, frame.can_id, wait)):
-                    known.add((asked, frame.can_id))
-                    yield found
-                    break
-        bar.advance(1)
-
-
-def _confirm(node: RawFrames, probe: Probe, can_id: int, wait: float) -> Found | None:
-    """Ask once more, with more patience."""
-    for frame, answer in _ask(node, probe, wait * _PATIENCE, until=can_id):
-        if frame.can_id == can_id:
-            return Found(probe, can_id, frame.data[: len(probe.address)], answer)
-    return None
-
-
-def _ask(
-    node: RawFrames, probe: Probe, wait: float, until: int | None = None
-) -> Iterator[tuple[CanFrame, FlowControl]]:
-    size = 8 - len(probe.address) - 2
-    node.send(CanFrame(probe.can_id, FirstFrame(_MESSAGE, bytes(size)).encode(probe.address)))
-    for frame, answer in _flow_controls(node, wait, len(probe.address)):
-        yield frame, answer
-        if frame.can_id == until:
+            assert isinstance(bus, VirtualBus)
+            for peer in (Link(txid=0x7E0, rxid=0x7E8, fd=form.fd), Link(fixed=values.Bytes2(0x10, 0xF1), fd=form.fd)):
+                join(stack, bus, peer, peer.address(), BIGGEST, False)
+            yield stack.enter_context(beside(bus))
             return
+        node = stack.enter_context(driven(bus))
+        if form.fd and not bus.has_can_fd:
+            raise OptionError(f"{bus.name} is Classical CAN", remedy="leave out --fd and --brs; or make it CAN FD")
+        yield node
 
 
-def _flow_controls(node: RawFrames, seconds: float, address_size: int) -> Iterator[tuple[CanFrame, FlowControl]]:
-    deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        for frame in node.receive(left):
-            n_pdu = decode(frame.data, address_size)
-            if isinstance(n_pdu, FlowControl) and n_pdu.status in tuple(FlowStatus):
-                yield frame, n_pdu
+class _Scan:
+    """Sends the probes of a scan and waits for flow control.
+
+    Args:
+        node: the bus.
+        form: of the frames.
+        wait_s: seconds to wait for an answer.
+    """
+
+    def __init__(self, node: RawFrames, form: Form, wait_s: float) -> None:
+        self._node = node
+        self._form = form
+        self._wait_s = wait_s
+
+    def run(self, probes: list[Probe], listen_s: float, bar: Bar) -> Iterator[Found]:
+        """The endpoints, as they are found; `listen_s`: seconds to listen before the first probe."""
+        address_size = len(probes[0].address) if probes else 0
+        talkers = {frame.can_id for frame, _ in self._flow_controls(listen_s, address_size)}
+        known: set[tuple[Probe, int]] = set()
+        for number, probe in enumerate(probes):
+            for frame, _ in self._ask(probe, self._wait_s):
+                if frame.can_id in talkers:
+                    continue
+                for asked in reversed(probes[max(0, number - _AGAIN) : number + 1]):
+                    if (asked, frame.can_id) not in known and (found := self._confirm(asked, frame.can_id)):
+                        known.add((asked, frame.can_id))
+                        yield found
+                        break
+            bar.advance(1)
+
+    def _confirm(self, probe: Probe, can_id: int) -> Found | None:
+        """Ask once more, and wait longer."""
+        for frame, answer in self._ask(probe, self._wait_s * _PATIENCE, until=can_id):
+            if frame.can_id == can_id:
+                return Found(probe, can_id, frame.data[: len(probe.address)], answer)
+        return None
+
+    def _ask(self, probe: Probe, seconds: float, until: int | None = None) -> Iterator[tuple[CanFrame, FlowControl]]:
+        self._node.send(self._form.first_frame(probe))
+        for frame, answer in self._flow_controls(seconds, len(probe.address)):
+            yield frame, answer
+            if frame.can_id == until:
+                return
+
+    def _flow_controls(self, seconds: float, address_size: int) -> Iterator[tuple[CanFrame, FlowControl]]:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            for frame in self._node.receive(left):
+                n_pdu = decode(frame.data, address_size)
+                if isinstance(n_pdu, FlowControl) and n_pdu.status in tuple(FlowStatus):
+                    yield frame, n_pdu
 
 
-def _arguments(found: Found) -> str:
-    arguments = f"-s {short_address(CanAddress(found.probe.can_id))} -d {short_address(CanAddress(found.can_id))}"
+def _line(found: Found, where: str, form: Form) -> str:
+    """The endpoint, its flow control, and a command that talks to it."""
+    answer = found.answer
+    arguments = f"-s {units.short_address(CanAddress(found.probe.can_id))}"
+    arguments += f" -d {units.short_address(CanAddress(found.can_id))}"
     if found.probe.address:
         arguments += f" -x {found.probe.address.hex().upper()}:{found.address.hex().upper()}"
-    return arguments
-
-
-def _line(found: Found, where: str, is_bus: bool) -> str:
-    answer = found.answer
-    stmin = STmin(answer.stmin)
-    time_ = f"{stmin.ns // 1_000_000} ms" if stmin.ns % 1_000_000 == 0 else f"{stmin.ns // 1000} us"
-    flow = f"{FlowStatus(answer.status).name} BS={answer.bs} STmin={time_}"
-    arguments = _arguments(found)
-    bus = f"--bus {where}" if is_bus else where
-    return f"{terminal.paint(arguments, terminal.GREEN)}  {flow}\n  isotp send {bus} {arguments} -w 3E 00"
+    flow = f"{FlowStatus(answer.status).name} BS={answer.bs} STmin={units.stmin_text(answer.stmin)}"
+    command = f"isotp send {where} {arguments}{form.options} -w 3E 00"
+    return f"{terminal.paint(arguments, terminal.GREEN)}  {flow}\n  {command}"
 
 
 def _json(found: Found, where: str) -> str:
     answer = found.answer
     source = CanAddress(found.probe.can_id, *found.probe.address)
-    known = json_keys.link(where, source, CanAddress(found.can_id, *found.address))
+    known = units.json_link(where, source, CanAddress(found.can_id, *found.address))
     return json.dumps(known | {"fs": answer.status, "bs": answer.bs, "stmin": answer.stmin})

@@ -1,20 +1,32 @@
 """isotp serve: one ISO-TP link on a TCP port, in the protocol of isotpserver."""
 
+import argparse
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Final
+from typing import Final
 
-import typer
+from ...errors import IsoTpError, SocketClosedError, TransferError
+from ...sockets import IsoTpSocket
+from .. import status
+from ..links.link import BIGGEST, link_of
+from ..options import values
+from ..options.can_utils import add_answers
+from ..options.groups import INTERFACE, add_link, interface_of
+from ..output import angle_brackets
+from ..output.terminal import tell
+from ..parser import Parser, WrongUsage
 
-from ..errors import IsoTpError, SocketClosedError, TransferError
-from ..sockets import IsoTpSocket
-from . import angle_brackets, status
-from .link import BIGGEST, Link, with_link
-from .terminal import tell
+USAGE: Final = "[OPTIONS] INTERFACE"
+DESCRIPTION: Final = """
+Offer one ISO-TP link on a TCP port, in the protocol of isotpserver: messages in hexadecimal, <22F190>.
 
+Every client gets every message received, and may send. There is no password: everyone who reaches the port reaches
+the bus.
+"""
 EXAMPLES: Final = (
     "isotp serve --bus virtual -s 7E0 -d 7E8 --port 28700",
     "isotp serve can0 -s 7E0 -d 7E8",
@@ -25,21 +37,34 @@ _CHUNK: Final = 1 << 16
 _BACKLOG_MAX: Final = 1 << 20  # bytes that a client may leave unread
 
 
-@with_link
-def command(
-    link: Link,
-    port: Annotated[int, typer.Option("-l", "--port", metavar="N", min=0, max=65535, help="0: any free one")] = 28700,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="0.0.0.0 or :: for other machines, too")] = "127.0.0.1",
-) -> int:
-    """Offer one ISO-TP link on a TCP port, in the protocol of isotpserver: messages in hexadecimal, <22F190>.
+def add_arguments(parser: Parser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("words", nargs="*", metavar="INTERFACE", help=INTERFACE)
+    parser.add_argument(
+        "-l",
+        "--port",
+        metavar="N",
+        type=values.number(0, 65535),
+        default=28700,
+        help="TCP port; 0: any free one (default: 28700)",
+    )
+    parser.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 or :: serves other machines, too (default: 127.0.0.1)",
+    )
+    add_link(parser)
+    add_answers(parser, "serve")
 
-    Every client gets every message received, and may send. There is no password: whoever reaches the port reaches
-    the bus.
-    """
-    if not host:  # asyncio would take it for all of them
-        raise typer.BadParameter("--host is empty: an address of this machine, or 0.0.0.0 or :: for all of them")
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until the link fails, or until Ctrl-C."""
+    link = link_of(arguments, interface_of(arguments.words, arguments.bus))
+    if not arguments.host:  # asyncio would take it for all of them
+        raise WrongUsage("--host is empty: an address of this machine, or 0.0.0.0 or :: for all of them")
     with link.open() as sock:
-        asyncio.run(_Server(sock).run(host, port))
+        asyncio.run(_Server(sock).run(arguments.host, arguments.port))
     return status.DONE
 
 
@@ -80,7 +105,7 @@ class _Server:
 
     def _receive(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
         def hand_over(call: Callable[..., object], *arguments: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and all clients are gone
                 loop.call_soon_threadsafe(call, *arguments)
 
         while True:
@@ -130,7 +155,7 @@ class _Server:
             tell(f"{name} went")
 
     async def _send(self, message: bytes, name: str) -> None:
-        """Send one message; the client is not read from meanwhile, so that nothing piles up."""
+        """Send one message; nothing is read from the client meanwhile, so that no messages pile up."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._sender, self._sock.send, message)
         except SocketClosedError:
@@ -144,6 +169,4 @@ def _short(e: IsoTpError) -> str:
 
 
 def _reason(e: OSError) -> str:
-    import os
-
     return os.strerror(e.errno) if e.errno and e.errno > 0 else str(e)

@@ -1,16 +1,23 @@
 """isotp vcan: virtual CAN interfaces, made, listed and removed."""
 
+import argparse
 import errno
 import os
-import sys
 from importlib import import_module
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import typer
+from ...errors import NotACanInterfaceError, UnavailableError
+from .. import status
+from ..links.interfaces import VIRTUAL_KINDS, check_linux, remedy_for_module
+from ..output import terminal
+from ..parser import Parser, WrongUsage
 
-from ..errors import NotACanInterfaceError, UnavailableError
-from . import status, terminal
+USAGE: Final = "[OPTIONS] ACTION [NAME ...]"
+DESCRIPTION: Final = """
+Make virtual CAN interfaces (up), remove them (down), or list all CAN interfaces (list).
 
+Making and removing needs root. Real interfaces are never touched.
+"""
 EXAMPLES: Final = (
     "isotp vcan list",
     "sudo isotp vcan up vcan0",
@@ -21,48 +28,33 @@ EXAMPLES: Final = (
 _ARPHRD_CAN: Final = 280
 _NAME_MAX: Final = 15
 _CAN_MTU, _CANFD_MTU, _CANXL_MTU = 16, 72, 76
-_ACTIONS: Final = ("up", "down", "list")
 
 
-def _action(text: str) -> str:
-    if text not in _ACTIONS:
-        raise ValueError(f"{text!r}: allowed is {', '.join(_ACTIONS)}")
-    return text
+def add_arguments(parser: Parser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("action", metavar="ACTION", choices=("up", "down", "list"), help="up, down or list")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="interfaces, such as vcan0")
+    parser.add_argument("--classical", action="store_true", help="make them Classical CAN (default: CAN FD, too)")
 
 
-def command(
-    action: Annotated[
-        str,
-        typer.Argument(
-            metavar="|".join(_ACTIONS),
-            parser=_action,
-            autocompletion=lambda: list(_ACTIONS),
-            help="make, remove, or show them",
-        ),
-    ],
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="interfaces, such as vcan0")] = None,
-    classical: Annotated[bool, typer.Option("--classical", help="make them Classical CAN, without CAN FD")] = False,
-) -> int:
-    """Make virtual CAN interfaces (up), remove them (down), or list all CAN interfaces.
-
-    Making and removing needs root. Real interfaces are never touched.
-    """
-    if action == "list":
-        if names:
-            raise typer.BadParameter("list takes no names: it shows all")
-    elif not names:
-        raise typer.BadParameter(f"NAME missing: such as isotp vcan {action} vcan0")
-    if classical and action != "up":
-        raise typer.BadParameter(f"--classical is for up: it does nothing to {action}")
-    for name in names or []:
+def run(arguments: argparse.Namespace) -> int:
+    """Do it; 0 when all interfaces are as wanted."""
+    action, names = arguments.action, arguments.names
+    if action == "list" and names:
+        raise WrongUsage("list takes no names: it shows all")
+    if action != "list" and not names:
+        raise WrongUsage(f"NAME missing: such as isotp vcan {action} vcan0")
+    if arguments.classical and action != "up":
+        raise WrongUsage(f"--classical is for up: it does nothing to {action}")
+    for name in names:
         _check_name(name)
     pyroute2 = _pyroute2()
     with pyroute2.IPRoute() as kernel:
         if action == "list":
             _list(kernel)
-        for name in names or []:
+        for name in names:
             try:
-                _up(kernel, name, classical) if action == "up" else _down(kernel, name)
+                _up(kernel, name, arguments.classical) if action == "up" else _down(kernel, name)
             except pyroute2.NetlinkError as e:
                 raise _explained(e.code, action, name) from e
     return status.DONE
@@ -70,16 +62,15 @@ def command(
 
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= _NAME_MAX or not name.isascii() or not name.isprintable() or set(name) & set(" /:"):
-        raise typer.BadParameter(f"{name!r} is no name of an interface: up to {_NAME_MAX} characters, such as vcan0")
+        raise WrongUsage(f"{name!r} is no name of an interface: up to {_NAME_MAX} characters, such as vcan0")
 
 
 def _pyroute2() -> Any:
-    if sys.platform != "linux":
-        raise UnavailableError(f"virtual CAN interfaces exist on Linux only, and this is {sys.platform}")
+    check_linux()
     try:
         return import_module("pyroute2")
     except ImportError:
-        raise UnavailableError("pyroute2 is not installed", remedy="pip install 'isotp[cli]'") from None
+        raise UnavailableError("pyroute2 is not installed", remedy="pip install 'isotp[vcan]'") from None
 
 
 def _up(kernel: Any, name: str, classical: bool) -> None:
@@ -113,10 +104,10 @@ def _find(kernel: Any, name: str) -> Any:
 
 
 def _check_virtual(link: Any, name: str) -> None:
-    if (kind := _kind(link)) not in ("vcan", "vxcan"):
+    if (kind := _kind(link)) not in VIRTUAL_KINDS:
         raise NotACanInterfaceError(
             f"{name} is {'a real CAN interface' if kind == 'can' else 'no virtual CAN interface'}: it is left alone",
-            remedy=f"sudo ip link set {name} up|down",
+            remedy="isotp vcan list shows which interfaces are virtual",
         )
 
 
@@ -131,8 +122,6 @@ def _explained(number: int, action: str, name: str) -> OSError:
         what = "making" if action == "up" else "removing"
         return PermissionError(number, f"{what} {name} needs root; to do: sudo isotp vcan {action} {name}")
     if number == errno.EOPNOTSUPP:
-        from ..linux.support import remedy_for_module
-
         return UnavailableError("this kernel has no virtual CAN interfaces", remedy=remedy_for_module("vcan"))
     return OSError(number, f"{name}: {os.strerror(number)}")
 

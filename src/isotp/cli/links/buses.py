@@ -1,39 +1,26 @@
 """The buses that --soft and --bus reach."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
-import typer
-
-from ..bus.base import Bus
-from ..errors import InterfaceError, InterfaceNotFoundError, UnavailableError
-from .values import Where
+from ...bus.base import Bus
+from ...errors import InterfaceError, UnavailableError
+from ..options.values import Where
+from ..parser import WrongUsage
 
 
 def check_bitrate(where: Where | None, bitrate: int | None) -> None:
-    """Refuse a bit rate that nobody would set."""
+    """Refuse a bit rate where it would have no effect."""
     if bitrate is not None and (where is None or where.is_virtual):
-        raise typer.BadParameter(
+        raise WrongUsage(
             f"--bitrate {bitrate} is for an adapter of python-can, --bus INTERFACE:CHANNEL; an interface of Linux is "
             f"set by: sudo ip link set can0 type can bitrate {bitrate}"
         )
 
 
-@contextmanager
-def in_use() -> Iterator[None]:
-    """While a bus is in use: where a program would open it anew, a user starts the command again."""
-    try:
-        yield
-    except InterfaceError as e:
-        if type(e) in (InterfaceError, InterfaceNotFoundError):  # it failed for good, or was removed
-            e.remedy = None
-        raise
-
-
 def socketcan_bus(interface: str) -> Bus:
     """A CAN interface of Linux, for the engine."""
-    from ..bus.socketcan import SocketCanBus
+    from ...bus.socketcan import SocketCanBus
 
     return SocketCanBus(interface)
 
@@ -46,10 +33,10 @@ def open_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) 
         UnavailableError: python-can is not installed.
     """
     if where.is_virtual:
-        from ..bus.virtual import VirtualBus
+        from ...bus.virtual import VirtualBus
 
         return VirtualBus()
-    from ..bus.pythoncan import PythonCanBus
+    from ...bus.pythoncan import PythonCanBus
 
     return PythonCanBus(python_can_bus(stack, where, bitrate, can_fd), can_fd=can_fd)
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Final
 
-from ..address import CAN_EFF_FLAG
-from ..capture.recording import Frames
-from ..errors import InterfaceDownError, InterfaceError, InterfaceNotFoundError, UnavailableError
-from ..linux.interface import names, usable
+from ...address import CAN_EFF_FLAG
+from ...capture.recording import Frames
+from ...errors import InterfaceDownError, InterfaceError, InterfaceNotFoundError, UnavailableError
+from ...linux.interface import names, usable
+from ..options.values import Where
 from .buses import python_can_bus
-from .values import Where
 
 # linux/can.h, linux/can/raw.h, asm-generic/socket.h
 _AF_CAN: Final = 29

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from ..bus.base import Bus
-from ..bus.virtual import VirtualBus
-from ..can_frame import CanFrame
-from ..errors import TransmitQueueFullError
+from ...bus.base import Bus
+from ...bus.virtual import VirtualBus
+from ...can_frame import CanFrame
+from ...errors import TransmitQueueFullError
 
 _EVERYTHING: Final = range(1024)  # more identifiers than a SocketCanBus filters for: it passes all frames
 _QUEUE_S: Final = 1.0

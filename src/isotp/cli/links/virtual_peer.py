@@ -1,4 +1,4 @@
-"""The peer at the other end of a link on `--bus virtual`: it echoes each message, or speaks on its own."""
+"""The peer at the other end of a link on `--bus virtual`: it echoes each message, or sends messages of its own."""
 
 import itertools
 import threading
@@ -6,15 +6,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from ..address import Address, AsymmetricAddress, CanAddress
-from ..bus.base import Bus
-from ..errors import IsoTpError, SocketClosedError
-from ..soft.socket import SoftSocket
+from ...address import Address, AsymmetricAddress, CanAddress
+from ...bus.base import Bus
+from ...errors import IsoTpError, SocketClosedError
+from ...soft.socket import SoftSocket
+from ..options.addresses import AnyAddress
 
 if TYPE_CHECKING:
     from .link import Link
-
-AnyAddress = Address | AsymmetricAddress
 
 _EVERY_S: Final = 1.0
 
@@ -22,7 +21,7 @@ _EVERY_S: Final = 1.0
 def join(
     stack: ExitStack, bus: Bus, link: "Link", address: AnyAddress, biggest: int, speaks: bool
 ) -> Callable[[], None]:
-    """Put the peer on `bus` until `stack` unwinds; it comes to life when what is returned is called."""
+    """Put the peer on `bus` until `stack` unwinds; it starts when the function that is returned is called."""
     sock = SoftSocket(bus)
     tx, rx = link.padding or (None, None)
     sock.set_general_opts(txpad=rx, rxpad=tx)
@@ -71,12 +70,12 @@ def _echo(sock: SoftSocket, ending: threading.Event) -> None:
                 sock.send(message, confirm=False)
         except SocketClosedError:
             return
-        except IsoTpError:  # a message that broke off: the other end is told, and may try again
+        except IsoTpError:  # a message that broke off: the other end has the error, too, and may try again
             continue
 
 
 def _speak(sock: SoftSocket, ending: threading.Event) -> None:
-    # To who only listens a single frame: 6 bytes of payload at the least.
+    # A peer that only listens gets single frames: 6 bytes at the most.
     form = "Hello over ISO-TP, number {}" if sock.address and sock.address.rx else "Hi {}"
     for number in itertools.count(1):
         try:

@@ -1,14 +1,15 @@
-"""Frames from a source to observers, one for each channel, and what comes of it to whoever shows it."""
+"""Frames from a source to observers, one for each channel, and what the observers find to a display."""
 
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from ..capture.observer import Observer
-from ..capture.recording import Frames
-from ..capture.stream import Fault, ObservedMessage, Stream
-from ..errors import UnknownOutcomeError
-from .progress import Bar
+from ...capture.observer import Observer
+from ...capture.recording import Frames
+from ...capture.stream import Fault
+from ...errors import UnknownOutcomeError
+from ..output.display import Display, Enough
+from ..output.progress import Bar
 
 CHANNELS_MAX: Final = 256
 
@@ -33,35 +34,13 @@ class Source(Protocol):
         """Release what it holds."""
 
 
-class Display(Protocol):
-    """Shows what comes."""
-
-    shows_frames: bool
-
-    def begin(self, time_ns: int) -> None:
-        """The first frame of all was seen then, of whatever link."""
-
-    def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
-        """A frame of a link; called only if `shows_frames`."""
-
-    def event(self, channel: str, event: ObservedMessage | Fault) -> None:
-        """What became of it."""
-
-    def flush(self) -> None:
-        """Write what has been collected."""
-
-
-class Enough(Exception):  # noqa: N818 - no error
-    """The display has shown all that was asked for."""
-
-
 class Watch:
     """One run: a source, its observers, a display.
 
     Args:
         source: where frames come from; `run` closes it.
-        new_observer: makes one for a channel.
-        display: see `Display`.
+        new_observer: makes an observer for a channel.
+        display: what shows them.
     """
 
     def __init__(self, source: Source, new_observer: Callable[[], Observer], display: Display) -> None:
@@ -72,14 +51,14 @@ class Watch:
         self._bar = Bar("frames")
         self._clock = 0  # the source's time, less ours
         self.frames = 0
-
-    @property
-    def streams(self) -> int:
-        """How many directions of links were seen."""
-        return sum(len(observer.streams()) for observer in self._observers.values())
+        """CAN frames read."""
+        self.shown = 0
+        """Frames of links and messages that went to the display, faults included."""
+        self.faults = 0
+        """Those of them that make no sense."""
 
     def run(self) -> None:
-        """Read until the end, until the display has enough, or until something is raised; then tell what is open."""
+        """Read until the end, until the display has enough, or until an error; then show what is unfinished."""
         take = self._take_frames if self._display.shows_frames else self._take_messages
         try:
             for batch in self._source.batches():
@@ -92,9 +71,9 @@ class Watch:
                 with self._bar.hidden():
                     self._display.flush()
                 self._bar.show(self.frames, self._source.progress())
-            self._tell_unfinished("the recording ends")
+            self._show_unfinished("the recording ends")
         except KeyboardInterrupt:
-            self._tell_unfinished("interrupted")
+            self._show_unfinished("interrupted")
             raise
         except Enough:
             pass
@@ -114,43 +93,42 @@ class Watch:
         return observer
 
     def _take_messages(self, batch: Frames) -> None:
-        """The way of a million frames; `_take_frames` differs in showing each of them."""
+        """Take a million frames in a few seconds; `_take_frames` differs in showing each of them."""
         channel, observer = "", None
-        show = self._display.event
         for time_ns, name, can_id, data, is_fd in batch:
             if name != channel or observer is None:
                 channel, observer = name, self._observer(name)
                 receive, events = observer.receive_frame, observer.events
             receive(can_id, data, time_ns, is_fd)
-            while events:
-                show(channel, events.popleft())
+            if events:
+                self._show_events(channel, observer)
 
     def _take_frames(self, batch: Frames) -> None:
         channel, observer = "", None
-        show, show_frame = self._display.event, self._display.frame
+        show_frame = self._display.frame
         for time_ns, name, can_id, data, is_fd in batch:
             if name != channel or observer is None:
                 channel, observer = name, self._observer(name)
                 receive, events, released = observer.receive_frame, observer.events, observer.released
             stream = receive(can_id, data, time_ns, is_fd)
-            if stream is None:
-                if events:
-                    self._show_events(channel, observer)
-                continue
-            if released:
+            if stream is not None:
+                self.shown += 1 + len(released)
                 for held, its_stream in released:
                     show_frame(channel, its_stream, held.time_ns, held.data, held.is_fd)
                 released.clear()
-            show_frame(channel, stream, time_ns, data, is_fd)
-            while events:
-                show(channel, events.popleft())
+                show_frame(channel, stream, time_ns, data, is_fd)
+            if events:
+                self._show_events(channel, observer)
 
     def _show_events(self, channel: str, observer: Observer) -> None:
         while observer.events:
-            self._display.event(channel, observer.events.popleft())
+            event = observer.events.popleft()
+            self.shown += 1
+            self.faults += isinstance(event, Fault)
+            self._display.event(channel, event)
 
     def _let_time_pass(self, batch: Frames) -> None:
-        """Messages that broke off are told though no frame comes."""
+        """Show messages that broke off, also when no frame comes."""
         now = time.monotonic_ns()
         if batch:
             self._clock = batch[-1][0] - now
@@ -160,7 +138,7 @@ class Watch:
                 observer.handle_timer(now + self._clock)
                 self._show_events(channel, observer)
 
-    def _tell_unfinished(self, why: str) -> None:
+    def _show_unfinished(self, why: str) -> None:
         for channel, observer in self._observers.items():
             for stream in observer.unfinished():
                 done, total = stream.receiver.done, stream.receiver.total

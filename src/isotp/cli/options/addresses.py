@@ -1,10 +1,14 @@
-"""The address of a link, made of what the command line says, and how it is shown."""
+"""The address of a link, made of what the command line says."""
 
 from dataclasses import replace
 from enum import Enum
 
-from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, Address, AsymmetricAddress, CanAddress, normal_address
+from ...address import Address, AsymmetricAddress, normal_address
+from ...errors import AddressError
+from ..parser import WrongUsage
 from .values import Bytes2
+
+AnyAddress = Address | AsymmetricAddress
 
 
 class Way(Enum):
@@ -17,38 +21,51 @@ class Way(Enum):
 
 def make_address(
     way: Way,
-    txid: int | None,
-    rxid: int | None,
+    txid: int | None = None,
+    rxid: int | None = None,
     extended: Bytes2 | None = None,
     mixed: int | None = None,
     fixed: Bytes2 | None = None,
-) -> Address | AsymmetricAddress:
-    """The address; see `link.Link` for what each argument is.
+    base: int | None = None,
+) -> AnyAddress:
+    """The address that the options make; `options.groups.add_addresses` documents each of them.
 
     Raises:
-        ValueError: something is missing, or contradicts something else; it says what to do.
-        AddressError: an identifier or address that cannot be.
+        WrongUsage: something is missing, out of range, or contradicts something else.
     """
     if extended is not None and mixed is not None:
-        raise ValueError("-x (extended) and --mixed exclude each other")
-    if fixed is not None:
-        if txid is not None or rxid is not None or extended is not None:
-            raise ValueError("--fixed makes the identifiers: leave out -s, -d and -x")
-        return _fixed(way, fixed, mixed)
-    txid, rxid = _wanted(way, txid, rxid)
-    if mixed is not None:
+        raise WrongUsage("-x (extended) and --mixed exclude each other")
+    if base is not None and fixed is None:
+        raise WrongUsage("--base is for the identifiers that --fixed makes: say --fixed, or leave it out")
+    if fixed is not None and (txid is not None or rxid is not None or extended is not None):
+        raise WrongUsage("--fixed makes the identifiers: leave out -s, -d and -x")
+    try:
+        if fixed is not None:
+            return _fixed(way, fixed, mixed, base)
+        _check_identifiers(way, txid, rxid)
         # With free identifiers mixed addressing looks on the bus like extended addressing, one byte for both ways.
-        extended = Bytes2(mixed, mixed)
-    if extended is not None:
-        return _extended(way, txid, rxid, extended)
-    if way is Way.BOTH:
-        return normal_address(rxid, txid)
-    return Address.normal(rxid=rxid, txid=txid, functional=way is Way.SEND)
+        return _free(way, txid, rxid, Bytes2(mixed, mixed) if mixed is not None else extended)
+    except AddressError as e:
+        raise WrongUsage(e.what) from None
 
 
-def _extended(way: Way, txid: int | None, rxid: int | None, extended: Bytes2) -> Address | AsymmetricAddress:
+def one_direction(txid: int | None, rxid: int | None, byte: int | None) -> Address:
+    """The address of one direction of a link, for those who only listen to it."""
+    if byte is None:
+        return Address.normal(rxid=rxid, txid=txid)
     if rxid is None:
-        return Address.extended(txid=txid, target_address=extended.tx, functional=way is Way.SEND)
+        return Address.extended(txid=txid, target_address=byte)
+    return Address.extended(rxid=rxid, source_address=byte)
+
+
+def _free(way: Way, txid: int | None, rxid: int | None, extended: Bytes2 | None) -> AnyAddress:
+    functional = way is Way.SEND
+    if extended is None:
+        if way is Way.BOTH:
+            return normal_address(rxid, txid)
+        return Address.normal(rxid=rxid, txid=txid, functional=functional)
+    if rxid is None:
+        return Address.extended(txid=txid, target_address=extended.tx, functional=functional)
     rx = Address.extended(rxid=rxid, source_address=extended.rx)
     if txid is None:
         return rx
@@ -56,20 +73,19 @@ def _extended(way: Way, txid: int | None, rxid: int | None, extended: Bytes2) ->
     return AsymmetricAddress(Address.extended(txid=txid, target_address=extended.tx), rx)
 
 
-def _wanted(way: Way, txid: int | None, rxid: int | None) -> tuple[int | None, int | None]:
-    """The identifiers that this way needs, and no others."""
+def _check_identifiers(way: Way, txid: int | None, rxid: int | None) -> None:
+    """Refuse identifiers that are missing, and those that this way has no use for."""
     needed = {"-s": (txid, way is not Way.LISTEN), "-d": (rxid, way is not Way.SEND)}
     if missing := [name for name, (value, is_needed) in needed.items() if is_needed and value is None]:
         example = {Way.BOTH: "-s 7E0 -d 7E8", Way.SEND: "-s 7DF", Way.LISTEN: "-d 7DF"}[way]
-        raise ValueError(f"{' and '.join(missing)} missing: the identifiers of the link, such as {example}")
+        raise WrongUsage(f"{' and '.join(missing)} missing: the identifiers of the link, such as {example}")
     if way is Way.SEND and rxid is not None:
-        raise ValueError("--functional receives nothing: leave out -d")
+        raise WrongUsage("--functional receives nothing: leave out -d")
     if way is Way.LISTEN and txid is not None:
-        raise ValueError("--listen sends nothing: leave out -s")
-    return txid, rxid
+        raise WrongUsage("--listen sends nothing: leave out -s")
 
 
-def _fixed(way: Way, fixed: Bytes2, mixed: int | None) -> Address:
+def _fixed(way: Way, fixed: Bytes2, mixed: int | None, base: int | None) -> Address:
     target, source = fixed
     assert target is not None
     assert source is not None
@@ -80,11 +96,4 @@ def _fixed(way: Way, fixed: Bytes2, mixed: int | None) -> Address:
         address = Address.mixed_29bits(
             target_address=target, source_address=source, address_extension=mixed, functional=functional
         )
-    return replace(address, rx_only=True) if way is Way.LISTEN else address
-
-
-def short_address(address: CanAddress) -> str:
-    """As candump writes identifiers, with the address byte behind a slash."""
-    can_id = address.can_id
-    text = f"{can_id & CAN_EFF_MASK:08X}" if can_id & CAN_EFF_FLAG else f"{can_id:03X}"
-    return text if address.address_byte is None else f"{text}/{address.address_byte:02X}"
+    return replace(address, rx_only=way is Way.LISTEN, physical_id=base, functional_id=base)

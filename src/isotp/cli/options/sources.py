@@ -1,119 +1,93 @@
-"""What `dump` and `perf` have in common: where frames come from, whose they are, and the options that say so."""
+"""What `dump` and `perf` have in common: where frames come from, and whose they are."""
 
+import argparse
 import os
 from collections.abc import Callable
-from typing import Annotated, Final
 
-import typer
+from ...capture.observer import Observer
+from ...capture.recording import open_log
+from ..links.buses import check_bitrate
+from ..links.interfaces import interface_names
+from ..links.listening import ANY, Adapter, Interface
+from ..links.watching import Source, Watch
+from ..output import terminal
+from ..parser import Parser, WrongUsage
+from .addresses import Way, make_address, one_direction
+from .groups import add_addresses, add_bus
 
-from ..address import Address, AsymmetricAddress
-from ..capture.observer import Observer
-from ..capture.recording import open_log
-from ..linux.interface import names as interface_names
-from . import terminal, values
-from .buses import check_bitrate
-from .link import Link
-from .link_options import ADDRESSES, BUS
-from .listening import ANY, Adapter, Interface
-from .values import Where
-from .watching import Source, Watch
 
-Target = Annotated[
-    str | None,
-    typer.Argument(
+def add_source(parser: Parser) -> None:
+    """Add SOURCE, and the options of buses and addresses."""
+    parser.add_argument(
+        "words",
+        nargs="*",
         metavar="SOURCE",
-        help="CAN interface, or any for all; or a log file: candump's (.log, .log.gz, - for standard input), "
-        ".asc, .blf, .trc, .csv and whatever else python-can reads",
-    ),
-]
-Adapters = Annotated[
-    Where | None,
-    typer.Option(
-        "--bus",
-        metavar="WHERE",
-        parser=values.where,
-        help="in place of SOURCE: an adapter of python-can, INTERFACE:CHANNEL",
-        rich_help_panel=BUS,
-    ),
-]
-AnyExtended = Annotated[
-    values.Bytes2 | None,
-    typer.Option(
-        "-x",
-        "--extended",
-        metavar="TA[:SA]|any",
-        parser=lambda text: values.Bytes2(None, None) if text == "any" else values.address_bytes(text),
-        help="extended addressing; any: find the links of it, with whatever addresses",
-        rich_help_panel=ADDRESSES,
-    ),
-]
-CanFd = Annotated[bool, typer.Option("--fd", help="open the adapter of --bus for CAN FD", rich_help_panel=BUS)]
+        help="a CAN interface, or any for all of them; or a log file: candump's (.log, .log.gz, - for standard "
+        "input), and with python-can installed .asc, .blf, .trc, .csv and whatever else it reads",
+    )
+    add_bus(parser).add_argument("--fd", action="store_true", help="open the adapter of --bus for CAN FD")
+    add_addresses(parser, several=True)
 
 
-def open_source(target: str | None, bus: Where | None, bitrate: int | None, can_fd: bool) -> Source:
+def open_source(arguments: argparse.Namespace) -> Source:
     """The interface, adapter or log file that the command line names."""
-    if (target is None) == (bus is None):
-        raise typer.BadParameter("needed is one of SOURCE (an interface such as can0, or a log file) and --bus")
-    check_bitrate(bus, bitrate)
-    if can_fd and bus is None:
-        raise typer.BadParameter("--fd is for --bus: interfaces and log files have CAN FD frames by themselves")
+    words, bus = arguments.words, arguments.bus
+    if len(words) + (bus is not None) != 1:
+        raise WrongUsage("needed is one of SOURCE (an interface such as can0, or a log file) and --bus")
+    check_bitrate(bus, arguments.bitrate)
+    if arguments.fd and bus is None:
+        raise WrongUsage("--fd is for --bus: interfaces and log files have CAN FD frames anyway")
     if bus is not None:
         if bus.is_virtual:
-            raise typer.BadParameter("--bus virtual is a bus in this process, and nobody sends on it")
-        return Adapter(bus, bitrate, can_fd)
-    assert target is not None
-    if target == ANY or target in _interfaces():
+            raise WrongUsage("--bus virtual is a bus in this process, and there is no traffic on it")
+        return Adapter(bus, arguments.bitrate, arguments.fd)
+    (target,) = words
+    if target == ANY or target in interface_names():
         return Interface(target)
     is_file = target == "-" or os.path.exists(target) or "." in target or os.sep in target
     return open_log(target) if is_file else Interface(target)
 
 
-def _interfaces() -> list[str]:
-    try:
-        return interface_names()
-    except (AttributeError, OSError):  # a system without
-        return []
-
-
-def observer_maker(
-    txid: int | None, rxid: int | None, extended: values.Bytes2 | None, mixed: int | None, fixed: values.Bytes2 | None
-) -> Callable[[], Observer]:
-    """What makes observers of the link that the options name, or of all links if they name none."""
+def observer_maker(arguments: argparse.Namespace) -> Callable[[], Observer]:
+    """What makes observers of the links that the options name, or of all links if they name none."""
+    txids, rxids, fixed = arguments.txid or [], arguments.rxid or [], arguments.fixed or []
+    extended, mixed, base = arguments.extended, arguments.mixed, arguments.base
+    are_named = bool(txids or rxids or fixed)
     if extended is not None and extended.tx is None:
-        if txid is not None or rxid is not None or fixed is not None or mixed is not None:
-            raise typer.BadParameter("-x any finds all links: leave out the identifiers, or name the addresses")
+        if are_named or mixed is not None or base is not None:
+            raise WrongUsage("-x any finds all links: leave out the identifiers, or name the addresses")
         return lambda: Observer(address_size=1)
-    if txid is None and rxid is None and fixed is None:
-        if extended is not None or mixed is not None:
-            raise typer.BadParameter("-x and --mixed need the identifiers -s and -d; or say -x any")
-        return Observer
-    address = _address(txid, rxid, extended, mixed, fixed)
-    return lambda: Observer(address)
+    if not are_named and (extended is not None or mixed is not None):
+        raise WrongUsage("-x and --mixed need the identifiers -s and -d; or say -x any")
+    if base is not None and not fixed:
+        raise WrongUsage("--base is for the identifiers that --fixed makes: say --fixed, or leave it out")
+    addresses = [make_address(Way.BOTH, None, None, extended, mixed, pair, base) for pair in fixed]
+    if len(txids) == len(rxids):  # the first -s with the first -d, and so on
+        addresses += [make_address(Way.BOTH, *pair, extended, mixed) for pair in zip(txids, rxids, strict=True)]
+    elif len(txids) + len(rxids) == 1:
+        tx, rx = next(iter(txids), None), next(iter(rxids), None)
+        byte = mixed if extended is None else extended.tx if rx is None else extended.rx
+        addresses.append(one_direction(tx, rx, byte))
+    else:
+        raise WrongUsage(f"-s is given {len(txids)} times and -d {len(rxids)} times: give a -d for each -s")
+    return lambda: Observer(*addresses)
 
 
-def _address(
-    txid: int | None, rxid: int | None, extended: values.Bytes2 | None, mixed: int | None, fixed: values.Bytes2 | None
-) -> Address | AsymmetricAddress:
-    if fixed is not None or (txid is not None and rxid is not None):
-        return Link(txid=txid, rxid=rxid, extended=extended, mixed=mixed, fixed=fixed).address()
-    # One identifier alone: that direction.
-    both = extended or (values.Bytes2(mixed, mixed) if mixed is not None else None)
-    if both is None:
-        return Address.normal(rxid=rxid, txid=txid)
-    if rxid is None:
-        return Address.extended(txid=txid, target_address=both.tx)
-    return Address.extended(rxid=rxid, source_address=both.rx)
-
-
-_HINT: Final = "if there are any, name their identifiers: -s and -d, or -x any for extended addressing"
-
-
-def report(source: Source, watch: Watch) -> None:
-    """What is to be said at the end, on standard error."""
+def report(arguments: argparse.Namespace, source: Source, watch: Watch) -> None:
+    """Say on standard error what else there is to know at the end."""
     if source.passed_over:
         what = "frames were lost, this output was too slow" if source.is_live else "lines were no CAN frames"
         terminal.tell(f"{source.name}: {source.passed_over:,} {what}")
     if not watch.frames and not source.is_live:
         terminal.tell(f"{source.name}: no CAN frames in it")
-    elif not watch.streams:
-        terminal.tell(f"{source.name}: no ISO-TP link found in {watch.frames:,} frames; {_HINT}")
+    elif not watch.shown:
+        terminal.tell(f"{source.name}: {_nothing_shown(arguments, f'{watch.frames:,} frames')}")
+    elif watch.faults > watch.shown // 2 and arguments.extended is None:
+        terminal.tell(f"{source.name}: {watch.faults:,} faults; if this is extended addressing, say -x any")
+
+
+def _nothing_shown(arguments: argparse.Namespace, frames: str) -> str:
+    if arguments.txid or arguments.rxid or arguments.fixed:
+        return f"none of these identifiers in {frames}; without -s, -d and --fixed links are found by their traffic"
+    hint = "" if arguments.extended else ", or say -x any for extended addressing"
+    return f"no ISO-TP link found in {frames}; if there are any, name their identifiers with -s and -d{hint}"

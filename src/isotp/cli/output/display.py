@@ -1,8 +1,31 @@
-"""Lines to standard output, many at once."""
+"""What shows observed traffic, and how its lines get to standard output."""
 
 import sys
+from typing import Protocol
 
-from .watching import Enough
+from ...capture.stream import Fault, ObservedMessage, Stream
+
+
+class Display(Protocol):
+    """Shows frames or messages."""
+
+    shows_frames: bool
+
+    def begin(self, time_ns: int) -> None:
+        """Take the time of the first frame of all, of whatever link."""
+
+    def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
+        """Show a frame of a link; called only if `shows_frames`."""
+
+    def event(self, channel: str, event: ObservedMessage | Fault) -> None:
+        """Show a message or a fault."""
+
+    def flush(self) -> None:
+        """Write the lines collected so far."""
+
+
+class Enough(Exception):  # noqa: N818 - no error
+    """The display has shown all that was asked for."""
 
 
 class Writer:
@@ -29,7 +52,7 @@ class Writer:
                 raise Enough
 
     def flush(self) -> None:
-        """Write out what was collected."""
+        """Write the lines collected so far."""
         if self._lines:
             self._lines.append("")
             text = "\n".join(self._lines)

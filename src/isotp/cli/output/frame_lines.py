@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from ..capture import uds
-from ..capture.stream import Fault, ObservedMessage, Stream
-from ..engine.n_pdu import FirstFrame, FlowControl, NPciType, SingleFrame, decode
+from ...capture import uds
+from ...capture.stream import Fault, ObservedMessage, Stream
+from ...engine.n_pdu import FirstFrame, FlowControl, NPciType, SingleFrame, decode
 from . import terminal
-from .look import Look, stmin_text
+from .display import Writer
+from .look import Look
 from .message_lines import error_text
-from .writer import Writer
+from .units import stmin_text
 
 FLOW_STATUS: Final = ("CTS", "WAIT", "OVFLW")
 _HEADS_MAX: Final = 10_000

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from ..stmin import STmin
 from . import terminal
+from .units import stmin_text
 
 _WIDE: Final = 96  # columns from which the data bytes are set apart
 _LONGEST: Final = 40  # rows; longer tables show these many of both ends:
@@ -54,7 +54,7 @@ def explain(frames: Iterable[Frame]) -> Iterator[str]:
                 carried = 7
                 text = f"ConsecutiveFrame SN={data[0] & 0xF}"
             case "FlowControl" if len(data) >= 3 and data[0] & 0xF < len(_FLOW_STATUS):
-                yield f"FlowControl {_FLOW_STATUS[data[0] & 0xF]}, BS={data[1]}, STmin={_time(STmin(data[2]))}"
+                yield f"FlowControl {_FLOW_STATUS[data[0] & 0xF]}, BS={data[1]}, STmin={stmin_text(data[2])}"
                 continue
             case unknown:
                 yield unknown
@@ -62,10 +62,6 @@ def explain(frames: Iterable[Frame]) -> Iterator[str]:
         end = min(begin + carried, length)
         yield f"{text}, bytes {begin}..{end - 1}"
         begin = end
-
-
-def _time(stmin: STmin) -> str:
-    return f"{stmin.ns // 1_000_000} ms" if stmin.ns % 1_000_000 == 0 else f"{stmin.ns // 1000} us"
 
 
 def lines(frames: Sequence[Frame], forth: int, width: int) -> Iterator[str]:

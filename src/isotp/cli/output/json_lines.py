@@ -1,14 +1,13 @@
-"""The same as JSON, one object a line."""
+"""Frames or messages as JSON, one object a line."""
 
 import json
 from typing import Any
 
-from ..capture import uds
-from ..capture.stream import Fault, ObservedMessage, Stream
-from ..engine.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, SingleFrame, decode
-from .addresses import short_address
-from .json_keys import link, seconds
-from .writer import Writer
+from ...capture import uds
+from ...capture.stream import Fault, ObservedMessage, Stream
+from ...engine.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, SingleFrame, decode
+from .display import Writer
+from .units import json_link, json_seconds, short_address
 
 
 class JsonLines:
@@ -32,7 +31,12 @@ class JsonLines:
     def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
         """See `Display`."""
         n_pdu = decode(data, stream.address_size)
-        known = {"time": seconds(time_ns), "channel": channel, "id": short_address(stream.address), "raw": data.hex()}
+        known = {
+            "time": json_seconds(time_ns),
+            "channel": channel,
+            "id": short_address(stream.address),
+            "raw": data.hex(),
+        }
         if is_fd:
             known["fd"] = True
         match n_pdu:
@@ -55,16 +59,16 @@ class JsonLines:
     def event(self, channel: str, event: ObservedMessage | Fault) -> None:
         """See `Display`."""
         partner = event.stream.partner
-        whose = link(channel, event.stream.address, partner.address if partner else None)
+        whose = json_link(channel, event.stream.address, partner.address if partner else None)
         if isinstance(event, Fault):
-            fault = {"time": seconds(event.time_ns), **whose, "fault": event.reason, "raw": event.frame_data.hex()}
+            fault = {"time": json_seconds(event.time_ns), **whose, "fault": event.reason, "raw": event.frame_data.hex()}
             self._out.line(json.dumps(fault), counts=not self.shows_frames)
             return
         if self.shows_frames and event.error is None:
             return
         known: dict[str, Any] = {
-            "time": seconds(event.end_ns),
-            "begin": seconds(event.begin_ns),
+            "time": json_seconds(event.end_ns),
+            "begin": json_seconds(event.begin_ns),
             **whose,
             "length": event.length,
             "done": event.done,
@@ -76,7 +80,7 @@ class JsonLines:
         if (timing := event.timing) is not None:
             known |= {"bs": timing.bs, "stmin": timing.stmin, "waits": timing.waits}
             known |= {
-                name: None if ns is None else seconds(ns)
+                name: None if ns is None else json_seconds(ns)
                 for name, ns in (
                     ("n_bs", timing.n_bs_ns),
                     ("n_cr", timing.n_cr_ns),

@@ -8,10 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ..capture.stream import Stream
-from ..stmin import STmin
+from ...capture.stream import Stream
 from . import terminal
-from .addresses import short_address
+from .units import short_address
 
 DIM: Final = 2
 INDENT: Final = "    "
@@ -27,14 +26,6 @@ class Times(StrEnum):
     ABSOLUTE = "a"
     DELTA = "d"
     DATE = "A"
-
-
-def times(text: str) -> Times:
-    """The time stamps that a letter means."""
-    try:
-        return Times(text)
-    except ValueError:
-        raise ValueError(f"{text!r}: allowed is {', '.join(Times)}") from None
 
 
 class Look:
@@ -89,7 +80,7 @@ class Look:
         return terminal.CYAN if partner is None or stream.address < partner.address else terminal.YELLOW
 
     def fit(self, line: str, more: str) -> str:
-        """`line` with `more` behind it, or below it where the terminal is too narrow for both."""
+        """`line` with `more` behind it, or below it if the terminal is too narrow for both."""
         if not more:
             return line
         if self.width is None or columns(line) + 2 + columns(more) <= self.width:
@@ -119,24 +110,6 @@ def wrapped(text: str, width: int) -> list[str]:
 def characters(data: bytes) -> str:
     """Printable ASCII, and a point for all else."""
     return data.translate(_PRINTABLE).decode("ascii")
-
-
-def stmin_text(raw: int) -> str:
-    """STmin as a time with its unit."""
-    stmin = STmin(raw)
-    if stmin.is_reserved:
-        return f"reserved 0x{raw:02X} (127 ms)"
-    return f"{stmin.ns // 1_000_000} ms" if raw <= 0x7F else f"{stmin.ns // 1000} us"
-
-
-def duration(time_ns: int) -> str:
-    """A time with three decimals of a millisecond, or as seconds if it is long."""
-    return f"{time_ns / 1e9:.3f} s" if time_ns >= 10_000_000_000 else f"{time_ns / 1e6:.3f} ms"
-
-
-def rate(bytes_per_second: float) -> str:
-    """Throughput with its unit."""
-    return f"{bytes_per_second / 1000:.2f} kB/s" if bytes_per_second >= 10_000 else f"{bytes_per_second:.0f} B/s"
 
 
 def _absolute(time_ns: int) -> str:

@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from ..capture import uds
-from ..capture.stream import Fault, ObservedMessage, Stream, Timing
-from ..errors import TransferError
-from ..stmin import STmin
+from ...capture import uds
+from ...capture.stream import Fault, ObservedMessage, Stream, Timing
+from ...errors import TransferError
+from ...stmin import STmin
 from . import terminal
-from .look import DIM, INDENT, Look, characters, columns, duration, rate, stmin_text, wrapped
-from .writer import Writer
+from .display import Writer
+from .look import DIM, INDENT, Look, characters, columns, wrapped
+from .units import duration, rate, stmin_text
 
 _CLOCK_NS: Final = 1000  # recordings have microseconds
 

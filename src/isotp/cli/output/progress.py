@@ -1,15 +1,14 @@
-"""A progress bar: on stderr, on a terminal, once something takes long enough to be watched."""
+"""A progress bar: on stderr, on a terminal, for what takes long enough to be watched."""
 
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from ..engine.events import Event
+from . import terminal
 
 _FIRST_S: Final = 0.3  # what is done by then needs no bar
 _AGAIN_S: Final = 0.1
@@ -17,9 +16,10 @@ _ERASE: Final = "\r\x1b[2K"
 
 
 class Bar:
-    """One line that says how far something is.
+    """One line that says how much is done.
 
-    rich makes the line; where it goes is told by one sequence that needs no undoing, however the program ends.
+    Every line begins with one sequence that erases the line before, so that nothing needs undoing, however the
+    program ends.
 
     Args:
         unit: what is counted.
@@ -38,7 +38,7 @@ class Bar:
         self._drawer: threading.Thread | None = None
 
     def advance(self, count: int) -> None:
-        """So many more are done, as one thread says: drawing, which a terminal may hold up, is left to another."""
+        """Count so many more, from one thread. Another thread draws, since a terminal may block who writes to it."""
         self._count += count
         if self._drawer is None and self.is_wanted:
             self._drawer = threading.Thread(target=self._draw_on, name="isotp progress", daemon=True)
@@ -49,12 +49,12 @@ class Bar:
             self.show(self._count, min(1.0, self._count / self._total))
 
     def show(self, count: int, fraction: float | None) -> None:
-        """Draw it now and then: so many are done, which is so much of all (0 to 1), if that is known."""
+        """Draw the bar if it is time to: `count` are done, which is `fraction` (0 to 1) of all; None: not known."""
         now = time.monotonic()
         if not self.is_wanted or fraction is None or now - self._last < _AGAIN_S or now - self._begin < _FIRST_S:
             return
         rate = count / (now - self._begin)
-        line = _line(fraction, f"{count:,} {self._unit}, {rate:,.0f}/s")
+        line = _line(fraction, f"{fraction:4.0%} {count:,} {self._unit}, {rate:,.0f}/s")
         with self._lock:
             self._last = now
             self._write(f"{_ERASE}{line}")
@@ -69,7 +69,7 @@ class Bar:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Not drawn in this block, so that lines may be written."""
+        """Erase the bar and keep it away in this block, so that lines may be written."""
         with self._lock:
             if self._is_shown:
                 self._is_shown = False
@@ -89,32 +89,6 @@ class Bar:
 
 def _line(fraction: float, words: str) -> str:
     """The bar, as wide as the terminal leaves room for, and `words`."""
-    from rich.console import Console
-    from rich.progress_bar import ProgressBar
-    from rich.table import Column, Table
-
-    console = Console(stderr=True)
-    line = Table.grid(Column(), Column(no_wrap=True), padding=(0, 1), expand=True)
-    line.add_row(ProgressBar(total=1.0, completed=fraction), f"{fraction:4.0%} {words}")
-    with console.capture() as drawn:
-        console.print(line, width=max(20, console.width - 1), highlight=False)
-    return drawn.get().rstrip("\n")
-
-
-def of_engine(advance: Callable[[int], None]) -> "Callable[[Event], None]":
-    """What calls `advance` with the bytes newly sent, given the events of an engine."""
-    from ..engine.events import Direction, MessageSent, Progress, TransferFailed
-
-    told = 0
-
-    def take(event: "Event") -> None:
-        nonlocal told
-        if isinstance(event, Progress) and event.direction is Direction.SENDING:
-            advance(event.done - told)
-            told = event.done
-        elif isinstance(event, MessageSent | TransferFailed):
-            if isinstance(event, MessageSent):
-                advance(event.length - told)
-            told = 0
-
-    return take
+    room = max(10, terminal.width() - len(words) - 2)
+    block = "━" if "utf" in (sys.stderr.encoding or "").lower() else "="
+    return f"{block * round(room * fraction):{room}} {words}"

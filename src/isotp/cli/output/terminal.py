@@ -1,4 +1,4 @@
-"""The terminal: how wide it is, and whether it wants colours."""
+"""The terminal: how wide it is, whether it wants colours, and text that fits it."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ def width() -> int:
 
 
 def paint(text: str, colour: int) -> str:
-    """`text` in `colour`, on a terminal that can and where NO_COLOR (no-color.org) is not set."""
+    """`text` in `colour`, on a terminal that can show it and where NO_COLOR (no-color.org) is not set."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     if not is_terminal or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
@@ -35,6 +35,6 @@ def say(text: str, colour: int | None = None, indent: str = "") -> None:
 
 
 def tell(text: str) -> None:
-    """A line on standard error, from any thread; what has more to do than to talk goes on if nobody reads it."""
+    """Print a line on standard error, from any thread. That it cannot be written is no error of the command."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)

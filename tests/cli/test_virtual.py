@@ -612,7 +612,7 @@ def test_a_command_loads_what_it_needs(arguments: list[str], needed: set[str]) -
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], input="", stdout=subprocess.PIPE, text=True, check=True
     )
-    heavy = {"rich", "pydantic", "can", "pyroute2", "udsoncan", "shtab", "asyncio", "logging", "isotp.kernel.socket"}
+    heavy = {"can", "pyroute2", "udsoncan", "shtab", "asyncio", "logging", "isotp.kernel.socket"}
     others = {f"isotp.cli.commands.{name}" for name in COMMANDS}
     assert needed <= set(done.stdout.splitlines())
     assert not (heavy | others) - needed & set(done.stdout.splitlines())

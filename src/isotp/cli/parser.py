@@ -25,16 +25,15 @@ class Parser(argparse.ArgumentParser):
     def __init__(
         self, prog: str, usage: str = "", description: str = "", examples: Sequence[str] = (), epilog: str = ""
     ) -> None:
-        paragraphs = (" ".join(paragraph.split()) for paragraph in description.split("\n\n"))
-        below = [terminal.paint("examples:", terminal.YELLOW), *(f"  {line}" for line in examples)] if examples else []
         super().__init__(
             prog=prog,
             usage=f"%(prog)s {usage}",
-            description="\n\n".join(map(terminal.wrapped, paragraphs)),
-            epilog="\n".join([*below, *(["", terminal.wrapped(epilog)] if epilog else [])]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self._paragraphs = [" ".join(paragraph.split()) for paragraph in description.split("\n\n")]
+        self._examples = examples
+        self._below = epilog
 
     def group(self, title: str) -> Any:
         """A group of options with a heading of its own in --help."""
@@ -43,6 +42,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise WrongUsage, where argparse would print and end the process."""
         raise WrongUsage(message)
+
+    def format_help(self) -> str:
+        """The help, wrapped to the terminal."""
+        heading = terminal.paint("examples:", terminal.YELLOW)
+        below = [heading, *(f"  {line}" for line in self._examples)] if self._examples else []
+        self.description = "\n\n".join(map(terminal.wrapped, self._paragraphs))
+        self.epilog = "\n".join([*below, *(["", terminal.wrapped(self._below)] if self._below else [])])
+        return super().format_help()
 
     def print_help(self, file: Any = None) -> None:
         """Print the help; that it cannot be written is an error, as with all other output."""

@@ -8,15 +8,21 @@ from . import values
 INTERFACE: Final = "a CAN interface, such as can0; none with --bus"
 
 
-def add_bus(parser: Parser) -> Any:
-    """Add --bus and --bitrate; returns their group."""
+def add_bus(parser: Parser, instead_of: str = "INTERFACE", has_virtual: bool = True) -> Any:
+    """Add --bus and --bitrate; returns their group.
+
+    Args:
+        parser: of the command.
+        instead_of: the argument that --bus replaces.
+        has_virtual: whether the command takes `--bus virtual`.
+    """
+    virtual = "'virtual' (a bus in this process, with a peer that echoes), or " if has_virtual else ""
     group = parser.group("Bus")
     group.add_argument(
         "--bus",
         metavar="WHERE",
         type=values.where,
-        help="instead of INTERFACE: 'virtual' (a bus in this process, with a peer that echoes), "
-        "or an adapter of python-can as INTERFACE:CHANNEL",
+        help=f"instead of {instead_of}: {virtual}an adapter of python-can, such as pcan:PCAN_USBBUS1",
     )
     group.add_argument(
         "--bitrate",
@@ -43,7 +49,7 @@ def add_addresses(parser: Parser, several: bool = False) -> None:
         metavar="ID",
         action=action,
         type=values.can_id,
-        help=f"source: identifier of the frames sent; 8 digits mean 29 bits, less mean 11 bits{repeated}",
+        help=f"source: identifier of the frames sent; up to 3 digits for 11 bits, 8 digits for 29 bits{repeated}",
     )
     group.add_argument(
         "-d",

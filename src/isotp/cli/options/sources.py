@@ -25,7 +25,9 @@ def add_source(parser: Parser) -> None:
         help="a CAN interface, or any for all of them; or a log file: candump's (.log, .log.gz, - for standard "
         "input), and with python-can installed .asc, .blf, .trc, .csv and whatever else it reads",
     )
-    add_bus(parser).add_argument("--fd", action="store_true", help="open the adapter of --bus for CAN FD")
+    add_bus(parser, "SOURCE", has_virtual=False).add_argument(
+        "--fd", action="store_true", help="open the adapter of --bus for CAN FD"
+    )
     add_addresses(parser, several=True)
 
 

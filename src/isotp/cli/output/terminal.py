@@ -2,15 +2,15 @@
 
 import contextlib
 import os
-import shutil
 import sys
-import textwrap
 
 RED, GREEN, YELLOW, CYAN = 31, 32, 33, 36
 
 
 def width() -> int:
     """Columns of the terminal, or COLUMNS, or 80."""
+    import shutil  # together with textwrap 5 ms, and most commands print no text that has to fit
+
     return shutil.get_terminal_size().columns
 
 
@@ -24,6 +24,8 @@ def paint(text: str, colour: int) -> str:
 
 def wrapped(text: str, indent: str = "") -> str:
     """A paragraph, wrapped to the terminal; `indent` goes before all lines but the first."""
+    import textwrap
+
     columns = max(width(), 40)
     return textwrap.fill(text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 

@@ -404,15 +404,6 @@ def test_sigterm_of_serve(start: Start) -> None:
     assert server.returncode == 143
 
 
-def test_a_reply_that_does_not_come_has_a_hint(start: Start) -> None:
-    sender = start("send", *VIRTUAL, "-s", "7E0", "-d", "7E8", "-w", "--timeout", "0.0001ms", "01")
-    _, err = sender.communicate(timeout=20)
-    assert sender.returncode == 3
-    first, hint = err.splitlines()
-    assert first.startswith("no message on virtual rxid=0x7E8 txid=0x7E0 after ")
-    assert hint == "  to do: are -s and -d swapped? does -P refuse the padding?"
-
-
 def test_a_reader_who_goes_away(start: Start) -> None:
     receiver = start("recv", *LINK, "--follow")
     assert receiver.stdout is not None

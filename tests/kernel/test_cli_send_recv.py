@@ -257,8 +257,9 @@ def test_ctrl_c(vcan: Link, start: Start) -> None:
     assert receiver.returncode == 130
 
 
-def test_nothing_comes(vcan: Link) -> None:
-    status, out, err = run("recv", vcan, *US, "--timeout", "100ms")
+@pytest.mark.parametrize("command", ["recv", "send"])
+def test_nothing_comes(vcan: Link, command: str) -> None:
+    status, out, err = run(command, vcan, *US, "--timeout", "100ms", *(["-w", "01"] if command == "send" else []))
     assert (status, out) == (3, b"")
     assert err == (
         f"no message on {vcan} rxid=0x7E0 txid=0x7E8 after 0.1 s\n"

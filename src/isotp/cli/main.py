@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (Exception, KeyboardInterrupt) as e:
             ended, text = status.of_error(e)
             if text:
-                terminal.tell(text)
+                terminal.to_stderr(text)
         finally:
             _flush_or_discard()
     return ended
@@ -70,20 +70,20 @@ def _run(argv: list[str]) -> int:
         raise WrongUsage(text) from None
 
 
-def program() -> str:
+def _program() -> str:
     """The words that the user types for this program."""
     return "isotp" if os.path.basename(sys.argv[0]) == "isotp" else "python -m isotp"
 
 
 def _parser(name: str, module: Any) -> Parser:
-    parser = Parser(f"{program()} {name}", module.USAGE, module.DESCRIPTION, module.EXAMPLES)
+    parser = Parser(f"{_program()} {name}", module.USAGE, module.DESCRIPTION, module.EXAMPLES)
     module.add_arguments(parser)
     return parser
 
 
 def _all_commands(with_options: bool = False) -> Parser:
     """The parser of `isotp` itself: a list of the commands, and only for completion all their options."""
-    parser = Parser(program(), "[OPTIONS] COMMAND ...", "ISO-TP (ISO 15765-2) over CAN.", _EXAMPLES, status.TEXT)
+    parser = Parser(_program(), "[OPTIONS] COMMAND ...", "ISO-TP (ISO 15765-2) over CAN.", _EXAMPLES, status.TEXT)
     parser.add_argument("--version", action="store_true", help="print the version")
     parser.add_argument(
         "--print-completion",
@@ -122,9 +122,9 @@ def _run_without_command(parser: Parser, argv: list[str]) -> int:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    from .links.remedies import reworded_warning
+    from .links.remedies import reworded_warning  # not for all the commands that do not warn
 
-    terminal.tell(f"warning: {reworded_warning(str(message))}")
+    terminal.to_stderr(f"warning: {reworded_warning(str(message))}")
 
 
 def _open_closed_streams() -> None:

@@ -4,6 +4,8 @@ import argparse
 import json
 from typing import Final
 
+import isotp
+
 from .. import status
 from ..output import terminal
 from ..parser import Parser
@@ -27,8 +29,6 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; 0 when ISO-TP works here."""
-    import isotp
-
     report = isotp.doctor()
     if arguments.json:
         print(json.dumps(report.as_dict(), indent=2))

@@ -6,10 +6,10 @@ from typing import Final
 
 from ...errors import UnavailableError
 from .. import status
+from ..links.sources import add_source, observer_maker, open_source, report
 from ..links.watching import Watch
 from ..options import values
 from ..options.can_utils import add_answers
-from ..options.sources import add_source, observer_maker, open_source, report
 from ..output.display import Display, Writer
 from ..output.frame_lines import FrameLines
 from ..output.json_lines import JsonLines

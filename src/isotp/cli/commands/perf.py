@@ -6,10 +6,10 @@ from typing import Final
 
 from ...capture.stream import Fault, ObservedMessage, Stream
 from .. import status
+from ..links.sources import add_source, observer_maker, open_source, report
 from ..links.watching import Watch
 from ..options import values
 from ..options.can_utils import add_answers
-from ..options.sources import add_source, observer_maker, open_source, report
 from ..output import terminal
 from ..output.display import Writer
 from ..output.look import Look, Times

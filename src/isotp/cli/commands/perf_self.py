@@ -77,7 +77,7 @@ def _time(seconds: float) -> str:
 
 def _paths(name: str | None) -> Iterator[Path]:
     if name is None:
-        terminal.tell("no vcan is up, so only the engine is measured; for all: sudo isotp vcan up vcan0")
+        terminal.to_stderr("no vcan is up, so only the engine is measured; for all: sudo isotp vcan up vcan0")
     else:
         yield Path(f"kernel on {name}", lambda stack: _kernel(stack, name))
         yield Path(f"engine on {name}", lambda stack: _socketcan(stack, name))

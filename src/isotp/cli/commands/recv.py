@@ -11,6 +11,7 @@ from ...errors import TransferError
 from ...sockets import IsoTpSocket, ReceivedMessage
 from .. import status
 from ..links.link import link_of
+from ..links.opening import opened
 from ..options import values
 from ..options.addresses import AnyAddress, Way
 from ..options.can_utils import add_answers
@@ -69,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Receive; 0 when all messages that were asked for came."""
     if arguments.follow and len(arguments.words) > 1 and arguments.words[0].isdecimal():
         raise WrongUsage("-f is --follow here and has no value; the -f of isotprecv (rx stmin) is not offered")
-    link = link_of(arguments, interface_of(arguments.words, arguments.bus))
+    way = Way.LISTEN if arguments.listen else Way.BOTH
+    link = link_of(arguments, interface_of(arguments.words, arguments.bus), way)
     if arguments.ascii + arguments.json + (arguments.raw is not None) > 1:
         raise WrongUsage("--ascii, --json and --raw exclude each other")
     if arguments.follow and arguments.count is not None:
@@ -77,15 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
     if link.tx_stmin is not None:
         raise WrongUsage("--tx-stmin is for sending: the separation time to ask the sender for is --stmin")
     limit = None if arguments.follow else arguments.count or 1
-    way = Way.LISTEN if arguments.listen else Way.BOTH
-    with link.open(arguments.timeout, way=way, peer_speaks=True, rcvbuf=arguments.rcvbuf) as sock:
+    with opened(link, arguments.timeout, rcvbuf=arguments.rcvbuf, peer_speaks=True) as sock:
         if arguments.raw == "-":
             _receive(sock, limit, _writer(sys.stdout.buffer))
         elif arguments.raw is not None:
             with open(arguments.raw, "wb") as file:
                 _receive(sock, limit, _writer(file))
         else:
-            form = _json(str(link.interface or link.bus), link.address(way)) if arguments.json else _hex
+            form = _json(str(link.interface or link.bus), link.address) if arguments.json else _hex
             if arguments.ascii:
                 form = _ascii
             _receive(sock, limit, lambda message: print(form(message), flush=True))
@@ -100,11 +101,11 @@ def _receive(sock: IsoTpSocket, limit: int | None, put: Callable[[ReceivedMessag
         except TransferError as e:
             if limit is not None:
                 raise
-            terminal.tell(f"warning: {e.what} ({e.n_result.name if e.n_result else ''})")
+            terminal.to_stderr(f"warning: {e.what} ({e.n_result.name if e.n_result else ''})")
             continue
         if message.dropped > dropped:
             lost, dropped = message.dropped - dropped, message.dropped
-            terminal.tell(f"warning: {lost} message(s) dropped, more room: --rcvbuf")
+            terminal.to_stderr(f"warning: {lost} message(s) dropped, more room: --rcvbuf")
         put(message)
 
 

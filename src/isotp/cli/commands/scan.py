@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
+import isotp
+
 from ...address import CAN_EFF_FLAG, CanAddress
 from ...can_frame import CanFrame
 from ...engine.n_pdu import FirstFrame, FlowControl, FlowStatus, decode
 from ...errors import OptionError
 from .. import status
 from ..links.buses import check_bitrate, open_bus, socketcan_bus
-from ..links.link import BIGGEST, Link
+from ..links.link import Link
 from ..links.raw_frames import RawFrames, beside, driven
 from ..links.remedies import in_use
+from ..links.virtual_peer import join
 from ..options import values
 from ..options.groups import INTERFACE, add_base, add_bus, interface_of
 from ..output import terminal, units
@@ -136,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
     probes = _probes(arguments)
     where = str(interface or arguments.bus)
     shown = where if interface else f"--bus {where}"
-    terminal.tell(f"scan writes {len(probes)} frames to {where}, one every {arguments.wait * 1e3:g} ms")
+    terminal.to_stderr(f"scan writes {len(probes)} frames to {where}, one every {arguments.wait * 1e3:g} ms")
     count = 0
     opening = _open(interface, arguments.bus, arguments.bitrate, form)
     with opening as node, in_use(), Bar("probes", len(probes)) as bar:
@@ -145,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
             with bar.hidden():
                 print(_json(found, where) if arguments.json else _line(found, shown, form), flush=True)
     if not count:
-        terminal.tell("no endpoint answered")
+        terminal.to_stderr("no endpoint answered")
     return status.DONE if count else status.NOTHING_CAME
 
 
@@ -173,12 +176,9 @@ def _open(interface: str | None, where: values.Where | None, bitrate: int | None
         else:
             bus = open_bus(stack, where, bitrate, form.fd)
         if where is not None and where.is_virtual:
-            from ...bus.virtual import VirtualBus
-            from ..links.virtual_peer import join
-
-            assert isinstance(bus, VirtualBus)
+            assert isinstance(bus, isotp.VirtualBus)
             for peer in (Link(txid=0x7E0, rxid=0x7E8, fd=form.fd), Link(fixed=values.Bytes2(0x10, 0xF1), fd=form.fd)):
-                join(stack, bus, peer, peer.address(), BIGGEST, False)
+                join(stack, bus, peer, speaks=False)
             yield stack.enter_context(beside(bus))
             return
         node = stack.enter_context(driven(bus))

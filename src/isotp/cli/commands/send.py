@@ -11,6 +11,7 @@ from typing import Final
 from ...sockets import IsoTpSocket
 from .. import status
 from ..links.link import link_of
+from ..links.opening import opened
 from ..options import values
 from ..options.addresses import Way
 from ..options.can_utils import add_answers
@@ -80,16 +81,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Send the messages; 0 when all are through."""
     # With --bus all words are bytes of the message.
     own = 0 if arguments.bus is not None else 1
-    link = link_of(arguments, interface_of(arguments.words[:own], arguments.bus))
+    way = Way.SEND if arguments.functional else Way.BOTH
+    link = link_of(arguments, interface_of(arguments.words[:own], arguments.bus), way)
     words, file, repeat = arguments.words[own:], arguments.file, arguments.repeat
     _check(arguments, bool(words))
     timeout = _REPLY_S if arguments.timeout is None else arguments.timeout
     message = _message(words, file) if words or file else None
     messages = _paced(_lines() if message is None else _repeated(message, repeat), arguments.interval)
-    way = Way.SEND if arguments.functional else Way.BOTH
     with Bar("bytes", len(message or b"") * repeat) as bar:
         is_watched = bar.is_wanted and repeat and message is not None and len(message) >= _LONG
-        opening = link.open(way=way, advance=bar.advance if is_watched else None)
+        opening = opened(link, advance=bar.advance if is_watched else None)
         _send(opening, messages, timeout if arguments.wait_reply else None, bar)
     return status.DONE
 

@@ -13,11 +13,12 @@ from ...errors import IsoTpError, SocketClosedError, TransferError
 from ...sockets import IsoTpSocket
 from .. import status
 from ..links.link import BIGGEST, link_of
+from ..links.opening import opened
 from ..options import values
 from ..options.can_utils import add_answers
 from ..options.groups import INTERFACE, add_link, interface_of
 from ..output import angle_brackets
-from ..output.terminal import tell
+from ..output.terminal import to_stderr
 from ..parser import Parser, WrongUsage
 
 USAGE: Final = "[OPTIONS] INTERFACE"
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     link = link_of(arguments, interface_of(arguments.words, arguments.bus))
     if not arguments.host:  # asyncio would take it for all of them
         raise WrongUsage("--host is empty: an address of this machine, or 0.0.0.0 or :: for all of them")
-    with link.open() as sock:
+    with opened(link) as sock:
         asyncio.run(_Server(sock).run(arguments.host, arguments.port))
     return status.DONE
 
@@ -89,7 +90,7 @@ class _Server:
         receiver.start()
         for listening in server.sockets:
             where = listening.getsockname()
-            tell(f"{self._sock.interface} {self._sock.address} on {where[0]} port {where[1]}")
+            to_stderr(f"{self._sock.interface} {self._sock.address} on {where[0]} port {where[1]}")
         try:
             await ended
         finally:
@@ -112,7 +113,7 @@ class _Server:
             try:
                 message = self._sock.recv()
             except TransferError as e:
-                tell(f"warning: {_short(e)}")
+                to_stderr(f"warning: {_short(e)}")
             except SocketClosedError:
                 return
             except Exception as e:
@@ -124,7 +125,7 @@ class _Server:
     def _broadcast(self, wrapped: bytes) -> None:
         for client, name in list(self._clients.items()):
             if client.transport.get_write_buffer_size() + len(wrapped) > _BACKLOG_MAX:
-                tell(f"{name} is cut off: it has not read {_BACKLOG_MAX} bytes")
+                to_stderr(f"{name} is cut off: it has not read {_BACKLOG_MAX} bytes")
                 client.transport.abort()
             else:
                 client.write(wrapped)
@@ -137,13 +138,13 @@ class _Server:
         assert task is not None
         self._clients[writer] = name
         self._tasks.add(task)
-        tell(f"{name} came")
+        to_stderr(f"{name} came")
         unwrapper = angle_brackets.Unwrapper(BIGGEST)
         try:
             while data := await reader.read(_CHUNK):
                 for found in unwrapper.feed(data):
                     if isinstance(found, str):
-                        tell(f"warning: {name}: {found}")
+                        to_stderr(f"warning: {name}: {found}")
                     else:
                         await self._send(found, name)
         except ConnectionError:
@@ -152,7 +153,7 @@ class _Server:
             del self._clients[writer]
             self._tasks.discard(task)
             writer.transport.abort()
-            tell(f"{name} went")
+            to_stderr(f"{name} went")
 
     async def _send(self, message: bytes, name: str) -> None:
         """Send one message; nothing is read from the client meanwhile, so that no messages pile up."""
@@ -161,7 +162,7 @@ class _Server:
         except SocketClosedError:
             pass
         except IsoTpError as e:
-            tell(f"warning: {name}: {_short(e)}")
+            to_stderr(f"warning: {name}: {_short(e)}")
 
 
 def _short(e: IsoTpError) -> str:

@@ -3,6 +3,8 @@
 from contextlib import ExitStack
 from typing import Any
 
+import isotp
+
 from ...bus.base import Bus
 from ...errors import InterfaceError, UnavailableError
 from ..options.values import Where
@@ -20,9 +22,7 @@ def check_bitrate(where: Where | None, bitrate: int | None) -> None:
 
 def socketcan_bus(interface: str) -> Bus:
     """A CAN interface of Linux, for the engine."""
-    from ...bus.socketcan import SocketCanBus
-
-    return SocketCanBus(interface)
+    return isotp.SocketCanBus(interface)
 
 
 def open_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) -> Bus:
@@ -33,12 +33,8 @@ def open_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) 
         UnavailableError: python-can is not installed.
     """
     if where.is_virtual:
-        from ...bus.virtual import VirtualBus
-
-        return VirtualBus()
-    from ...bus.pythoncan import PythonCanBus
-
-    return PythonCanBus(python_can_bus(stack, where, bitrate, can_fd), can_fd=can_fd)
+        return isotp.VirtualBus()
+    return isotp.PythonCanBus(python_can_bus(stack, where, bitrate, can_fd), can_fd=can_fd)
 
 
 def python_can_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) -> Any:

@@ -3,12 +3,10 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ...errors import InterfaceError, InterfaceNotFoundError, InvalidCanDataError, IsoTpError, UnavailableError
-
-if TYPE_CHECKING:
-    from .link import Link
+from .link import Link
 
 # What of Python a remedy speaks of, and what a user of the command line does about it. The first that fits counts.
 _REMEDIES: Final = (
@@ -29,7 +27,7 @@ def reworded_warning(text: str) -> str:
 
 
 @contextmanager
-def in_options(link: "Link") -> Iterator[None]:
+def in_options(link: Link) -> Iterator[None]:
     """Within this block errors advise options of the command line."""
     try:
         yield

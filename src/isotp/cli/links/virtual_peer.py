@@ -4,31 +4,28 @@ import itertools
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import isotp
 
 from ...address import Address, AsymmetricAddress, CanAddress
 from ...bus.base import Bus
 from ...errors import IsoTpError, SocketClosedError
-from ...soft.socket import SoftSocket
 from ..options.addresses import AnyAddress
-
-if TYPE_CHECKING:
-    from .link import Link
+from .link import BIGGEST, Link
 
 _EVERY_S: Final = 1.0
 
 
-def join(
-    stack: ExitStack, bus: Bus, link: "Link", address: AnyAddress, biggest: int, speaks: bool
-) -> Callable[[], None]:
-    """Put the peer on `bus` until `stack` unwinds; it starts when the function that is returned is called."""
-    sock = SoftSocket(bus)
+def join(stack: ExitStack, bus: Bus, link: Link, speaks: bool) -> Callable[[], None]:
+    """Put the peer of `link` on `bus` until `stack` unwinds; it starts when the function that is returned is called."""
+    sock = isotp.SoftSocket(bus)
     tx, rx = link.padding or (None, None)
     sock.set_general_opts(txpad=rx, rxpad=tx)
-    sock.set_engine_opts(max_pdu_size=biggest)
+    sock.set_engine_opts(max_pdu_size=BIGGEST)
     if frames := link.frames:
         sock.set_ll_opts(*frames)
-    sock.bind(opposite(address))
+    sock.bind(opposite(link.address))
     ending = threading.Event()
     run = _speak if speaks else _echo
     thread = threading.Thread(target=run, args=(sock, ending), name="virtual peer", daemon=True)
@@ -62,7 +59,7 @@ def _half(one: CanAddress, sends: bool) -> Address:
     return Address.extended(rxid=one.can_id, source_address=one.address_byte)
 
 
-def _echo(sock: SoftSocket, ending: threading.Event) -> None:
+def _echo(sock: isotp.SoftSocket, ending: threading.Event) -> None:
     while not ending.is_set():
         try:
             message = sock.recv()
@@ -74,7 +71,7 @@ def _echo(sock: SoftSocket, ending: threading.Event) -> None:
             continue
 
 
-def _speak(sock: SoftSocket, ending: threading.Event) -> None:
+def _speak(sock: isotp.SoftSocket, ending: threading.Event) -> None:
     # A peer that only listens gets single frames: 6 bytes at the most.
     form = "Hello over ISO-TP, number {}" if sock.address and sock.address.rx else "Hi {}"
     for number in itertools.count(1):

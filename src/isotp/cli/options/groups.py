@@ -73,6 +73,10 @@ def add_addresses(parser: Parser, several: bool = False) -> None:
         type=values.byte,
         help="mixed addressing: the address extension, for both directions",
     )
+    _add_fixed(group, action, repeated)
+
+
+def _add_fixed(group: Any, action: str, repeated: str) -> None:
     group.add_argument(
         "--fixed",
         metavar="TA:SA",

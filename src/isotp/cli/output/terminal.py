@@ -30,13 +30,13 @@ def wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def say(text: str, colour: int | None = None, indent: str = "") -> None:
+def print_wrapped(text: str, colour: int | None = None, indent: str = "") -> None:
     """Print a paragraph; `indent` goes before all lines but the first."""
     for line in wrapped(text, indent).splitlines():
         print(line if colour is None else paint(line, colour))
 
 
-def tell(text: str) -> None:
+def to_stderr(text: str) -> None:
     """Print a line on standard error, from any thread. That it cannot be written is no error of the command."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)

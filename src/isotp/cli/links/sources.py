@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from ...capture.observer import Observer
 from ...capture.recording import open_log
-from ..links.buses import check_bitrate
-from ..links.interfaces import interface_names
-from ..links.listening import ANY, Adapter, Interface
-from ..links.watching import Source, Watch
+from ..options.addresses import Way, make_address, one_direction
+from ..options.groups import add_addresses, add_bus
 from ..output import terminal
 from ..parser import Parser, WrongUsage
-from .addresses import Way, make_address, one_direction
-from .groups import add_addresses, add_bus
+from .buses import check_bitrate
+from .interfaces import interface_names
+from .listening import ANY, Adapter, Interface
+from .watching import Source, Watch
 
 
 def add_source(parser: Parser) -> None:
@@ -79,13 +79,13 @@ def report(arguments: argparse.Namespace, source: Source, watch: Watch) -> None:
     """Say on standard error what else there is to know at the end."""
     if source.passed_over:
         what = "frames were lost, this output was too slow" if source.is_live else "lines were no CAN frames"
-        terminal.tell(f"{source.name}: {source.passed_over:,} {what}")
+        terminal.to_stderr(f"{source.name}: {source.passed_over:,} {what}")
     if not watch.frames and not source.is_live:
-        terminal.tell(f"{source.name}: no CAN frames in it")
+        terminal.to_stderr(f"{source.name}: no CAN frames in it")
     elif not watch.shown:
-        terminal.tell(f"{source.name}: {_nothing_shown(arguments, f'{watch.frames:,} frames')}")
+        terminal.to_stderr(f"{source.name}: {_nothing_shown(arguments, f'{watch.frames:,} frames')}")
     elif watch.faults > watch.shown // 2 and arguments.extended is None:
-        terminal.tell(f"{source.name}: {watch.faults:,} faults; if this is extended addressing, say -x any")
+        terminal.to_stderr(f"{source.name}: {watch.faults:,} faults; if this is extended addressing, say -x any")
 
 
 def _nothing_shown(arguments: argparse.Namespace, frames: str) -> str:

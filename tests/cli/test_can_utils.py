@@ -10,7 +10,7 @@ IDS = ["-s", "7E0", "-d", "7E8"]
 @pytest.mark.parametrize(
     ("command", "options", "told"),
     [
-        ("send", ["-b"], "-b is an option of can-utils: leave it out: isotp send always waits"),
+        ("send", ["-b"], "-b is an option of can-utils; leave it out: isotp send always waits"),
         ("send", ["-t", "1000"], "set_general_opts(frame_txtime=...)"),
         ("send", ["-f", "300000"], "--tx-stmin 300000ns"),
         ("send", ["-D", "100"], "head -c 100 /dev/zero | isotp send ... --file -"),

@@ -90,7 +90,7 @@ class _Answered(argparse.Action):
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
     ) -> None:
         answer = self._answer if isinstance(self._answer, str) else self._answer(values)
-        parser.error(f"{option_string} is an option of can-utils: {answer}")
+        parser.error(f"{option_string} is an option of can-utils; {answer}")
 
 
 def add_answers(parser: Parser, command: str) -> None:

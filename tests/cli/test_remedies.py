@@ -64,9 +64,10 @@ def test_a_command_for_the_system_stays() -> None:
     assert advice(isotp.MessageSizeError("too long", remedy=remedy)) == remedy
 
 
-def test_a_kernel_without_iso_tp_has_ways_out() -> None:
-    shown = advice(isotp.UnavailableError("no ISO-TP", remedy="sudo modprobe can-isotp"))
-    assert shown == "sudo modprobe can-isotp; or do without the kernel's ISO-TP: --soft, or --bus"
+@pytest.mark.parametrize("more", ["", "; or use the engine in Python: isotp.SoftSocket(bus)"])
+def test_a_kernel_without_iso_tp_has_ways_out(more: str) -> None:
+    shown = advice(isotp.UnavailableError("no ISO-TP", remedy=f"sudo modprobe can-isotp{more}"))
+    assert shown == "sudo modprobe can-isotp; or use the engine in Python: --soft, or --bus"
 
 
 def test_what_only_a_program_can_do_is_left_out() -> None:

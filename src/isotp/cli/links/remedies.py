@@ -38,7 +38,8 @@ def in_options(link: Link) -> Iterator[None]:
         raise
     except UnavailableError as e:
         if link.bus is None and not link.soft:
-            e.remedy = f"{e.remedy}; or do without the kernel's ISO-TP: --soft, or --bus"
+            system = re.sub(r"; or use the engine.*", "", e.remedy or "")
+            e.remedy = f"{system}; or use the engine in Python: --soft, or --bus"
         raise
     except IsoTpError as e:
         remedy = e.remedy or ""

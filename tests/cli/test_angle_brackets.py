@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isotp.cli.angle_brackets import Unwrapper, wrap
+from isotp.cli.output.angle_brackets import Unwrapper, wrap
 
 
 def test_wrap() -> None:

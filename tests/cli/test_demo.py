@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 
 import isotp
-from isotp.cli.demo_stage import find_vcan
+from isotp.cli.commands.demo_stage import find_vcan
 from isotp.cli.main import main
 from isotp.linux import interface, rtnetlink, support
 from isotp.linux.interface import CanInterface

@@ -19,7 +19,6 @@ from isotp.cli.main import main
 from .terminals import ERASED, bars, on_terminal
 
 can = pytest.importorskip("can")
-pytest.importorskip("typer")
 
 ISOTP = [sys.executable, "-m", "isotp"]
 FORMATS = [".log", ".asc", ".blf", ".trc", ".csv", ".log.gz", ".asc.gz"]
@@ -176,6 +175,41 @@ def test_extended_addressing(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "no ISO-TP link found in 3 frames" in capsys.readouterr().err
 
 
+def test_several_links_by_their_identifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = [(0x600, 0x608), (0x123, 0x456), (0x18DA10F1, 0x18DAF110)]
+    traffic: list[tuple[float, int, str]] = []
+    for step, data in enumerate(["1014010203040506", "300000", "2107080910111213", "2214151617181920"]):
+        traffic += [(10 * step + n, pair[step == 1], data) for n, pair in enumerate(pairs)]
+    path = write(tmp_path / "bus.log", traffic)
+    options = ["-s", "600", "-d", "608", "-s", "123", "-d", "456", "--fixed", "10:F1"]
+    found = objects(capsys, "-m", *options, path)
+    assert [(each["source"], each["target"], each["length"]) for each in found] == [
+        ("600", "608", 20), ("123", "456", 20), ("18DA10F1", "18DAF110", 20)
+    ]  # fmt: skip
+    assert len(dump(capsys, *options, path, command="perf")) == 3 + 3
+
+
+@pytest.mark.parametrize("command", ["dump", "perf"])
+@pytest.mark.parametrize("messages", [[], ["-m"]], ids=["frames", "messages"])
+def test_identifiers_that_match_nothing(
+    tmp_path: Path, command: str, messages: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "bus.log")
+    assert main([command, str(path), "-s", "123", "-d", "456", *(messages if command == "dump" else [])]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"{path}: none of these identifiers in 12 frames; without -s, -d and --fixed links are found by their traffic\n"
+    )
+
+
+def test_extended_addressing_taken_for_normal_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    traffic = [(n, 0x600, "F1" + data) for n, data in enumerate(["100A0102030405", "21060708090A0B"] * 9)]
+    path = write(tmp_path / "bus.log", traffic)
+    assert main(["dump", "-m", "-s", "600", "-d", "6F1", str(path)]) == 0
+    assert "if this is extended addressing, say -x any" in capsys.readouterr().err
+
+
 def test_each_channel_has_its_own_links(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = []
     for ms, can_id, data in TRAFFIC[:6]:
@@ -214,6 +248,16 @@ def test_lines_that_are_no_frames_are_passed_over(tmp_path: Path, capsys: pytest
     messages = [json.loads(line) for line in shown.out.splitlines()]
     assert [each["data"] for each in messages if "data" in each and "error" not in each] == MESSAGES
     assert f"{len(junk) - 3} lines were no CAN frames" in shown.err
+
+
+@pytest.mark.parametrize("options", [[], ["-m"], ["--json"], ["-m", "--json"], ["-t", "A"]], ids=str)
+def test_a_time_that_no_float_holds(tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bus.log"
+    path.write_text(f"(1.000000) can0 7E0#0141\n({'9' * 310}.000000) can0 7E0#0142\n(2.000000) can0 7E0#0143\n")
+    assert main(["dump", *options, str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert err == f"{path}: 1 lines were no CAN frames\n"
 
 
 def test_candump_variants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -376,7 +420,7 @@ def test_perf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "   0.032000  can1  7E8 > 7E0  20 bytes  "
         "2.000 ms; 3000 B/s; BS 0; STmin 0 ms; N_Bs 1.000 ms; N_Cr 1.000 ms"
         "  ! SN 2 instead of 1 after 6 of 20 bytes (N_WRONG_SN)",
-        "can1  7E8 > 7E0  1 transfer, 1 failed, 20 bytes in 9.000 ms: 2222 B/s",
+        "can1  7E8 > 7E0  2 transfers, 1 failed, 20 bytes in 9.000 ms: 2222 B/s",
     ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from isotp.cli.frame_table import Frame, count, explain, kind, lines
+from isotp.cli.output.frame_table import Frame, count, explain, kind, lines
 
 
 def frames(*payloads: str) -> list[Frame]:

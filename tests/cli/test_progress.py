@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("typer")
-
-from isotp.cli.progress import Bar
+from isotp.cli.output.progress import Bar
 
 ISOTP = [sys.executable, "-m", "isotp"]
 LINK = ["--bus", "virtual", "-s", "7E0", "-d", "7E8"]
@@ -63,6 +61,8 @@ def test_a_terminal_that_is_stopped_does_not_stop_the_transfer(monkeypatch: pyte
     writing, go_on = threading.Event(), threading.Event()
 
     class Stopped:
+        encoding = "utf-8"
+
         def isatty(self) -> bool:
             return True
 

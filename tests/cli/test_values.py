@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from isotp import CAN_EFF_FLAG
-from isotp.cli import values
+from isotp.cli.options import values
 from isotp.stmin import STmin
 
 
@@ -16,7 +16,11 @@ from isotp.stmin import STmin
         (values.can_id, "7E0", 0x7E0),
         (values.can_id, "0x7e0", 0x7E0),
         (values.can_id, "000007E0", 0x7E0 | CAN_EFF_FLAG),
-        (values.can_id, "800", 0x800 | CAN_EFF_FLAG),
+        (values.can_id, "00000800", 0x800 | CAN_EFF_FLAG),
+        (values.base, "14DA", 0x14DA0000),
+        (values.any_base, "any", values.ANY_BASE),
+        (values.number(0, 255), "255", 255),
+        (values.any_address_bytes, "any", (None, None)),
         (values.can_id, "18DA10F1", 0x18DA10F1 | CAN_EFF_FLAG),
         (values.byte, "f", 15),
         (values.address_bytes, "12", (0x12, 0x12)),
@@ -38,7 +42,7 @@ from isotp.stmin import STmin
         (values.where, "slcan:/dev/ttyUSB0:1", ("slcan", "/dev/ttyUSB0:1")),
         (values.hex_data, "22 F1 90", b"\x22\xf1\x90"),
         (values.hex_data, "22f190", b"\x22\xf1\x90"),
-        (values.hex_data, " 0x22 1 2 \n", b"\x22\x01\x02"),
+        (values.hex_data, " 0x22 01 0203 \n", b"\x22\x01\x02\x03"),
         (values.hex_data, "\n", b""),
     ],
 )
@@ -66,10 +70,22 @@ def test_what_is_understood(read: Callable[[str], Any], text: str, value: object
         (values.stmin, "128ms", "127000 us"),
         (values.where, "pcan", "python-can"),
         (values.where, "pcan:", "python-can"),
-        (values.pad_check, "x", "(all)"),
+        (values.can_id, "800", "29 bits are written with 8 digits: 00000800"),
+        (values.can_id, "7FFFFFF", "29 bits are written with 8 digits: 07FFFFFF"),
+        (values.base, "18D", "four digits"),
+        (values.base, "2000", "four digits"),
+        (values.number(0, 255), "256", "0 to 255"),
+        (values.number(1), "0", "1 or more"),
+        (values.number(1), "x", "not a number"),
+        (values.number(1), "9" * 5000, "not a number"),
         (values.hex_data, "22 zz", "'zz'"),
-        (values.hex_data, "22 F19", "F19"),
+        (values.hex_data, "22 F19", "'F19' has half a byte"),
+        (values.hex_data, "22F19", "'22F19' has half a byte"),
+        (values.hex_data, "22 F1 9", "'9' has half a byte"),
         (values.id_range, "7FF-700", "in order"),
+        (values.id_range, "700-FFF", "'FFF' is more than 11 bits"),
+        (values.id_range, "700-00000FFF", "two identifiers of 11 bits"),
+        (values.id_range, "00000000-00010000", "less than 65536 apart"),
         (values.byte_range, "00-100", "0 to FF"),
     ],
 )

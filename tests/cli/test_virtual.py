@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,9 +18,10 @@ from typing import Any, BinaryIO
 
 import pytest
 
-pytest.importorskip("typer")
-
-from isotp.cli.main import COMMANDS, PLAIN, main
+from isotp.address import CAN_EFF_FLAG
+from isotp.cli.commands import scan
+from isotp.cli.main import COMMANDS, main
+from isotp.cli.parser import Parser
 from isotp.errors import ConsecutiveFrameTimeoutError, IsoTpError, SocketClosedError
 
 from .terminals import ERASED, bars, on_terminal
@@ -39,8 +41,7 @@ def no_thread_left() -> Iterator[None]:
 EXAMPLES = [
     example
     for name in COMMANDS
-    if name not in PLAIN
-    for example in import_module(f"isotp.cli.{name}").EXAMPLES
+    for example in import_module(f"isotp.cli.commands.{name}").EXAMPLES
     if "--bus virtual" in example
 ]
 
@@ -62,6 +63,8 @@ def test_the_examples_that_need_nothing_work_as_pasted(example: str, capsys: pyt
         ["-s", "7E0", "-d", "18DAF110", "-x", "12:34"],
         ["--fixed", "10:F1"],
         ["--fixed", "10:F1", "--mixed", "99"],
+        ["--fixed", "10:F1", "--base", "14DA"],
+        ["--fixed", "10:F1", "--mixed", "99", "--base", "14CE"],
         ["-s", "7E0", "-d", "7E8", "--fd"],
         ["-s", "7E0", "-d", "7E8", "--brs", "-x", "12"],
         ["-s", "7E0", "-d", "7E8", "-L", "72:24:0"],
@@ -96,16 +99,27 @@ def test_each_kind_of_link_carries_a_message_there_and_back(
         (["send", "--bus", "nonsense", "01"], "python-can"),
         (["recv", "can0", *LINK], "'can0' is too many"),
         (["recv", *LINK, "--json", "--ascii"], "exclude each other"),
-        (["scan"], "one bus is needed"),
+        (["scan"], "INTERFACE is missing"),
         (["scan", *VIRTUAL, "--fixed", "F1", "--range", "1-2"], "leave out --range"),
         (["vcan", "up"], "NAME missing"),
         (["vcan", "list", "vcan0"], "shows all"),
-        (["vcan", "remove"], "'remove': allowed is up, down, list"),
+        (["vcan", "remove"], "invalid choice: 'remove' (choose from 'up', 'down', 'list')"),
         (["snd"], "Did you mean 'send'?"),
         (["serve", *LINK, "--host", ""], "--host is empty"),
         (["send", *LINK, "--repeat", "2"], "--repeat is for"),
         (["vcan", "up", "\udcff"], "no name of an interface"),
         (["vcan", "down", "a/b"], "no name of an interface"),
+        (["send", *LINK, "22", "F1", "9"], "'9' has half a byte"),
+        (["send", *LINK, "22F19"], "'22F19' has half a byte"),
+        (["send", *VIRTUAL, "-s", "800", "-d", "7E8", "01"], "29 bits are written with 8 digits: 00000800"),
+        (["scan", *VIRTUAL, "--range", "700-FFF"], "'FFF' is more than 11 bits"),
+        (["send", *LINK, "--base", "14DA", "01"], "--base is for the identifiers that --fixed makes"),
+        (["scan", *VIRTUAL, "--base", "14DA"], "--base is for the identifiers that --fixed makes"),
+        (["dump", "x.log", "-s", "1", "-d", "2", "--base", "14DA"], "--base is for the identifiers that --fixed makes"),
+        (["dump", "x.log", "-s", "1", "-d", "2", "-s", "3"], "-s is given 2 times and -d 1 times"),
+        (["recv", "-s", "7E0", "-d", "7E8", "can0", "can1"], "one INTERFACE is needed, and these are 2: can0, can1"),
+        (["demo", "--soft", "--interface", "vcan0"], "leave out --interface"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
         # each value is fine, and together they are not
         (["send", *VIRTUAL, "-s", "7E0", "-d", "7E0", "01"], "are the same"),
         (["send", "can0", "-s", "7E0", "-d", "7E0", "-x", "1:2", "01"], "--soft can do with one"),
@@ -114,7 +128,7 @@ def test_each_kind_of_link_carries_a_message_there_and_back(
         (["send", *LINK, "-L", "72:64:2", "01"], "the engine sends no error state indicator"),
         (["send", *LINK, "--tx-stmin", "5s", "01"], "allowed is up to 4294ms"),
         (["send", *LINK, "--tx-stmin", "900ms", "01"], "less than 900ms"),
-        (["send", "-s"], "isotp send: Option '-s'"),
+        (["send", "-s"], "isotp send: argument -s/--txid: expected one argument"),
         (["recv", *LINK, "--rcvbuf", "9" * 20], "allowed is 1 to 1073741823"),
         # it would have no effect
         (["send", *LINK, "--soft", "01"], "leave out --soft"),
@@ -205,6 +219,15 @@ def test_lines_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert err == "line 4 of standard input: 'zz' is not hexadecimal: needed are bytes such as 22 F1 90\n"
 
 
+@pytest.mark.parametrize("given", [b"", b"\n \n"])
+def test_standard_input_without_a_message(
+    given: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+    assert main(["send", *LINK]) == 1
+    assert "nothing was sent: there is no message in standard input" in capsys.readouterr().err
+
+
 def test_bytes_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
     assert main(["send", *LINK, "-w"]) == 1
@@ -264,6 +287,32 @@ def test_scan_finds_the_peer_and_says_how_to_reach_it(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "3E 00\n"
 
 
+@pytest.mark.parametrize("fd", [[], ["--fd"], ["--brs"]], ids=str)
+def test_scan_of_29_bits_and_can_fd(fd: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scan", *VIRTUAL, "--fixed", "F1", "--wait", "1ms", "--listen", "0", *fd]) == 0
+    first, line = capsys.readouterr().out.splitlines()
+    assert first == "-s 18DA10F1 -d 18DAF110  CTS BS=0 STmin=0 ms"
+    assert line == f"  isotp send --bus virtual -s 18DA10F1 -d 18DAF110{''.join(f' {each}' for each in fd)} -w 3E 00"
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "some"),
+    [
+        ([], 256, 0x700),
+        (["--fixed", "F1"], 255, 0x18DA10F1 | CAN_EFF_FLAG),
+        (["--fixed", "F1", "--base", "14DA"], 255, 0x14DA10F1 | CAN_EFF_FLAG),
+        (["--fixed", "F1", "--base", "any"], 8 * 255, 0x00DA10F1 | CAN_EFF_FLAG),
+        (["--fixed", "F1", "--base", "any"], 8 * 255, 0x1CDAFFF1 | CAN_EFF_FLAG),
+    ],
+)
+def test_what_a_scan_tries(options: list[str], count: int, some: int) -> None:
+    parser = Parser("scan")
+    scan.add_arguments(parser)
+    probes = scan._probes(parser.parse_args(options))
+    assert len(probes) == count
+    assert some in {probe.can_id for probe in probes}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 @pytest.mark.parametrize("action", ["up", "down"])
 def test_vcan_leaves_other_interfaces_alone(action: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -272,6 +321,8 @@ def test_vcan_leaves_other_interfaces_alone(action: str, capsys: pytest.CaptureF
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("lo is no virtual CAN interface: it is left alone")
+    assert "to do: isotp vcan list shows which interfaces are virtual" in err
+    assert "ip link" not in err
 
 
 def test_an_adapter_of_python_can(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -330,6 +381,27 @@ def test_ctrl_c(start: Start) -> None:
     receiver.send_signal(signal.SIGINT)
     assert receiver.communicate(timeout=20)[1] == ""
     assert receiver.returncode == 130
+
+
+@pytest.mark.parametrize("command", [["recv", *LINK, "--follow"], ["send", *LINK, "--repeat", "0", "-w", "01"]])
+def test_sigterm(start: Start, command: list[str]) -> None:
+    process = start(*command)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[1] == ""
+    assert process.returncode == 143
+
+
+def test_sigterm_of_serve(start: Start) -> None:
+    server = start("serve", *LINK, "--port", "0")
+    client = Client(int(said(server).split()[-1]))
+    assert said(server).endswith(" came")
+    server.send_signal(signal.SIGTERM)
+    assert client.read(1) == b""
+    client.close()
+    server.communicate(timeout=20)
+    assert server.returncode == 143
 
 
 def test_a_reader_who_goes_away(start: Start) -> None:
@@ -424,7 +496,7 @@ def test_serve_goes_on_when_nobody_reads_what_it_says(start: Start) -> None:
 
 def test_serve_hears_on_after_a_message_that_broke_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """And though that cannot be said."""
-    from isotp.cli.serve import _Server
+    from isotp.cli.commands.serve import _Server
 
     ends: list[bytes | IsoTpError] = [ConsecutiveFrameTimeoutError("broken off"), b"\x11", SocketClosedError("closed")]
     heard = []
@@ -461,32 +533,68 @@ def test_a_port_that_is_taken(start: Start) -> None:
 # --- the frame
 
 
-def test_without_the_extra_doctor_and_demo_remain() -> None:
-    program = "import sys; sys.modules['typer'] = None; from isotp.cli.main import main; sys.exit(main())"
-    environment = os.environ | {"COLUMNS": "100"}
+EXTRAS = ["can", "udsoncan", "pyroute2", "shtab"]
+ALONE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from isotp.cli.main import main; sys.exit(main())"
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=environment
-        )
-        return done.returncode, done.stdout, done.stderr
 
-    status, out, err = run("send", "vcan0", "01")
+def run_alone(*arguments: str) -> tuple[int, str, str]:
+    """A command where only the package itself is installed."""
+    command = [sys.executable, "-c", ALONE, *arguments]
+    frames = ["7E0#0322F190", "7E8#1014010203040506", "7E0#300000", "7E8#2101010101010101"]
+    log = "".join(f"({time}.000000) can0 {frame}\n" for time, frame in enumerate(frames))
+    done = subprocess.run(command, input=log, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["send", *LINK, "-w", "22", "F1", "90"], "22 F1 90"),
+        (["recv", *LINK, "--ascii"], "Hello over ISO-TP, number 1"),
+        (["scan", *VIRTUAL, "--range", "7E0", "--listen", "0"], "-s 7E0 -d 7E8  CTS"),
+        (["dump", "-"], "SF len 3      22 F1 90"),
+        (["dump", "-m", "-"], "[3]  22 F1 90"),
+        (["perf", "-"], "1 transfer, 1 failed"),
+        (["perf", "--self", "--size", "9"], "engine on a virtual bus"),
+        (["demo", "--soft"], "identical to what was sent"),
+        (["serve", "--help"], "--port"),
+        (["--help"], "commands:"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_without_the_extras(arguments: list[str], shown: str) -> None:
+    status, out, err = run_alone(*arguments)
+    assert status == 0, err
+    assert shown in out
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["vcan", "list"], "pyroute2 is not installed\n  to do: pip install 'isotp[vcan]'"),
+        (["dump", "-", "--uds"], "udsoncan is not installed\n  to do: pip install 'isotp[uds]', or leave out --uds"),
+        (["dump", "drive.blf"], "python-can is not installed\n  to do: pip install 'isotp[can]'"),
+        (
+            ["send", "--bus", "pcan:1", "-s", "1", "-d", "2", "01"],
+            "python-can is not installed\n  to do: pip install 'isotp[can]'",
+        ),
+        (["--print-completion", "bash"], "shtab is not installed\n  to do: pip install 'isotp[completion]'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_extra_that_is_missing_is_named(arguments: list[str], told: str) -> None:
+    status, out, err = run_alone(*arguments)
     assert (status, out) == (1, "")
-    assert err == "isotp send needs typer and rich, which are not installed; to do: pip install 'isotp[cli]'\n"
-    status, out, _ = run("--help")
-    assert status == 0
-    assert "pip install 'isotp[cli]': send, recv" in out
-    assert run("doctor", "--help")[0] == 0
-    assert run("nonsense")[0] == 2
+    assert told.split("\n") == [line.partition(" (")[0] for line in err.splitlines()]
 
 
 @pytest.mark.parametrize(
     ("arguments", "needed"),
     [
-        (["send", *LINK, "01"], {"isotp.cli.send", "isotp.soft.socket"}),
-        (["dump", "-"], {"isotp.cli.dump"}),
-        (["vcan", "list", "vcan0"], {"isotp.cli.vcan"}),  # refused before pyroute2, which loads all there is
+        (["send", *LINK, "01"], {"isotp.cli.commands.send", "isotp.soft.socket"}),
+        (["dump", "-"], {"isotp.cli.commands.dump"}),
+        (["vcan", "list", "vcan0"], {"isotp.cli.commands.vcan"}),  # refused before pyroute2, which loads all there is
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -495,25 +603,39 @@ def test_a_command_loads_what_it_needs(arguments: list[str], needed: set[str]) -
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], input="", stdout=subprocess.PIPE, text=True, check=True
     )
-    heavy = {"rich", "pydantic", "can", "pyroute2", "udsoncan", "asyncio", "argparse", "isotp.kernel.socket"}
-    others = {f"isotp.cli.{name}" for name in COMMANDS}
+    heavy = {"can", "pyroute2", "udsoncan", "shtab", "asyncio", "logging", "isotp.kernel.socket"}
+    others = {f"isotp.cli.commands.{name}" for name in COMMANDS}
     assert needed <= set(done.stdout.splitlines())
     assert not (heavy | others) - needed & set(done.stdout.splitlines())
 
 
+@pytest.fixture(scope="module")
+def bash_completion() -> str:
+    """The script of `isotp --print-completion bash`."""
+    pytest.importorskip("shtab")
+    if shutil.which("bash") is None:
+        pytest.skip("no bash")
+    done = subprocess.run([*ISOTP, "--print-completion", "bash"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "wanted"),
-    [("isotp se", {"send", "serve"}), ("isotp send --int", {"--interval"}), ("isotp vcan l", {"list"})],
+    [
+        ("isotp se", {"send", "serve"}),
+        ("isotp send --int", {"--interval"}),
+        ("isotp vcan l", {"list"}),
+        ("isotp recv --check-padding ", {"l", "c", "a"}),
+    ],
 )
-def test_completion(words: str, wanted: set[str]) -> None:
-    program = "import sys; sys.argv[0] = 'isotp'; from isotp.cli.main import main; main()"
-    environment = os.environ | {
-        "_ISOTP_COMPLETE": "complete_bash",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split()) - 1),
-    }
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
-    assert wanted <= set(done.stdout.split())
+def test_completion(bash_completion: str, words: str, wanted: set[str]) -> None:
+    ask = f"""
+        COMP_WORDS=({words}{" ''" * words.endswith(" ")}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        _shtab_isotp; echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", bash_completion + ask], capture_output=True, text=True)
+    assert wanted <= set(done.stdout.split()), done.stderr
+    assert "-D" not in done.stdout  # what is only there to be answered
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])

@@ -27,7 +27,7 @@ def starting(command: Sequence[str], **environment: str) -> dict[str, Any]:
     """
     is_ours = tuple(command[: len(ISOTP)]) == ISOTP
     if is_ours:
-        import_module(f"isotp.cli.{command[len(ISOTP)]}")
+        import_module(f"isotp.cli.commands.{command[len(ISOTP)]}")
 
     def ready() -> None:
         os.environ.update(environment)

@@ -16,13 +16,12 @@ from isotp.linux.interface import query
 
 from ..waiting import until
 from .can_utils import need
-from .conftest import Bus, Link, Sockets, payload
+from .conftest import Bus, Link, Links, Sockets, payload
 from .processes import ISOTP, Start
 from .test_cli_send_recv import run, start
 
 __all__ = ["start"]  # a fixture
 
-pytest.importorskip("typer")
 pytest.importorskip("pyroute2")
 
 
@@ -134,6 +133,14 @@ def test_serve_says_what_fails_and_goes_on(vcan: Link, new_socket: Sockets, star
 # --- scan
 
 
+def test_scan_for_can_fd_on_classical_can(new_link: Links) -> None:
+    classical = new_link(16)
+    status, out, err = run("scan", classical, "--range", "7E0", "--fd")
+    assert (status, out) == (1, b"")
+    assert f"{classical} is Classical CAN" in err
+    assert "to do: leave out --fd and --brs" in err
+
+
 def test_scan(vcan: Link, bus: Bus, new_socket: Sockets) -> None:
     plain, extended = new_socket(), new_socket()
     plain.set_fc_opts(bs=8, stmin=5)
@@ -157,6 +164,15 @@ def test_scan_of_29_bits_and_of_a_bus_that_is_down(vcan: Link, new_socket: Socke
     status, out, _ = run("scan", vcan, "--fixed", "F1", "--wait", "10ms", "--listen", "0")
     assert status == 0
     assert out.decode().splitlines()[0].startswith("-s 18DA10F1 -d 18DAF110  CTS BS=0 STmin=0 ms")
+    other = new_socket()
+    other.set_ll_opts(mtu=72, tx_dl=64)
+    other.bind(vcan, rxid=0x14DA20F1, txid=0x14DAF120)
+    status, out, _ = run("scan", vcan, "--fixed", "F1", "--base", "14DA", "--fd", "--wait", "10ms", "--listen", "0")
+    assert status == 0
+    assert out.decode().splitlines() == [
+        "-s 14DA20F1 -d 14DAF120  CTS BS=0 STmin=0 ms",
+        f"  isotp send {vcan} -s 14DA20F1 -d 14DAF120 --fd -w 3E 00",
+    ]
     vcan.down()
     status, out, err = run("scan", vcan, "--range", "7E0")
     assert (status, out) == (1, b"")

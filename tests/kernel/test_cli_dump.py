@@ -17,8 +17,6 @@ from .can_utils import need
 from .conftest import Bus, Link, payload
 from .processes import ISOTP, Programs, Start, listeners, starting
 
-pytest.importorskip("typer")
-
 IDS = ["-s", "7E0", "-d", "7E8"]
 TESTER, ECU = 0x7E0, 0x7E8
 SIZES = (3, 7, 8, 100, 1000)

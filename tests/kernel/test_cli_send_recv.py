@@ -20,8 +20,6 @@ from .can_utils import hexadecimal, need
 from .conftest import Background, Bus, Link, Links, Sockets, payload
 from .processes import ISOTP, Programs, Start, listeners, starting
 
-pytest.importorskip("typer")
-
 US = ["-s", "7E8", "-d", "7E0"]
 THEM = ["-s", "7E0", "-d", "7E8"]
 
@@ -259,10 +257,14 @@ def test_ctrl_c(vcan: Link, start: Start) -> None:
     assert receiver.returncode == 130
 
 
-def test_nothing_comes(vcan: Link) -> None:
-    status, out, err = run("recv", vcan, *US, "--timeout", "100ms")
+@pytest.mark.parametrize("command", ["recv", "send"])
+def test_nothing_comes(vcan: Link, command: str) -> None:
+    status, out, err = run(command, vcan, *US, "--timeout", "100ms", *(["-w", "01"] if command == "send" else []))
     assert (status, out) == (3, b"")
-    assert err == f"no message on {vcan} rxid=0x7E0 txid=0x7E8 after 0.1 s\n"
+    assert err == (
+        f"no message on {vcan} rxid=0x7E0 txid=0x7E8 after 0.1 s\n"
+        f"  to do: isotp dump {vcan} shows the frames; are -s and -d swapped? does -P refuse the padding?\n"
+    )
 
 
 def test_functional_and_listen(vcan: Link, bus: Bus, start: Start) -> None:

@@ -17,6 +17,7 @@ _BATCH: Final = 2048
 _NAMES_MAX: Final = 1 << 16
 _CANDUMP: Final = (".log", ".log.gz")
 _ERROR_FLAG: Final = 0x20000000
+_LATEST_NS: Final = (1 << 63) - 1  # the year 2262
 
 
 Frames = list[tuple[int, str, int, bytes, bool]]
@@ -89,6 +90,8 @@ class CandumpLog:
                     continue
                 raw = fromhex(data[2:] if is_fd else data)
                 time_ns = int(stamp[1:-8] + stamp[-7:-1]) * 1000 if stamp[-8:-7] == "." else _time_ns(stamp)
+                if time_ns > _LATEST_NS:
+                    raise OverflowError
                 append((time_ns, channel, can_id, raw, is_fd))
             except (ValueError, IndexError, OverflowError):
                 if "_" in line.decode("ascii", "replace") and (longer := self._with_raw_dlc(line)):

@@ -1,1 +1,1 @@
-"""The command line: python -m isotp, or isotp. One file per command."""
+"""The command line: `isotp COMMAND`."""

@@ -1,28 +1,23 @@
-"""The command line's frame: which commands there are, exit statuses, and a sentence instead of a traceback."""
+"""The command line's frame: which commands there are, and how each ends."""
 
+import contextlib
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, TypeAlias
+from types import FrameType
+from typing import Any, Final
 
 from .. import __version__
-from ..errors import IsoTpError, TransferError
-from . import status, terminal
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
-
-    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-PLAIN: Final = ("doctor", "demo")
-"""Commands that need Python alone: the module of that name here has `add_parser(commands)`."""
+from ..errors import UnavailableError
+from . import status
+from .output import terminal
+from .parser import Parser, WrongUsage
 
 COMMANDS: Final = {
-    "doctor": "Say whether ISO-TP works on this machine, and what to do where it does not.",
+    "doctor": "Say whether ISO-TP works on this machine, and what to do if not.",
     "demo": "Send a long message and explain the CAN frames.",
     "send": "Send messages, and wait until each is through.",
     "recv": "Receive messages and print them.",
@@ -34,101 +29,130 @@ COMMANDS: Final = {
 }
 """Every command, in the order of the list in --help, and what it does.
 
-Those not in PLAIN need the extra. Such a command is the module of its name in this package: `command`, a function
-with typer's annotations whose docstring is its help and that returns the exit status, and `EXAMPLES`, command lines
-that work as pasted. The module is imported when the command is asked for; typer may be imported in it, and whatever
-takes long is imported in functions. `link.with_link` adds the options of a link.
+A command is the module of that name in `isotp.cli.commands`, imported when it is asked for: USAGE, DESCRIPTION,
+EXAMPLES (command lines that work as pasted), `add_arguments(parser)`, and `run(arguments)`, which returns the exit
+status.
 """
 
-_EXTRA: Final = "pip install 'isotp[cli]'"
+_EXAMPLES: Final = ("isotp doctor", "isotp send --bus virtual -s 7E0 -d 7E8 -w 22 F1 90")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; `argv` is without the program's name."""
-    _open_what_is_closed()
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: terminal.tell(f"warning: {message}")
+    _open_closed_streams()
+    with warnings.catch_warnings(), _sigterm_raises():
+        warnings.showwarning = _show_warning
         try:
-            ended = _run(sys.argv[1:] if argv is None else argv)
+            ended = _run(list(sys.argv[1:] if argv is None else argv))
             print(end="", flush=True)
-            return ended
-        except KeyboardInterrupt:
-            return status.INTERRUPTED
-        except BrokenPipeError:
-            return status.READER_GONE
-        except TransferError as e:
-            terminal.tell(str(e))
-            return status.of_transfer(e.n_result)
-        except IsoTpError as e:
-            terminal.tell(str(e))
-        except (TimeoutError, BlockingIOError) as e:  # the latter with a time of 0
-            terminal.tell(str(e.strerror or e))
-            return status.NOTHING_CAME
-        except OSError as e:
-            terminal.tell(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}")
+        except (Exception, KeyboardInterrupt) as e:
+            ended, text = status.of_error(e)
+            if text:
+                terminal.to_stderr(text)
         finally:
             _flush_or_discard()
-    return status.FAILED
+    return ended
 
 
-def _open_what_is_closed() -> None:
-    """Streams the caller closed (`2>&-`): nothing comes from them, and what goes there goes nowhere.
+def _run(argv: list[str]) -> int:
+    name = argv[0] if argv else ""
+    module: Any = import_module(f"isotp.cli.commands.{name}") if name in COMMANDS else None
+    parser = _all_commands() if module is None else _parser(name, module)
+    try:
+        if module is None:
+            return _run_without_command(parser, argv)
+        exit_status: int = module.run(parser.parse_intermixed_args(argv[1:]))
+        return exit_status
+    except SystemExit as e:  # argparse, after --help
+        return int(e.code or 0)
+    except WrongUsage as e:
+        text = f"{parser.prog}: {e}\n{parser.format_usage()}help: {parser.prog} --help"
+        raise WrongUsage(text) from None
 
-    Python has None for them, and print(file=None) would write to another one; a socket would get their descriptors.
+
+def _program() -> str:
+    """The words that the user types for this program."""
+    return "isotp" if os.path.basename(sys.argv[0]) == "isotp" else "python -m isotp"
+
+
+def _parser(name: str, module: Any) -> Parser:
+    parser = Parser(f"{_program()} {name}", module.USAGE, module.DESCRIPTION, module.EXAMPLES)
+    module.add_arguments(parser)
+    return parser
+
+
+def _all_commands(with_options: bool = False) -> Parser:
+    """The parser of `isotp` itself: a list of the commands, and only for completion all their options."""
+    parser = Parser(_program(), "[OPTIONS] COMMAND ...", "ISO-TP (ISO 15765-2) over CAN.", _EXAMPLES, status.TEXT)
+    parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument(
+        "--print-completion",
+        metavar="SHELL",
+        choices=("bash", "zsh", "fish", "tcsh", "powershell"),
+        help="print a script that completes commands and options in bash, zsh, fish, tcsh or powershell",
+    )
+    commands = parser.add_subparsers(title=terminal.paint("commands", terminal.YELLOW), metavar="COMMAND")
+    for name, what in COMMANDS.items():
+        command = commands.add_parser(name, help=what)
+        if with_options:
+            import_module(f"isotp.cli.commands.{name}").add_arguments(command)
+    return parser
+
+
+def _run_without_command(parser: Parser, argv: list[str]) -> int:
+    if argv and not argv[0].startswith("-"):
+        import difflib  # only for a mistake
+
+        similar = difflib.get_close_matches(argv[0], COMMANDS, 1)
+        raise WrongUsage(f"there is no command {argv[0]!r}" + "".join(f". Did you mean {one!r}?" for one in similar))
+    arguments = parser.parse_args(argv)
+    if arguments.version:
+        print(f"isotp {__version__}")
+        return status.DONE
+    if arguments.print_completion is None:
+        raise WrongUsage("COMMAND is missing")
+    try:
+        import shtab
+    except ImportError:
+        raise UnavailableError("shtab is not installed", remedy="pip install 'isotp[completion]'") from None
+    every = _all_commands(with_options=True)
+    every.prog = "isotp"
+    print(shtab.complete(every, arguments.print_completion))
+    return status.DONE
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    from .links.remedies import reworded_warning  # not for all the commands that do not warn
+
+    terminal.to_stderr(f"warning: {reworded_warning(str(message))}")
+
+
+def _open_closed_streams() -> None:
+    """Open those of stdin, stdout and stderr that the caller closed (`2>&-`): nothing comes from them or goes there.
+
+    Python has None for them, and print(file=None) writes to another one; a socket would get their descriptors.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
 
 
-def _run(argv: Sequence[str]) -> int:
-    if argv and argv[0] in PLAIN:
-        return run_plain(argv)
-    if find_spec("typer") is not None:
-        from .app import run
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Within this block SIGTERM raises, as Ctrl-C does, so that sockets are closed and the terminal is as it was."""
 
-        return run(argv, program())
-    if argv and argv[0] in COMMANDS:
-        terminal.tell(f"isotp {argv[0]} needs typer and rich, which are not installed; to do: {_EXTRA}")
-        return status.FAILED
-    return run_plain(argv)
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise status.Terminated
 
-
-def program() -> str:
-    """What the user calls us."""
-    return "isotp" if os.path.basename(sys.argv[0]) == "isotp" else "python -m isotp"
-
-
-def run_plain(argv: Sequence[str]) -> int:
-    """Run a command that needs no extra."""
+    before = signal.signal(signal.SIGTERM, handle)
     try:
-        arguments = _parser().parse_args(argv)
-    except SystemExit as e:  # --help, --version, wrong usage
-        return e.code if isinstance(e.code, int) else 0
-    run: Callable[[argparse.Namespace], int] = arguments.run
-    return run(arguments)
-
-
-def _parser() -> "argparse.ArgumentParser":
-    import argparse  # not for all the other commands
-
-    more = ", ".join(name for name in COMMANDS if name not in PLAIN)
-    parser = argparse.ArgumentParser(
-        prog=program(),
-        description="ISO-TP (ISO 15765-2) over CAN.",
-        epilog=f"{f'more commands with {_EXTRA}: {more}' if more else ''}\n\n"
-        f"example:\n  python -m isotp doctor\n\n{status.TEXT}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"isotp {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in PLAIN:
-        import_module(f"isotp.cli.{name}").add_parser(commands)
-    return parser
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _flush_or_discard() -> None:
-    """Write out what can be written, so that the interpreter has nothing to complain about at its end."""
+    """Write what can be written, so that the interpreter has nothing to complain about at its end."""
     try:
         print(end="", flush=True)
     except OSError:

@@ -1,8 +1,9 @@
-"""Exit statuses: what ended a command."""
+"""Exit statuses: how a command ended."""
 
 from typing import Final
 
-from ..errors import N_Result
+from ..errors import IsoTpError, N_Result, TransferError
+from .parser import WrongUsage
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -10,16 +11,44 @@ WRONG_USAGE: Final = 2
 NOTHING_CAME: Final = 3
 INTERRUPTED: Final = 130
 READER_GONE: Final = 141
+TERMINATED: Final = 143
 
 _FIRST: Final = 10
 _ENDINGS: Final = [result for result in N_Result if result is not N_Result.N_OK]
 
-TEXT: Final = f"""\
-exit status: 0 done; 1 it failed, stderr says why; 2 wrong usage; 3 nothing came in the time given;
-{_FIRST} to {_FIRST + len(_ENDINGS) - 1} the N_Result of a transfer that failed; 130 interrupted;
-141 the reader of the output went away"""
+TEXT: Final = (
+    "exit status: 0 done; 1 it failed, stderr says why; 2 wrong usage; 3 nothing came in the time given; "
+    f"{_FIRST} to {_FIRST + len(_ENDINGS) - 1} the N_Result of a transfer that failed; 130 Ctrl-C; 143 SIGTERM; "
+    "141 the reader of the output went away"
+)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; commands end as with Ctrl-C."""
 
 
 def of_transfer(n_result: N_Result | None) -> int:
-    """The status of a transfer that ended so: N_TIMEOUT_A 10, N_TIMEOUT_Bs 11, N_TIMEOUT_Cr 12 and so on."""
+    """The status of a transfer that failed: N_TIMEOUT_A 10, N_TIMEOUT_Bs 11, N_TIMEOUT_Cr 12 and so on."""
     return _FIRST + _ENDINGS.index(n_result) if n_result in _ENDINGS else FAILED
+
+
+def of_error(error: BaseException) -> tuple[int, str]:
+    """The status of a command that raised `error`, and what to print; `error` itself is raised if it is a bug."""
+    match error:
+        case Terminated():
+            return TERMINATED, ""
+        case KeyboardInterrupt():
+            return INTERRUPTED, ""
+        case BrokenPipeError():
+            return READER_GONE, ""
+        case WrongUsage():
+            return WRONG_USAGE, str(error)
+        case TransferError():
+            return of_transfer(error.n_result), str(error)
+        case IsoTpError():
+            return FAILED, str(error)
+        case TimeoutError() | BlockingIOError():  # the latter with a time of 0
+            return NOTHING_CAME, str(error.strerror or error)
+        case OSError():
+            return FAILED, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    raise error

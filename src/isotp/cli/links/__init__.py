@@ -1,0 +1,1 @@
+"""The links and buses that commands use."""

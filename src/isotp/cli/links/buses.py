@@ -1,0 +1,55 @@
+"""The buses that --soft and --bus reach."""
+
+from contextlib import ExitStack
+from typing import Any
+
+import isotp
+
+from ...bus.base import Bus
+from ...errors import InterfaceError, UnavailableError
+from ..options.values import Where
+from ..parser import WrongUsage
+
+
+def check_bitrate(where: Where | None, bitrate: int | None) -> None:
+    """Refuse a bit rate where it would have no effect."""
+    if bitrate is not None and (where is None or where.is_virtual):
+        raise WrongUsage(
+            f"--bitrate {bitrate} is for an adapter of python-can, --bus INTERFACE:CHANNEL; an interface of Linux is "
+            f"set by: sudo ip link set can0 type can bitrate {bitrate}"
+        )
+
+
+def socketcan_bus(interface: str) -> Bus:
+    """A CAN interface of Linux, for the engine."""
+    return isotp.SocketCanBus(interface)
+
+
+def open_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) -> Bus:
+    """The bus that --bus names; it is closed when `stack` unwinds.
+
+    Raises:
+        InterfaceError: an adapter that cannot be opened; it says why.
+        UnavailableError: python-can is not installed.
+    """
+    if where.is_virtual:
+        return isotp.VirtualBus()
+    return isotp.PythonCanBus(python_can_bus(stack, where, bitrate, can_fd), can_fd=can_fd)
+
+
+def python_can_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) -> Any:
+    """The adapter as python-can has it; as `open_bus` otherwise."""
+    try:
+        import can
+    except ImportError:
+        raise UnavailableError("python-can is not installed", remedy="pip install 'isotp[can]'") from None
+    options: dict[str, Any] = {"bitrate": bitrate} if bitrate is not None else {}
+    if can_fd:
+        options["fd"] = True
+    try:
+        bus = can.Bus(interface=where.kind, channel=where.channel, **options)
+    except Exception as e:  # adapters raise what they like: CanError, OSError, ImportError, TypeError
+        reason = " ".join(str(e).split()) or type(e).__name__
+        raise InterfaceError(f"python-can cannot open {where}: {reason}") from e
+    stack.callback(bus.shutdown)
+    return bus

@@ -1,0 +1,42 @@
+"""The terminal: how wide it is, whether it wants colours, and text that fits it."""
+
+import contextlib
+import os
+import sys
+
+RED, GREEN, YELLOW, CYAN = 31, 32, 33, 36
+
+
+def width() -> int:
+    """Columns of the terminal, or COLUMNS, or 80."""
+    import shutil  # together with textwrap 5 ms, and most commands print no text that has to fit
+
+    return shutil.get_terminal_size().columns
+
+
+def paint(text: str, colour: int) -> str:
+    """`text` in `colour`, on a terminal that can show it and where NO_COLOR (no-color.org) is not set."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if not is_terminal or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """A paragraph, wrapped to the terminal; `indent` goes before all lines but the first."""
+    import textwrap
+
+    columns = max(width(), 40)
+    return textwrap.fill(text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def print_wrapped(text: str, colour: int | None = None, indent: str = "") -> None:
+    """Print a paragraph; `indent` goes before all lines but the first."""
+    for line in wrapped(text, indent).splitlines():
+        print(line if colour is None else paint(line, colour))
+
+
+def to_stderr(text: str) -> None:
+    """Print a line on standard error, from any thread. That it cannot be written is no error of the command."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ import pytest
 import isotp
 from isotp.cli.commands.demo_stage import find_vcan
 from isotp.cli.main import main
-from isotp.linux import interface, rtnetlink, support
+from isotp.linux import interface, native, rtnetlink
 from isotp.linux.interface import CanInterface
 from isotp.linux.rtnetlink import Link
 
@@ -26,7 +26,7 @@ def refuse() -> NoReturn:
 def test_an_interface_asked_for_by_name_is_never_replaced(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(support, "open_native_socket", refuse)
+    monkeypatch.setattr(native, "open_native_socket", refuse)
     assert main(["demo", "--interface", "vcan0"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -39,7 +39,7 @@ def test_an_interface_asked_for_by_name_is_never_replaced(
 def test_without_iso_tp_it_plays_on_the_engine_and_says_so(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(support, "open_native_socket", refuse)
+    monkeypatch.setattr(native, "open_native_socket", refuse)
     assert main(["demo", *arguments]) == 0
     out, err = capsys.readouterr()
     words = " ".join(out.split())
@@ -59,7 +59,7 @@ def test_without_iso_tp_it_plays_on_the_engine_and_says_so(
 def test_a_real_bus_is_never_used(
     arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(support, "open_native_socket", Anything)
+    monkeypatch.setattr(native, "open_native_socket", Anything)
     monkeypatch.setattr(interface, "can_interfaces", lambda: [CanInterface("can0", True, True, 16)])
     monkeypatch.setattr(rtnetlink, "query_link", lambda name: Link("can", True, "ERROR-ACTIVE"))
     by_name = "--interface" in arguments
@@ -73,7 +73,7 @@ def test_a_real_bus_is_never_used(
 def test_a_vcan_that_is_down_needs_only_be_set_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(support, "open_native_socket", Anything)
+    monkeypatch.setattr(native, "open_native_socket", Anything)
     monkeypatch.setattr(interface, "can_interfaces", lambda: [CanInterface("vcan5", True, False, 72)])
     monkeypatch.setattr(rtnetlink, "query_link", lambda name: Link("vcan", False, None))
     with pytest.raises(isotp.InterfaceError, match="to do: sudo ip link set vcan5 up"):

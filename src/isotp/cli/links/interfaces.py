@@ -5,7 +5,7 @@ import sys
 from typing import Final, NamedTuple
 
 from ...errors import InterfaceError, UnavailableError
-from ...linux import interface, rtnetlink, support
+from ...linux import interface, modules, native, rtnetlink
 
 VIRTUAL_KINDS: Final = ("vcan", "vxcan")
 
@@ -56,9 +56,9 @@ def check_linux() -> None:
 
 def check_iso_tp() -> None:
     """Raise UnavailableError where the kernel has no ISO-TP sockets."""
-    support.open_native_socket().close()
+    native.open_native_socket().close()
 
 
 def remedy_for_module(name: str) -> str:
     """What to do so that a kernel module is loaded."""
-    return support.remedy_for_module(name)
+    return modules.remedy_for_module(name)

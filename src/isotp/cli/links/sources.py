@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from ...capture.observer import Observer
 from ...capture.recording import open_log
+from ...linux.raw_can import ANY
 from ..options.addresses import Way, make_address, one_direction
 from ..options.groups import add_addresses, add_bus
 from ..output import terminal
 from ..parser import Parser, WrongUsage
 from .buses import check_bitrate
 from .interfaces import interface_names
-from .listening import ANY, Adapter, Interface
+from .listening import Adapter, Interface
 from .watching import Source, Watch
 
 

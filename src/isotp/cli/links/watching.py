@@ -18,7 +18,10 @@ class Source(Protocol):
     """Where frames come from."""
 
     name: str
-    passed_over: int
+
+    @property
+    def passed_over(self) -> int:
+        """Frames or lines that were left out: dropped, or not understood."""
 
     @property
     def is_live(self) -> bool:

@@ -344,7 +344,10 @@ def test_an_adapter_of_python_can(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
     monkeypatch.setattr(can, "Bus", Unplugged)
     status = main(["recv", "--bus", "usb:COM3:1", "--bitrate", "500000", "-s", "7E0", "-d", "7E8"])
-    assert (status, capsys.readouterr()) == (1, ("", "an adapter: the adapter is gone (ENODEV)\n"))
+    assert (status, capsys.readouterr()) == (
+        1,
+        ("", "an adapter: the adapter is gone (ENODEV)\n  link: an adapter rxid=0x7E8 txid=0x7E0\n"),
+    )
 
 
 # --- as processes

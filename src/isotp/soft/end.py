@@ -179,16 +179,15 @@ class SoftEnd(Generic[D]):
         engine = Engine(self._options.link_address(address), self._options.params)
         link = Link(engine, _WeakOwner(self))
         self._warn_of_others(engine)
-        self._link = link  # from here on options are fixed
+        self._link, self.address = link, address  # from here on options are fixed
         try:
             self.served_by = self._driver_kind.serving(self.bus, link)
         except BaseException:
-            self._link = None
+            self._link = self.address = None
             raise
         if self.closed:  # meanwhile, by another thread
             self.served_by.release(link)
             raise self.closed_error()
-        self.address = address
 
     def _warn_of_others(self, engine: Engine) -> None:
         driver = self.bus.driver

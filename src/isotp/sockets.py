@@ -315,8 +315,8 @@ class IsoTpSocket(AnySocket):
     def confirm(self) -> None:
         """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
 
-        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failures the
-        first is raised, with a note that counts the others. A failure that no call asked about becomes an
+        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failures
+        the first is raised, with a note that counts the others. A failure that no call asked about becomes an
         UnconfirmedSendWarning when the socket is closed.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Sending: segmentation, flow control obeyed, N_As, N_Bs, N_Cs. The states are told in states.py."""
+"""Sending: segmentation, flow control received, N_As, N_Bs, N_Cs. The states are in states.py."""
 
 from collections import deque
 from typing import Final
@@ -49,7 +49,7 @@ class Sender(Transfer[SenderState, SenderInput]):
     """The sending half of a link.
 
     Args:
-        tx: how the frames sent are addressed.
+        tx: the address of the frames sent.
         params: see `Transfer`, as the others.
     """
 
@@ -87,7 +87,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         return min(self._total, self._ff_capacity + (self._frames_confirmed - 1) * self._cf_capacity)
 
     def send(self, data: bytes) -> None:
-        """Begin with a message; the caller has checked that it may be sent."""
+        """Begin to send a message; the caller has checked that it may be sent."""
         self._begin(len(data))
         self._data = data
         self._frames_confirmed = 0
@@ -124,7 +124,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         return [frame]
 
     def _take_consecutive(self, now: int, limit: int) -> list[CanFrame]:
-        # 9.6.5.4: STmin is the least time between two consecutive frames; one at a time, each when it is due.
+        # 9.6.5.4: STmin is the least time between two consecutive frames: they go one at a time, each when it is due.
         if self._gap_ns:
             if self._out or now < self._due_ns:
                 return []
@@ -181,8 +181,8 @@ class Sender(Transfer[SenderState, SenderInput]):
             self._events.append(Progress(self.direction, self.done, self._total))
 
     def flow_control(self, n_pdu: FlowControl | Malformed, frame: CanFrame, now: int) -> None:
-        """A flow control came, or something that claims to be one."""
-        # 9.8.3: a flow control that nobody waits for is ignored.
+        """Handle a flow control, or a malformed one."""
+        # 9.8.3: a flow control that is not expected is ignored.
         if not self._takes(_FC_CTS):
             return
         self._trace.append(frame)
@@ -196,7 +196,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         elif n_pdu.status == FlowStatus.WAIT:
             self._wait(now)
         elif n_pdu.status == FlowStatus.OVFLW:
-            # 9.6.5.1: the receiver cannot store a message of this length: give up.
+            # 9.6.5.1: the receiver cannot store a message of this length.
             self._fail(
                 SenderInput.FC_OVFLW,
                 BufferOverflowError(
@@ -242,7 +242,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._enter(SenderInput.FC_WAIT)
 
     def get_timer(self) -> int | None:
-        """When time alone will bring something about."""
+        """When `handle_timer` or `take` is due, in nanoseconds; None: no timer runs."""
         due = []
         if self._out:
             due.append(self._out_ns + self._params.n_as_ns)

@@ -217,17 +217,17 @@ class Sender(Transfer[SenderState, SenderInput]):
         if not self._has_parameters or self._params.dynamic_flow_control:
             self._has_parameters = True
             self._bs = n_pdu.bs
-            # 9.6.5.5: a reserved STmin is to be taken for the longest one, 127 ms.
+            # 9.6.5.5: a reserved STmin means the longest one, 127 ms.
             forced_ns = self._params.forced_tx_stmin_ns
             self._gap_ns = STmin(n_pdu.stmin).ns if forced_ns is None else forced_ns
-        # 9.6.5.3: BS 0 lets all the rest go without another flow control.
+        # 9.6.5.3: after BS 0 all remaining frames are sent without another flow control.
         self._block_left = self._bs or self._total
         self._waits = 0
         self._due_ns = now
         self._enter(_FC_CTS)
 
     def _wait(self, now: int) -> None:
-        # 9.7: no more than N_WFTmax WAITs in a row; each begins N_Bs anew, and its BS and STmin mean nothing.
+        # 9.7: no more than N_WFTmax WAITs in a row; each starts N_Bs again, and its BS and STmin are ignored.
         limit = self._params.wftmax
         self._waits += 1
         if limit is not None and self._waits > limit:
@@ -269,7 +269,7 @@ class Sender(Transfer[SenderState, SenderInput]):
             timeout = FlowControlTimeoutError(
                 f"no flow control for {params.n_bs_ns / 1e6:g} ms, {self.done} of {self._total} bytes sent",
                 link=self._link,
-                remedy="check that the receiver is awake, and which way round rxid and txid are",
+                remedy="check that the receiver is awake, and that rxid and txid are not swapped",
             )
             self._fail(SenderInput.TIMEOUT_BS, timeout)
 

@@ -295,8 +295,8 @@ class IsoTpSocket(AnySocket):
     def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
         """Send one message, and return its length once all of it is on the bus.
 
-        With `confirm=False`, and on a socket that does not block, it returns when the kernel or the engine has taken the
-        message; `confirm()` raises its failure. A message is taken when the one before it has ended.
+        With `confirm=False`, and on a socket that does not block, it returns when the kernel or the engine has taken
+        the message; `confirm()` raises its failure. A message is taken when the one before it has ended.
 
         Args:
             data: the message, any bytes-like object, from 1 byte to `max_pdu_size`.

@@ -1,4 +1,4 @@
-"""A link as a hub serves it: its engine, and the frames that are not on the bus yet."""
+"""Link: one end of a link as a hub serves it: its engine, and its frames that are not on the bus yet."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 class Owner(Protocol):
-    """What a link belongs to."""
+    """What a link reports to: a `SoftEnd`."""
 
     def on_event(self, event: Event) -> None:
-        """The engine has this to say."""
+        """The engine reports `event`."""
 
     def on_bus_failure(self, error: InterfaceError) -> None:
-        """The bus failed; `error` is this link's own to raise."""
+        """The bus failed; `error` is an object for this link alone."""
 
 
 class Link:
     """One engine on one bus.
 
     Args:
-        engine: of the link; only the hub lets it send and takes its events.
-        owner: called by the hub, in the driver's thread.
+        engine: its engine; only the hub takes its frames and events.
+        owner: the hub calls it, in the driver's thread.
     """
 
     __slots__ = ("armed", "engine", "held", "hub", "moved_ns", "owner", "rx", "tx", "unechoed")
@@ -36,17 +36,17 @@ class Link:
         self.engine = engine
         self.owner = owner
         self.hub: Hub
-        """What serves it, once it is added."""
+        """The hub that serves it, once it is added."""
         self.rx = engine.address.rx
         self.tx = engine.address.tx
         self.held: list[CanFrame] = []
-        """Frames the bus had no room for, oldest first."""
+        """Frames that the bus had no room for, oldest first."""
         self.unechoed = 0
-        """How many frames the bus took and has not echoed."""
+        """How many frames the bus has taken and not echoed."""
         self.moved_ns = 0
-        """When the bus last took or echoed one."""
+        """When the bus last took or echoed one, in nanoseconds."""
         self.armed: list[int] = []
-        """When the hub looks at this link by itself, latest first."""
+        """The times of its entries in `Deadlines`, latest first."""
 
     def belongs_to(self, frame: CanFrame, failed: TransferFailed) -> bool:
         """Whether `frame`, one of ours, was sent by the half of the link that `failed` is about."""

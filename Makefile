@@ -3,12 +3,12 @@
 # make test         all tests, those against a real kernel included
 # make lint         ruff and mypy
 # make bench        how fast it is: ratios against others, and whether each target is met
-# make docs         draw the diagrams of docs/architecture.md anew from their tables
+# make docs         redraw the diagrams of docs/architecture.md from their tables
 # make clean        remove what the others made
 PYTHON ?= python3
 VENV := .venv
 # can-isotp, for the benchmarks: it has the same import name as this package, so it gets a folder of its own
-RIVAL := $(VENV)/can-isotp
+CAN_ISOTP := $(VENV)/can-isotp
 KERNEL_RUN := tools/kernel-run
 
 .PHONY: demo demo-kernel test lint bench docs clean
@@ -34,16 +34,16 @@ lint: $(VENV)/ready
 	$(VENV)/bin/mypy --scripts-are-modules tools/kernel-run
 	$(VENV)/bin/mypy --scripts-are-modules tools/draw
 
-$(RIVAL)/ready: benchmarks/can-isotp.txt $(VENV)/ready
-	@rm -rf $(RIVAL)
-	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --target $(RIVAL) -r $<
+$(CAN_ISOTP)/ready: benchmarks/can-isotp.txt $(VENV)/ready
+	@rm -rf $(CAN_ISOTP)
+	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --target $(CAN_ISOTP) -r $<
 	@touch $@
 
-bench: $(VENV)/ready $(RIVAL)/ready
+bench: $(VENV)/ready $(CAN_ISOTP)/ready
 	@missed=0; \
-	$(VENV)/bin/python benchmarks/core_engine.py --can-isotp $(RIVAL) || missed=1; \
-	$(VENV)/bin/python benchmarks/soft_socket.py --can-isotp $(RIVAL) || missed=1; \
-	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/soft_kernel.py --can-isotp $(RIVAL) || missed=1; \
+	$(VENV)/bin/python benchmarks/core_engine.py --can-isotp $(CAN_ISOTP) || missed=1; \
+	$(VENV)/bin/python benchmarks/soft_socket.py --can-isotp $(CAN_ISOTP) || missed=1; \
+	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/soft_kernel.py --can-isotp $(CAN_ISOTP) || missed=1; \
 	$(VENV)/bin/python benchmarks/async_sockets.py soft || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/kernel_socket.py || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/async_sockets.py kernel || missed=1; \

@@ -3,8 +3,8 @@
 It is compared with a loop that only slices and joins bytes and, if a directory with the package `can-isotp` is given,
 with its `TransportLayerLogic`.
 
-    pip install --target /tmp/rival can-isotp
-    python benchmarks/core_engine.py --can-isotp /tmp/rival
+    pip install --target /tmp/can-isotp can-isotp
+    python benchmarks/core_engine.py --can-isotp /tmp/can-isotp
 """
 
 import argparse

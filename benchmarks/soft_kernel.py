@@ -3,7 +3,7 @@
 It measures the time of a message of 4095 bytes without STmin, from `send` to `recv` of the peer; and the gaps between
 consecutive frames with an STmin, by the kernel's timestamps on a raw socket that receives the same frames.
 
-    tools/kernel-run -- python benchmarks/soft_kernel.py --can-isotp /tmp/rival
+    tools/kernel-run -- python benchmarks/soft_kernel.py --can-isotp /tmp/can-isotp
 """
 
 import argparse

@@ -3,7 +3,7 @@
 If a directory with the package `can-isotp` is given, they are compared with two of its `TransportLayer`s joined by
 queues: a thread sends a message at one end and waits for it at the other.
 
-    python benchmarks/soft_socket.py --can-isotp /tmp/rival
+    python benchmarks/soft_socket.py --can-isotp /tmp/can-isotp
 """
 
 import argparse

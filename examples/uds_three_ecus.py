@@ -61,11 +61,11 @@ async def read(sock: Any, identifier: int) -> str:
     return f"{len(response.data or b'') - 2} bytes" if response.positive else response.code_name
 
 
-async def survey(everybody: Any, sockets: dict[str, Any]) -> None:
+async def read_all(functional_sender: Any, sockets: dict[str, Any]) -> None:
     """Find out which ECUs are there, then read from all at the same time."""
     names = {sock: name for name, sock in sockets.items()}
     present = Request(TesterPresent, subfunction=0).get_payload()
-    replies = await isotp.async_functional_request(everybody, sockets.values(), present, timeout=2.0)
+    replies = await isotp.async_functional_request(functional_sender, sockets.values(), present, timeout=2.0)
     for reply in sorted(replies):
         print(f"{reply.can_id:#05x} {names[reply.socket]} is there: {Response.from_payload(reply.data).code_name}")
     for identifier in (VIN, SOFTWARE):
@@ -89,14 +89,14 @@ async def main(open_socket: OpenSocket) -> None:
             for requests in (functional_requests, own_requests):
                 tasks.create_task(serve(requests, own_requests, values))
                 tester.callback(requests.close)  # which ends the task
-        everybody = await tester.enter_async_context(open_socket(functional))
+        functional_sender = await tester.enter_async_context(open_socket(functional))
         sockets = {
             name: await tester.enter_async_context(
                 open_socket(isotp.Address.normal(rxid=request_id + 8, txid=request_id))
             )
             for name, (request_id, _) in ECUS.items()
         }
-        await survey(everybody, sockets)
+        await read_all(functional_sender, sockets)
 
 
 def sockets_on(interface: str | None) -> OpenSocket:

@@ -1,6 +1,7 @@
 """Where there is no ISO-TP: what is missing, and what to do about it."""
 
 import errno
+import gc
 import os
 import socket
 import subprocess
@@ -36,6 +37,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel")
 @pytest.fixture(autouse=True)
 def no_descriptor_is_left() -> Iterator[None]:
     """Whatever a test here makes fail, it leaves no file descriptor behind."""
+    gc.collect()  # what other tests left to the garbage collector
     fds = Path("/proc/self/fd")
     before = set(os.listdir(fds)) if fds.exists() else set()
     yield

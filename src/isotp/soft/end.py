@@ -44,6 +44,7 @@ from .options import EngineFields, Options
 from .request import Outgoing, Request
 
 INBOX_BYTES: Final = 256 * 1024
+_UNBOUND: Final = "an unbound socket"
 _LONGEST_STMIN_NS: Final = STmin(0x7F).ns
 
 T = TypeVar("T")
@@ -90,6 +91,8 @@ class SoftEnd(Generic[D]):
         self.inbox = Inbox(rcvbuf)
         self.closed = False
         self.address: Address | AsymmetricAddress | None = None
+        self.link = _UNBOUND
+        """The link in words, for errors."""
         self._driver_kind = driver
         self.served_by: D | None = None
         """The driver, once bound."""
@@ -110,11 +113,6 @@ class SoftEnd(Generic[D]):
     def interface(self) -> str | None:
         """The name of the bus, once bound."""
         return None if self.address is None else self.bus.name
-
-    @property
-    def link(self) -> str:
-        """The link in words, for errors."""
-        return "an unbound socket" if self.address is None else f"{self.bus.name} {self.address}"
 
     @property
     def dropped(self) -> int:
@@ -179,10 +177,11 @@ class SoftEnd(Generic[D]):
         link = Link(engine, _WeakOwner(self))
         self._warn_of_others(engine)
         self._link, self.address = link, address  # from now on the options are fixed
+        self.link = f"{self.bus.name} {address}"
         try:
             self.served_by = self._driver_kind.serving(self.bus, link)
         except BaseException:
-            self._link = self.address = None
+            self._link, self.address, self.link = None, None, _UNBOUND
             raise
         if self.closed:  # by another thread, during this call
             self.served_by.release(link)

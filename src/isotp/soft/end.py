@@ -286,9 +286,8 @@ class SoftEnd(Generic[D]):
 
     def still_sending(self) -> str:
         """Why a message waits to be sent, in words."""
-        if self.is_sending or self._link is None:
-            size = f" ({len(self._outgoing.data)} bytes)" if self._outgoing else ""
-            return f"an earlier message{size} is still being sent on {self.link}"
+        if (outgoing := self._outgoing) is not None:
+            return f"an earlier message ({len(outgoing.data)} bytes) is still being sent on {self.link}"
         return f"a message is still being received on {self.link}"
 
     # --- closing
@@ -373,9 +372,10 @@ class SoftEnd(Generic[D]):
         self.inbox.wake()
 
     def _give_up_sending(self, why: str) -> None:
-        if self._link is not None and self.is_sending:
+        if self._link is not None:
             engine = self._link.engine
-            engine.abort(TransferError(f"the socket was closed after {engine.bytes_sent} bytes were sent: {why}"))
+            if engine.is_sending:
+                engine.abort(TransferError(f"the socket was closed after {engine.bytes_sent} bytes were sent: {why}"))
             self._take_events()
 
     def _take_events(self) -> None:
@@ -388,7 +388,7 @@ class SoftEnd(Generic[D]):
         link = self._link
         assert link is not None
         engine, hub = link.engine, link.hub
-        while self._requests and not engine.is_sending:
+        while self._requests and self._outgoing is None:  # the engine may be idle before its event has been handled
             request = self._requests[0]
             if isinstance(request, Outgoing) and engine.params.half_duplex and engine.is_receiving:
                 return

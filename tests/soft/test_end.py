@@ -1,0 +1,128 @@
+"""A turn of the hub may end before it has reported all events: calls that come in between must not disturb them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+
+import isotp
+from isotp.bus import Bus, CanFrame, VirtualBus
+from isotp.soft.end import INBOX_BYTES, SoftEnd
+from isotp.soft.hub import Hub
+from isotp.soft.link import Link
+from isotp.soft.request import Outgoing, Request, Wakeup
+
+MS = 1_000_000
+LONG = bytes(100)
+T = TypeVar("T")
+
+
+class Clock:
+    """Each look at it takes `step_ns`."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000_000
+        self.step_ns = 0
+
+    def __call__(self) -> int:
+        self.now += self.step_ns
+        return self.now
+
+
+class Driver:
+    """Makes a turn when a test says so."""
+
+    is_current = False
+
+    def __init__(self, bus: Bus) -> None:
+        self.clock = Clock()
+        self.hub = Hub(bus, self.clock, self)
+
+    @classmethod
+    def serving(cls, bus: Bus, link: Link) -> "Driver":
+        bus.driver = driver = bus.driver or cls(bus)
+        assert isinstance(driver, cls)
+        driver.hub.add(link)
+        return driver
+
+    def release(self, link: Link) -> None:
+        self.hub.remove(link)
+
+    def post(self, function: Callable[[], object]) -> None:
+        function()
+
+    def call(self, function: Callable[[], T]) -> T:
+        return function()
+
+    def wake(self) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def call_later(self, callback: Callable[[], None]) -> None:
+        callback()
+
+    def turn_without_reports(self) -> None:
+        """A turn on a machine so slow that there is time for the frames alone."""
+        self.clock.step_ns = 10 * MS
+        self.hub.turn()
+        self.clock.step_ns = 0
+
+    def turn_until_done(self) -> None:
+        while self.hub.has_work_left:
+            self.hub.turn()
+
+
+@pytest.fixture
+def a() -> Iterator[SoftEnd[Driver]]:
+    end: SoftEnd[Driver] = SoftEnd(VirtualBus(), Driver, INBOX_BYTES, None)
+    end.bind(None, isotp.Address.normal(rxid=1, txid=2))
+    yield end
+    end.leave("")
+
+
+def sent(end: SoftEnd[Driver], data: bytes, is_awaited: bool = True) -> Outgoing[Wakeup]:
+    outgoing = Outgoing(data, Wakeup(), is_awaited)
+    end.submit(outgoing, True)
+    return outgoing
+
+
+def refused_without_report(end: SoftEnd[Driver], bus: Any) -> None:
+    end.driver.hub.turn()
+    bus.inject(CanFrame(1, b"\x32\0\0"))
+    end.driver.turn_without_reports()
+    assert not end.is_sending
+
+
+def test_a_message_that_follows_does_not_take_the_outcome(a: SoftEnd[Driver]) -> None:
+    first = sent(a, b"1")
+    a.driver.hub.turn()
+    a.driver.turn_without_reports()
+    assert not a.is_sending
+    assert not first.has_ended
+    second = sent(a, b"2")
+    assert not second.has_begun
+    a.driver.turn_until_done()
+    assert first.has_ended
+    assert second.has_ended
+
+
+def test_confirm_waits_for_the_report_of_a_failure(a: SoftEnd[Driver]) -> None:
+    sent(a, LONG, is_awaited=False)
+    refused_without_report(a, a.bus)
+    confirm = Request(Wakeup())
+    a.submit(confirm, True)
+    a.driver.turn_until_done()
+    with pytest.raises(isotp.BufferOverflowError):
+        confirm.raise_failure()
+
+
+def test_close_warns_of_a_failure_that_was_not_reported(a: SoftEnd[Driver]) -> None:
+    sent(a, LONG, is_awaited=False)
+    refused_without_report(a, a.bus)
+    with pytest.warns(isotp.UnconfirmedSendWarning, match="no room for 100 bytes"):
+        a.leave("")

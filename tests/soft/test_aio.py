@@ -165,6 +165,25 @@ def test_who_sends_in_a_loop_lets_others_read(run: Run[Any]) -> None:
     run(test())
 
 
+def test_a_full_inbox_makes_senders_wait_until_it_is_read(run: Run[Any]) -> None:
+    async def test() -> None:
+        bus = isotp.VirtualBus()
+        async with bound(bus, 1, 2) as a, isotp.AsyncSoftSocket(bus, rcvbuf=150) as b:
+            b.set_engine_opts(n_br_ns=5_000_000)
+            b.bind(rxid=2, txid=1)
+            await a.send(LONG)
+            await a.send(LONG)  # more than was left: from here on b is not ready
+            sending = asyncio.create_task(a.send(LONG))
+            waits = asyncio.Event()
+            bus.listen(lambda frame: waits.set() if frame.data[0] == 0x31 else None)
+            await waits.wait()
+            assert not sending.done()
+            assert [await b.recv() for _ in range(3)] == [LONG] * 3
+            await sending
+
+    run(test())
+
+
 # --- the bus, and who drives it
 
 

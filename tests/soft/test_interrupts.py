@@ -118,6 +118,7 @@ def test_a_failure_is_not_lost_with_the_call(interrupt: Interrupt, attempt: int)
                 told += isinstance(e.__context__, isotp.BufferOverflowError)
             finally:
                 del armed[:]
+                signal.setitimer(signal.ITIMER_REAL, 0)
             try:
                 a.confirm()
             except isotp.BufferOverflowError:

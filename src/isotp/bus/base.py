@@ -94,7 +94,10 @@ class Bus(ABC):
 
     @abstractmethod
     def receive(self) -> Received:
-        """What has come; some hundred frames at most, so that nothing else waits long."""
+        """What has come; some hundred frames at most, so that nothing else waits long.
+
+        If a bus without file descriptor keeps more back, it calls `wake` again.
+        """
 
     def fileno(self) -> int:
         """The file descriptor that is readable when frames have arrived; -1 if the bus calls `wake`."""

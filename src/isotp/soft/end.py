@@ -90,6 +90,8 @@ class SoftEnd(Generic[D]):
         self.bus = bus
         self.inbox = Inbox(rcvbuf)
         self.closed = False
+        self.link = "an unbound socket"
+        """The link in words, for errors."""
         self.address: Address | AsymmetricAddress | None = None
         self._driver_kind = driver
         self.served_by: D | None = None
@@ -111,11 +113,6 @@ class SoftEnd(Generic[D]):
     def interface(self) -> str | None:
         """The name of the bus, once bound."""
         return None if self.address is None else self.bus.name
-
-    @property
-    def link(self) -> str:
-        """The link in words, for errors."""
-        return "an unbound socket" if self.address is None else f"{self.bus.name} {self.address}"
 
     @property
     def dropped(self) -> int:
@@ -177,13 +174,15 @@ class SoftEnd(Generic[D]):
                 remedy="leave the interface out of bind, or make the socket for another bus",
             )
         engine = Engine(self._options.link_address(address), self._options.params)
-        link = Link(engine, _WeakOwner(self))
+        link = Link(engine, weakref.ref(self))
         self._warn_of_others(engine)
         self._link, self.address = link, address  # from here on options are fixed
+        self.link = f"{self.bus.name} {address}"
         try:
             self.served_by = self._driver_kind.serving(self.bus, link)
         except BaseException:
             self._link = self.address = None
+            self.link = "an unbound socket"
             raise
         if self.closed:  # meanwhile, by another thread
             self.served_by.release(link)
@@ -202,8 +201,7 @@ class SoftEnd(Generic[D]):
 
     # --- for the calls of the socket, from their thread
 
-    @property
-    def driver(self) -> D:
+    def usable_driver(self) -> D:
         """What serves the link.
 
         Raises:
@@ -235,7 +233,7 @@ class SoftEnd(Generic[D]):
         """Raise what keeps a call from receiving. Messages that came before the bus failed can still be read."""
         self._raise_callback_error()
         if self.closed or not self.inbox:
-            self.driver  # noqa: B018 - raises
+            self.usable_driver()
         if self._link is not None and self._link.rx is None:
             raise OneWayError(
                 "this address only sends", link=self.link, remedy="receive the answers on one socket for each receiver"
@@ -395,7 +393,8 @@ class SoftEnd(Generic[D]):
             if isinstance(request, Outgoing) and engine.params.half_duplex and engine.is_receiving:
                 return
             self._requests.popleft()
-            self._settle()
+            if self._failed:
+                self._settle()
             if hub.has_failed:
                 request.end(hub.failure())
             elif isinstance(request, Outgoing):
@@ -483,23 +482,6 @@ class SoftEnd(Generic[D]):
         except Exception as e:
             self._callback_error = e
             self.inbox.wake()
-
-
-class _WeakOwner:
-    """Passes on to an end what the hub says, without keeping the end alive."""
-
-    def __init__(self, end: "SoftEnd[Any]") -> None:
-        self._end = weakref.ref(end)
-
-    def on_event(self, event: Event) -> None:
-        """See `Owner`."""
-        if (end := self._end()) is not None:
-            end.on_event(event)
-
-    def on_bus_failure(self, error: InterfaceError) -> None:
-        """See `Owner`."""
-        if (end := self._end()) is not None:
-            end.on_bus_failure(error)
 
 
 def checked_bus(bus: object) -> Bus:

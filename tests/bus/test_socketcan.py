@@ -134,3 +134,36 @@ def test_interfaces_that_will_not_do(vcan: Link) -> None:
 def test_no_error_frames_are_asked_for(opened: SocketCanBus) -> None:
     (mask,) = struct.unpack("=I", socket.socket.getsockopt(opened._open_raw()._socket, 101, 2, 4))
     assert mask == 0
+
+
+@pytest.mark.parametrize("data", [b"\x21" + bytes(7), b"\x30\0\0"], ids=["consecutive frames", "flow control"])
+def test_a_call_ends_at_its_timeout_whatever_the_traffic(vcan: Link, data: bytes) -> None:
+    stop = threading.Event()
+
+    def flood() -> None:
+        with contextlib.closing(Bus(vcan)) as other:
+            while not stop.is_set():
+                with contextlib.suppress(OSError):  # its queue is full
+                    other.send(0x7E8, data)
+
+    flooding = threading.Thread(target=flood)
+    with isotp.SoftSocket(SocketCanBus(vcan), 0.5) as s:
+        s.bind(rxid=0x7E8, txid=0x7E0)
+        flooding.start()
+        try:
+            late = []
+            for _ in range(5):
+                begin = time.monotonic()
+                with pytest.raises(TimeoutError):
+                    s.recv()
+                late.append(time.monotonic() - begin - 0.5)
+            begin = time.monotonic()
+            s.close()
+            closed_after = time.monotonic() - begin
+        finally:
+            stop.set()
+            flooding.join()
+    print(f"late by {[f'{seconds * 1000:.0f} ms' for seconds in late]}, closed after {closed_after * 1000:.0f} ms")
+    assert min(late) >= 0
+    assert sorted(late)[2] < 1.0  # 50 ms on a machine that is not emulated
+    assert closed_after < 5.0

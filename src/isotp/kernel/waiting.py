@@ -21,6 +21,8 @@ class Wait:
         fd: the native socket.
     """
 
+    _wake_fd = -1
+
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -55,7 +57,8 @@ class Wait:
         os.eventfd_write(self._wake_fd, 1)
 
     def __del__(self) -> None:
-        os.close(self._wake_fd)
+        if self._wake_fd >= 0:  # else a signal handler interrupted `__init__`
+            os.close(self._wake_fd)
 
 
 class Waits:

@@ -255,7 +255,7 @@ class Hub:
             frames = engine.frames_to_send(now, room)
             if frames:
                 link.held = frames[self._put(link, frames) :]
-            if len(frames) == _FRAMES_A_TURN:  # there may be more
+            if 0 < len(frames) == room:  # there may be more
                 self._touched[link] = None
         if link.held:
             self._blocked[link] = None

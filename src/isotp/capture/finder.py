@@ -33,6 +33,7 @@ _ANSWER_NS: Final = 1_200_000_000  # N_Bs, and some delay of the recorder
 _RESPONSE_NS: Final = 5_000_000_000  # P2* of UDS
 _PROVEN_SN: Final = 3
 _HOPELESS: Final = 4
+_UNANSWERED_MAX: Final = 8  # TesterPresent often goes without a response
 
 # Points of a proof.
 _SURE: Final = 16  # one pair only is possible
@@ -41,6 +42,7 @@ _MAYBE: Final = 1
 
 _POSITIVE: Final = 0x40
 _NEGATIVE: Final = 0x7F
+_PENDING: Final = b"\x7f\x78"  # requestCorrectlyReceived-ResponsePending, less the service
 _CLEAR_DTCS: Final = 0x14
 _WITHOUT_PARAMETER: Final = frozenset((0x03, 0x04, 0x07, 0x0A, 0x37))
 # Responses that do not repeat the request's second byte.
@@ -93,36 +95,59 @@ class _Clue:
     """What is known about one identifier."""
 
     __slots__ = (
+        "answered",
         "answered_by",
         "asked_ns",
         "began_ns",
         "came",
+        "is_asking",
         "key",
         "left",
         "nonsense",
-        "proven",
+        "replies",
         "request",
+        "requests",
         "sense",
+        "strays",
         "talks_to",
+        "transfers",
         "waiting_for",
     )
 
     def __init__(self, key: Key) -> None:
         self.key = key
         self.sense = self.nonsense = 0
-        self.proven = False
+        self.transfers = 0
+        """How many messages of several frames it sent, or answered with flow control, that are a proof."""
+        self.replies = self.strays = 0
+        """How many of its messages answer a request, and how many look like a response and answer none."""
+        self.requests = self.answered = 0
+        """How many of its messages may be requests, and how many of those were answered."""
         self.left = self.came = 0
         """How many consecutive frames of the message are still to come, and how many came."""
         self.began_ns = 0
         self.waiting_for: dict[Key, int] = {}
         """Whose flow control came since the first frame, and the points of it."""
         self.request = b""
-        """How the last message began, if it can be a request, and when it came."""
+        """How the last request began, when, and whether it was not answered yet."""
         self.asked_ns = 0
+        self.is_asking = False
         self.answered_by: dict[Key, int] = {}
         """Points of those whose flow control answers this one."""
         self.talks_to: dict[Key, int] = {}
         """Points of those whose messages this one answers, or who answer it."""
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether there is a proof."""
+        is_responder = self.replies > 0 and self.replies >= self.strays
+        is_requester = self.answered > 0 and self.answered * _UNANSWERED_MAX >= self.requests
+        return self.transfers > 0 or is_responder or is_requester
+
+    @property
+    def makes_sense(self) -> bool:
+        """Whether most of its frames make sense."""
+        return self.sense >= self.nonsense and self.sense > 0
 
 
 class LinkFinder:
@@ -205,36 +230,39 @@ class LinkFinder:
         clue.sense += 1
         clue.left -= 1
         clue.came += 1
+        clean = {key: points for key, points in clue.waiting_for.items() if points}
         if clue.came == 1:
             self._announced.get(clue.key[0], {}).pop(clue.key, None)
-            answered = {key: points for key, points in clue.waiting_for.items() if points}
-            return self._answered(clue, answered) if answered else ()
-        if clue.came == _PROVEN_SN or (clue.came == 2 and not clue.left):
-            weak = {key: _MAYBE for key, points in clue.waiting_for.items() if not points}
-            was_proven, clue.proven = clue.proven, True
-            return self._answered(clue, weak) if weak else () if was_proven else (clue.key,)
-        return ()
+            return self._answered(clue, clean) if clean else ()
+        if clean or not (clue.came == _PROVEN_SN or (clue.came == 2 and not clue.left)):
+            return ()
+        return self._answered(clue, dict.fromkeys(clue.waiting_for, _MAYBE))
 
     def _answered(self, clue: _Clue, sources: dict[Key, int]) -> tuple[Key, ...]:
-        clue.proven = True
+        """Consecutive frames follow a first frame: give points to those whose flow control came in between."""
+        clue.transfers += 1
         for key, points in sources.items():
-            _add(clue.answered_by, key, points)
-            if (other := self._clues.get(key)) is not None:
-                other.proven = True
-        return clue.key, *sources
+            _add(clue.answered_by, key, points if len(sources) == 1 else min(points, _TURN))
+        best = self.answering(clue.key)
+        if best is None or best not in sources:
+            return (clue.key,) if clue.transfers == 1 else ()
+        if (other := self._clues.get(best)) is not None:
+            other.transfers += 1
+        return clue.key, best
 
     def _first(self, clue: _Clue, n_pdu: FirstFrame, count: int, now: int) -> tuple[Key, ...]:
         clue.sense += 1
+        clue.nonsense += clue.left > 0 and not clue.came  # the last one came to nothing
         clue.left, clue.came, clue.began_ns = count, 0, now
         clue.waiting_for = {}
         _remember(self._announced, clue)
         return self._talk(clue, n_pdu.data, now)
 
     def _flow_control(self, clue: _Clue, n_pdu: FlowControl, rest: bytes, now: int) -> tuple[Key, ...]:
-        waiting = self._waiting(clue.key, now)
         clue.sense += 1
         # Leftover bytes behind it, or a reserved STmin: it proves nothing unless consecutive frames 1 to 3 follow.
         is_clean = len(set(rest)) <= 1 and (n_pdu.stmin <= 0x7F or 0xF1 <= n_pdu.stmin <= 0xF9)
+        waiting = self._waiting(clue.key, now)
         turn = next((other for other in waiting if not other.waiting_for), None)
         for other in waiting:
             points = _SURE if len(waiting) == 1 else _TURN if other is turn else _MAYBE
@@ -255,43 +283,50 @@ class LinkFinder:
         return bool(self._waiting(key, now))
 
     def _single(self, clue: _Clue, data: bytes, is_clean: bool, now: int) -> tuple[Key, ...]:
-        clue.sense += 1
         clue.left = 0
         self._announced.get(clue.key[0], {}).pop(clue.key, None)
-        return self._talk(clue, data, now) if is_clean or clue.proven else ()
+        if not (is_clean or is_reserved(clue.key[1]) or clue.is_proven):
+            return ()  # leftover bytes, or no single frame at all
+        clue.sense += 1
+        return self._talk(clue, data, now)
 
     def _talk(self, clue: _Clue, data: bytes, now: int) -> tuple[Key, ...]:
         """A message began: it may answer another one, or be answered."""
-        requests = self._requests.setdefault(clue.key[0], {})
         if not data[0] & _POSITIVE:
-            clue.request, clue.asked_ns = data, now
+            clue.request, clue.asked_ns, clue.is_asking = data, now, True
+            clue.requests += 1
             _remember(self._requests, clue)
             return ()
-        asking = [
+        fitting = [
             other
-            for other in requests.values()
+            for other in self._requests.get(clue.key[0], {}).values()
             if other is not clue and abs(now - other.asked_ns) <= _RESPONSE_NS and answers(other.request, data)
         ]
+        if not fitting:
+            clue.strays += 1
+            return ()
+        clue.replies += 1
+        asking = [other for other in fitting if other.is_asking] or fitting
         for other in asking:
             points = _SURE if len(asking) == 1 else _MAYBE
             _add(clue.talks_to, other.key, points)
             _add(other.talks_to, clue.key, points)
-            clue.proven = other.proven = True
-        return (clue.key, *(other.key for other in asking)) if asking else ()
+            other.answered += 1
+        if len(asking) == 1:
+            asking[0].is_asking = data[::2] == _PENDING  # a request that all are asked may be answered again
+        return clue.key, *(other.key for other in asking)
 
     # --- what became of it
 
     def __contains__(self, key: Key) -> bool:
         """Whether it speaks ISO-TP."""
         clue = self._clues.get(key)
-        if clue is None:
-            return False
-        return (clue.proven or is_reserved(key[1])) and clue.sense > 0 and clue.sense >= clue.nonsense
+        return clue is not None and clue.makes_sense and (is_reserved(key[1]) or clue.is_proven)
 
     def is_hopeless(self, key: Key) -> bool:
         """Whether so few of its frames make sense that nothing is to be expected of it."""
         clue = self._clues[key]
-        return not clue.proven and clue.nonsense - clue.sense >= _HOPELESS
+        return not clue.is_proven and clue.nonsense - clue.sense >= _HOPELESS
 
     def seen(self, key: Key) -> int:
         """How many of its frames were seen."""
@@ -322,6 +357,14 @@ class LinkFinder:
 
         return max(clue.answered_by, key=fit)
 
+    def is_clear(self, key: Key) -> bool:
+        """Whether, if flow control answers, the one that sends it has clearly more points than all others."""
+        clue = self._clues.get(key)
+        if clue is None or not clue.answered_by:
+            return True
+        points = sorted(points + clue.talks_to.get(other, 0) for other, points in clue.answered_by.items())
+        return len(points) == 1 or points[-1] >= points[-2] * 3 // 2 + 1
+
     def answers(self) -> dict[Key, Key]:
         """For each that sends long messages, whose flow control answers; the surest come first."""
         by_points = sorted(
@@ -341,11 +384,13 @@ class LinkFinder:
     def talking(self, key: Key) -> Key | None:
         """Who exchanges requests and responses with `key`; None if none does, or several do."""
         clue = self._clues.get(key)
-        if clue is None or not clue.talks_to:
+        if clue is None or is_functional(key[1]):
             return None
-        best = max(clue.talks_to, key=lambda other: clue.talks_to[other])
-        others = [other for other, points in clue.talks_to.items() if other != best and points >= _SURE]
-        return None if others or is_functional(key[1]) or is_functional(best[1]) else best
+        points = {other: n for other, n in clue.talks_to.items() if other in self and not is_functional(other[1])}
+        best = max(points, key=lambda other: points[other], default=None)
+        if best is None or any(n * 2 > points[best] for other, n in points.items() if other != best):
+            return None
+        return best
 
     def keys(self) -> list[Key]:
         """All that speak ISO-TP."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ..address import Address, AsymmetricAddress, CanAddress
-from ..engine.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, decode
+from ..engine.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, decode
 from ..errors import BufferOverflowError
 from .finder import Key, LinkFinder, is_functional, usual_partner
 from .frames import Frame
@@ -110,25 +110,21 @@ class Observer:
         return usual if usual is not None and usual in finder else None
 
     def _settle(self, key: Key) -> None:
-        """Note the partner of `key`, which may be another one than before."""
+        """Note the partner of `key`, which may be another one than before, and where messages go by that."""
         old, new = self._partners.get(key), self._partner_of(key)
-        if old == new:
-            return
-        if old is not None:
-            self._served[old].remove(key)
-        if new is not None:
-            self._partners[key] = new
-            self._served.setdefault(new, []).append(key)
-        else:
-            del self._partners[key]
+        if old != new:
+            self._unsettle(key)
+            if new is not None:
+                self._partners[key] = new
+                self._served.setdefault(new, []).append(key)
         for each in (key, old, new):
             if each is not None and (stream := self._streams.get(each)) is not None:
                 stream.target = self._target(each)
 
     def _target(self, key: Key) -> CanAddress | None:
-        """Where the messages of `key` go: to its partner, or to many."""
+        """Where the messages of `key` go: to its partner; None if to many, or as long as that is not clear."""
         served = self._served.get(key, ())
-        if is_functional(key[1]) or len(served) > 1:
+        if is_functional(key[1]) or len(served) > 1 or not self._finder.is_clear(key):
             return None
         partner = self._partners.get(key) or (served[0] if served else None)
         return CanAddress(*partner[1:]) if partner is not None else None
@@ -154,6 +150,13 @@ class Observer:
             del self._streams[stream.key]
             if self._given is not None or self._is_live:
                 self._unsettle(stream.key)
+
+    def _drop(self, stream: Stream) -> None:
+        self._give_up(stream, "no ISO-TP")
+        del self._streams[stream.key]
+        self._unsettle(stream.key)
+        for key in list(self._streams):
+            self._settle(key)
 
     def _unsettle(self, key: Key) -> None:
         partner = self._partners.pop(key, None)
@@ -218,6 +221,9 @@ class Observer:
     def _receive(self, stream: Stream, data: bytes, is_fd: bool, now: int) -> None:
         stream.expire(now)
         n_pdu = decode(data, stream.address_size)
+        if isinstance(n_pdu, Malformed) and self._is_live and stream.key not in self._finder:
+            self._drop(stream)  # it looked like a link for a while
+            return
         if isinstance(n_pdu, FlowControl):
             self._flow_control(stream, n_pdu, data, is_fd, now)
             return

@@ -65,7 +65,7 @@ def _frame(time_s: Any, channel: object, can_id: int, data: Any, is_fd: bool) ->
     if can_id > CAN_SFF_MASK:
         can_id |= CAN_EFF_FLAG
     time_ns = nanoseconds(time_s)
-    return None if time_ns is None else (time_ns, channel_name(channel), can_id, bytes(data), is_fd)
+    return None if time_ns is None else (time_ns, channel_name(channel), can_id, bytes(data), is_fd or len(data) > 8)
 
 
 def nanoseconds(time_s: Any) -> int | None:

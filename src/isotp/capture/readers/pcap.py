@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from ...address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
 from ..frames import TIME_MAX_NS, Frame, Frames
 from .base import Reader
-from .source import BLOCK, UnreadableError
+from .source import BLOCK, Source, UnreadableError
 
 _NG: Final = b"\n\r\r\n"
 _ORDERS: Final = {
@@ -24,8 +24,13 @@ _CAN, _CANFD = 0x000C, 0x000D
 _FDF: Final = 0x04
 _REMOTE_OR_ERROR: Final = 0x60000000
 _SOCKETCAN: Final = struct.Struct(">IBB")
+_BIG: Final = struct.Struct(">I")
 _LITTLE: Final = struct.Struct("<I")
 _PACKET_MAX: Final = 1 << 18
+
+
+def _is_identifier(number: int) -> bool:
+    return number & CAN_EFF_FLAG != 0 or number & ~_REMOTE_OR_ERROR <= CAN_SFF_MASK
 
 
 def _names(link_types: list[int]) -> str:
@@ -33,7 +38,27 @@ def _names(link_types: list[int]) -> str:
 
 
 class _Packets(Reader):
-    """What both have in common: packets with SocketCAN frames."""
+    """What both have in common: packets with SocketCAN frames.
+
+    Identifiers are big-endian by link type 227. The cooked types leave them in the order of the machine, mostly
+    little-endian. The order that gives an identifier where the other gives none is taken from then on.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._order: dict[int, struct.Struct] = {227: _BIG, 113: _LITTLE, 276: _LITTLE}
+
+    def _identifier(self, packet: bytes, at: int, link_type: int) -> int:
+        """The identifier and its flags as SocketCAN has them."""
+        order = self._order[link_type]
+        (number,) = order.unpack_from(packet, at)
+        if _is_identifier(number):
+            return number  # type: ignore[no-any-return]
+        other = _BIG if order is _LITTLE else _LITTLE
+        (swapped,) = other.unpack_from(packet, at)
+        if _is_identifier(swapped):
+            self._order[link_type] = other
+        return swapped  # type: ignore[no-any-return]
 
     def _frame(self, packet: bytes, link_type: int, time_ns: int, channel: str) -> Frame | None:
         """The frame in a packet; None if it has none."""
@@ -49,9 +74,8 @@ class _Packets(Reader):
         if len(packet) < at + 8 or not 0 <= time_ns <= TIME_MAX_NS:
             self.passed_over += 1
             return None
-        number, length, flags = _SOCKETCAN.unpack_from(packet, at)
-        if not number & CAN_EFF_FLAG and number & ~_REMOTE_OR_ERROR > CAN_SFF_MASK:
-            (number,) = _LITTLE.unpack_from(packet, at)  # some save the identifier in the order of the machine
+        _, length, flags = _SOCKETCAN.unpack_from(packet, at)
+        number = self._identifier(packet, at, link_type)
         if number & _REMOTE_OR_ERROR:
             return None
         can_id = number & (CAN_EFF_FLAG | CAN_EFF_MASK) if number & CAN_EFF_FLAG else number & CAN_SFF_MASK
@@ -88,8 +112,13 @@ class Pcap(_Packets):
             raise self._other_link(link_type)
         record = struct.Struct(f"{order}IIII")
         rest = b""
+        is_first = True
         while block := self.source.read():
             data = rest + block if rest else block
+            if is_first and link_type != 227:
+                self._records(data, record, link_type, unit_ns)  # shows the order of identifiers
+                self.passed_over = 0
+            is_first = False
             frames, at = self._records(data, record, link_type, unit_ns)
             rest = data[at:]
             yield frames

@@ -59,6 +59,11 @@ class Source:
         return bytes(self._head[:size])
 
     @property
+    def seen(self) -> bytes:
+        """What `head` has read so far."""
+        return bytes(self._head)
+
+    @property
     def is_at_end(self) -> bool:
         """Whether `head` has met the end."""
         return self._is_at_end

@@ -9,20 +9,28 @@ from .frames import Frame, Frames, frames_of
 from .message import Fault, FlowControlSeen, LinkFrame, Message, Timing
 from .readers import UnreadableError, open_recording
 from .stream import Stream
+from .verdict import Finding, LinkVerdict, TimeSpent, Verdicts, check, guess_bit_rate, time_spent
 
 __all__ = [
     "Capture",
     "Fault",
+    "Finding",
     "FlowControlSeen",
     "Frame",
     "FrameSource",
     "Frames",
     "LinkFrame",
+    "LinkVerdict",
     "Message",
     "Stream",
+    "TimeSpent",
     "Timing",
     "UnreadableError",
+    "Verdicts",
+    "check",
     "frames_of",
+    "guess_bit_rate",
     "messages",
     "open_recording",
+    "time_spent",
 ]

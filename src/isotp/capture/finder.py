@@ -2,7 +2,7 @@
 
 Most identifiers of a bus carry something else, and any byte can look like an N_PCI. So each identifier is looked at
 as if it spoke ISO-TP, and two things are kept: how many of its frames make sense as that, and proofs. An identifier
-speaks ISO-TP if it has a proof, or the standards reserve it, and most of its frames make sense.
+speaks ISO-TP if it has a proof and most of its frames make sense, or the standards reserve it and one in five does.
 
     proof                                                                      shows
     flow control of B between a first frame of A and consecutive frame 1       A, and that B answers A
@@ -33,6 +33,7 @@ _ANSWER_NS: Final = 1_200_000_000  # N_Bs, and some delay of the recorder
 _RESPONSE_NS: Final = 5_000_000_000  # P2* of UDS
 _PROVEN_SN: Final = 3
 _HOPELESS: Final = 4
+_RESERVED_WEIGHT: Final = 4  # of a frame that makes sense, by an identifier that the standards reserve
 _UNANSWERED_MAX: Final = 8  # TesterPresent often goes without a response
 
 # Points of a proof.
@@ -145,9 +146,11 @@ class _Clue:
         return self.transfers > 0 or is_responder or is_requester
 
     @property
-    def makes_sense(self) -> bool:
-        """Whether most of its frames make sense."""
-        return self.sense >= self.nonsense and self.sense > 0
+    def is_link(self) -> bool:
+        """Whether it speaks ISO-TP."""
+        if is_reserved(self.key[1]):
+            return self.sense > 0 and self.sense * _RESERVED_WEIGHT >= self.nonsense
+        return self.sense >= self.nonsense and self.is_proven
 
 
 class LinkFinder:
@@ -321,7 +324,7 @@ class LinkFinder:
     def __contains__(self, key: Key) -> bool:
         """Whether it speaks ISO-TP."""
         clue = self._clues.get(key)
-        return clue is not None and clue.makes_sense and (is_reserved(key[1]) or clue.is_proven)
+        return clue is not None and clue.is_link
 
     def is_hopeless(self, key: Key) -> bool:
         """Whether so few of its frames make sense that nothing is to be expected of it."""

@@ -98,7 +98,7 @@ class CandumpScreen(TextReader):
         self._ids = _Ids()
         self._last_ns = 0
         self._stamp_ns = 0
-        stamps = [found["stamp"] for line in source.seen.decode("latin-1").splitlines()
+        stamps = [found["stamp"] for line in source.seen().decode("latin-1").splitlines()
                   if (found := self.pattern.match(line))]  # fmt: skip
         self.is_timed = any(stamps)
         self._are_deltas = _are_deltas(stamps)

@@ -58,10 +58,9 @@ class Source:
                 break
         return bytes(self._head[:size])
 
-    @property
     def seen(self) -> bytes:
-        """What `head` has read so far."""
-        return bytes(self._head)
+        """The first 64 kB of a file, or what `head` has read of a pipe."""
+        return self.head(BLOCK) if self.is_file else bytes(self._head)
 
     @property
     def is_at_end(self) -> bool:

@@ -17,6 +17,7 @@ answer fit better, after any frame.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 from ..address import CAN_EFF_FLAG
@@ -45,6 +46,7 @@ _POSITIVE: Final = 0x40
 _NEGATIVE: Final = 0x7F
 _PENDING: Final = b"\x7f\x78"  # requestCorrectlyReceived-ResponsePending, less the service
 _CLEAR_DTCS: Final = 0x14
+_BY_IDENTIFIER: Final = frozenset((0x22, 0x24, 0x2E, 0x2F))
 _WITHOUT_PARAMETER: Final = frozenset((0x03, 0x04, 0x07, 0x0A, 0x37))
 # Responses that do not repeat the request's second byte.
 _NO_ECHO: Final = frozenset((0x23, 0x34, 0x35, 0x84))
@@ -89,6 +91,8 @@ def answers(request: bytes, response: bytes) -> bool:
         return service in _WITHOUT_PARAMETER
     if service == _CLEAR_DTCS:
         return len(response) == 1
+    if service in _BY_IDENTIFIER:
+        return len(response) > 2 and response[1:3] == request[1:3]
     return service not in _NO_ECHO and len(response) > 1 and not (response[1] ^ request[1]) & 0x7F
 
 
@@ -212,7 +216,8 @@ class LinkFinder:
 
     def _new_clue(self, key: Key) -> _Clue:
         if len(self._clues) >= CLUES_MAX:
-            self.forget(next(iter(self._clues)))
+            for oldest in list(islice(self._clues, CLUES_MAX // 4)):  # at once, so that it costs little per frame
+                self.forget(oldest)
         clue = self._clues[key] = _Clue(key)
         return clue
 
@@ -314,7 +319,7 @@ class LinkFinder:
             points = _SURE if len(asking) == 1 else _MAYBE
             _add(clue.talks_to, other.key, points)
             _add(other.talks_to, clue.key, points)
-            other.answered += 1
+            other.answered += len(asking) == 1 or data[0] != _NEGATIVE  # which repeats one byte only
         if len(asking) == 1:
             asking[0].is_asking = data[::2] == _PENDING  # a request that all are asked may be answered again
         return clue.key, *(other.key for other in asking)

@@ -106,6 +106,7 @@ class _Clue:
         "began_ns",
         "came",
         "is_asking",
+        "is_astray",
         "key",
         "left",
         "nonsense",
@@ -130,6 +131,8 @@ class _Clue:
         """How many of its messages may be requests, and how many of those were answered."""
         self.left = self.came = 0
         """How many consecutive frames of the message are still to come, and how many came."""
+        self.is_astray = False
+        """Whether the last consecutive frame belonged to no message."""
         self.began_ns = 0
         self.waiting_for: dict[Key, int] = {}
         """Whose flow control came since the first frame, and the points of it."""
@@ -232,7 +235,8 @@ class LinkFinder:
 
     def _consecutive(self, clue: _Clue, sn: int) -> tuple[Key, ...]:
         if not clue.left or (clue.came < _PROVEN_SN and sn != clue.came + 1):
-            clue.nonsense += 1
+            clue.nonsense += not clue.is_astray  # the rest of a message whose frames were lost counts once
+            clue.is_astray = True
             clue.left = 0
             return ()
         clue.sense += 1
@@ -261,7 +265,7 @@ class LinkFinder:
     def _first(self, clue: _Clue, n_pdu: FirstFrame, count: int, now: int) -> tuple[Key, ...]:
         clue.sense += 1
         clue.nonsense += clue.left > 0 and not clue.came  # the last one came to nothing
-        clue.left, clue.came, clue.began_ns = count, 0, now
+        clue.left, clue.came, clue.began_ns, clue.is_astray = count, 0, now, False
         clue.waiting_for = {}
         _remember(self._announced, clue)
         return self._talk(clue, n_pdu.data, now)
@@ -291,7 +295,7 @@ class LinkFinder:
         return bool(self._waiting(key, now))
 
     def _single(self, clue: _Clue, data: bytes, is_clean: bool, now: int) -> tuple[Key, ...]:
-        clue.left = 0
+        clue.left, clue.is_astray = 0, False
         self._announced.get(clue.key[0], {}).pop(clue.key, None)
         if not (is_clean or is_reserved(clue.key[1]) or clue.is_proven):
             return ()  # leftover bytes, or no single frame at all

@@ -72,7 +72,6 @@ class Trc(TextReader):
         r"\s*\d+\)\s+(\d+(?:\.\d+)?)\s+(?:(\d)\s+)?(?:([RT]x|\w+)\s+)?([0-9A-F]{4}|[0-9A-F]{8})\s+"
         r"(?:-\s+)?(\d+)((?:\s+\w{2,3})*)\s*$"
     )
-    _DAY_NS: ClassVar = 86_400_000_000_000
     _EPOCH_DAYS: ClassVar = 25569  # from 1899-12-30, where STARTTIME begins, to 1970
 
     def __init__(self, source: Source) -> None:
@@ -97,7 +96,7 @@ class Trc(TextReader):
         name, _, value = line.partition("=")
         if name == ";$STARTTIME":
             days = float(value) - self._EPOCH_DAYS
-            self._start_ns = max(0, round(days * 86_400_000) * 1_000_000) if abs(days) < 100_000 else 0
+            self._start_ns = max(0, round(days * 86_400_000_000) * 1000) if abs(days) < 100_000 else 0
         elif name == ";$COLUMNS":
             self._columns = value.strip().split(",")
 

@@ -1,5 +1,6 @@
 """isotp.capture from Python: files, pipes and frames of the user, what is counted, what memory it takes."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -14,12 +15,12 @@ import pytest
 import isotp
 from isotp.address import CAN_EFF_FLAG, Address
 from isotp.can_frame import CanFrame
-from isotp.capture import Capture, Fault, LinkFrame, Message, messages
+from isotp.capture import Capture, Fault, LinkFrame, Message, UnreadableError, messages
 from isotp.capture.frames import Frame
 from isotp.errors import ConsecutiveFrameTimeoutError, FlowControlTimeoutError, N_Result, UnknownOutcomeError
 
 from .traffic import CHANNEL, MS, noise
-from .writers import candump_log
+from .writers import candump_log, pcap, pcapng
 
 SECOND = 1000 * MS
 VIN = b"\x62\xf1\x90WVWZZZ1JZXW000001"
@@ -297,3 +298,69 @@ def test_memory_is_bounded_in_days_of_traffic() -> None:
             yield number * 100 * MS, channel, 0x100 + number % 64, bytes((number & 255,)) * 8, False
 
     assert peak_of(traffic(2000)) < peak_of(traffic(400)) + 100_000
+
+
+# --- damage, progress, time that passes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda frames: pcap(frames) + b"\xff" * 300_000,
+        lambda frames: pcapng([(frame[0], "0", *frame[2:]) for frame in frames]) + b"\xff" * 40,
+        lambda frames: gzip.compress(pcap(frames))[:-4],
+        lambda frames: gzip.compress(candump_log([(frame[0], "0", *frame[2:]) for frame in frames]).encode())[:-4],
+    ],
+    ids=["pcap", "pcapng", "pcap.gz", "log.gz"],
+)
+def test_what_comes_before_damage_is_shown(content: Callable[[list[Frame]], bytes], tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    path.write_bytes(content(frames()))
+    source = messages(path)
+    assert [next(source).data, next(source).data] == [b"\x22\xf1\x90", VIN]
+    with pytest.raises(UnreadableError, match=str(path)):
+        next(source)
+
+
+def test_progress(tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    path.write_text(candump_log([(frame[0], "0", *frame[2:]) for frame in frames()] * 20_000))
+    capture = Capture(path)
+    shares = []
+    for _ in capture.batches():
+        share = capture.progress()
+        assert share is None or 0 <= share <= 1
+        shares += [] if share is None else [share]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.2
+    assert any(0.4 < share < 0.6 for share in shares)
+
+
+class Live:
+    """Frames as an interface has them, and then silence."""
+
+    name = "can0"
+    passed_over = 3
+    is_live = True
+
+    def batches(self) -> Iterator[list[Frame]]:
+        yield frames([*TALK[:2]])
+        yield []
+        yield []
+
+    def progress(self) -> float | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def test_silence_is_told_though_no_frame_comes() -> None:
+    times = iter([100 * SECOND, 101 * SECOND, 102 * SECOND])
+    capture = Capture(Live(), Address.normal(txid=0x700, rxid=0x708))
+    first, second, third, last = capture.batches(clock=lambda: next(times))
+    assert ([type(event) for event in first], second, last) == ([Message], [], [])
+    (broken,) = third
+    assert isinstance(broken, Message)
+    assert isinstance(broken.error, FlowControlTimeoutError)
+    assert (capture.skipped, capture.begin_ns) == (3, SECOND)

@@ -1,7 +1,9 @@
 """A recording, or frames that somebody has, and the messages in them."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from ..address import Address, AsymmetricAddress
@@ -10,7 +12,7 @@ from .finder import LinkFinder
 from .frames import Frames, frames_of
 from .message import Fault, LinkFrame, Message
 from .observer import MAX_PDU_SIZE, Event, Observer
-from .readers import Reader, open_recording
+from .readers import Reader, UnreadableError, open_recording
 from .stream import Stream
 
 _BATCH: Final = 2048
@@ -75,6 +77,9 @@ class Capture:
         self._max_pdu_size = max_pdu_size
         self._observer: Observer | None = None
         self._bytes_addressed = 0
+        self._share_done: float | None = None  # of a recording that is read twice
+        self.begin_ns: int | None = None
+        """When the first frame was seen, of whatever link; None before that."""
         self._reader: FrameSource
         if isinstance(source, str | os.PathLike):
             self._reader = open_recording(source)
@@ -104,28 +109,66 @@ class Capture:
         for batch in self.batches():
             yield from batch  # type: ignore[misc]
 
-    def batches(self, shows_frames: bool = False, clock: Callable[[], int] | None = None) -> Iterator[list[Event]]:
+    def batches(
+        self, shows_frames: bool = False, clock: Callable[[], int] = time.monotonic_ns
+    ) -> Iterator[list[Event]]:
         """The events in lists, one for each batch of frames that was read, empty ones too.
 
         Args:
             shows_frames: whether each frame of a link is among them, as `LinkFrame`.
-            clock: gives the present in nanoseconds on the clock of the frames, where they are live; messages that
-                broke off are then reported though no frame comes.
+            clock: gives nanoseconds, where frames are live: messages that broke off are reported in time, though no
+                frame comes.
         """
         try:
-            observer = self._observer = self._new_observer(shows_frames)
-            events = observer.events
+            finder = None
+            if not self._links and isinstance(self._reader, _Items | Reader) and self._reader.can_be_read_again:
+                finder = LinkFinder(self._address_size)
+                yield from self._look_through(self._reader, finder)
+            observer = self._observer = self._new_observer(finder, shows_frames)
+            ahead = 0  # the clock of the frames, less ours
             for frames in self._reader.batches():
                 observer.take(frames)
-                if clock is not None:
+                if frames and self.begin_ns is None:
+                    self.begin_ns = frames[0][0]
+                if self._reader.is_live:
                     now = clock()
-                    if (due := observer.get_timer()) is not None and now >= due:
-                        observer.handle_timer(now)
-                yield _taken(events)
+                    ahead = frames[-1][0] - now if frames else ahead
+                    if (due := observer.get_timer()) is not None and now + ahead >= due:
+                        observer.handle_timer(now + ahead)
+                yield _taken(observer.events)
             self.end("the recording ends")
-            yield _taken(events)
+            yield _taken(observer.events)
         finally:
             self.close()
+
+    def _look_through(self, reader: "_Items | Reader", finder: LinkFinder) -> Iterator[list[Event]]:
+        """Show the whole recording to the finder, and begin again."""
+        self._share_done = 0.0
+        for frames in _undamaged(reader.batches()):
+            finder.see_all(frames)
+            yield []
+        reader = self._reader = reader.again()
+        if not finder.has_transfers and not self._address_size:
+            with_bytes = LinkFinder(1)
+            count = 0
+            for frames in _undamaged(reader.batches()):
+                with_bytes.see_all(frames)
+                count += len(frames)
+                if count >= _TRIED_FRAMES:
+                    break
+            self._bytes_addressed = len(with_bytes.answers())
+            self._reader = reader.again()
+        self._share_done = 0.5
+
+    def _new_observer(self, finder: LinkFinder | None, shows_frames: bool) -> Observer:
+        return Observer(
+            *self._links,
+            finder=finder,
+            address_size=self._address_size,
+            max_pdu_size=self._max_pdu_size,
+            shows_frames=shows_frames,
+            is_timed=not isinstance(self._reader, Reader) or self._reader.is_timed,
+        )
 
     def end(self, why: str) -> None:
         """Report the messages under way as failed; `remaining` has them. Done at the end of a recording."""
@@ -136,37 +179,6 @@ class Capture:
     def remaining(self) -> list[Event]:
         """Events that were not handed out because iterating stopped."""
         return _taken(self._observer.events) if self._observer is not None else []
-
-    def _new_observer(self, shows_frames: bool) -> Observer:
-        finder = None
-        reader = self._reader
-        if not self._links and not reader.is_live and isinstance(reader, _Items | Reader) and reader.can_be_read_again:
-            finder = LinkFinder(self._address_size)
-            for frames in reader.batches():
-                finder.see_all(frames)
-            reader = self._reader = reader.again()
-            if not finder.has_transfers and not self._address_size:
-                self._try_address_bytes(reader)
-                reader = self._reader = reader.again()
-        return Observer(
-            *self._links,
-            finder=finder,
-            address_size=self._address_size,
-            max_pdu_size=self._max_pdu_size,
-            shows_frames=shows_frames,
-            is_timed=not isinstance(reader, Reader) or reader.is_timed,
-        )
-
-    def _try_address_bytes(self, reader: FrameSource) -> None:
-        """No flow control answers any first frame: is there an address byte before each N_PCI?"""
-        finder = LinkFinder(1)
-        count = 0
-        for frames in reader.batches():
-            finder.see_all(frames)
-            count += len(frames)
-            if count >= _TRIED_FRAMES:
-                break
-        self._bytes_addressed = len(finder.answers())
 
     # --- what became of the frames
 
@@ -223,8 +235,9 @@ class Capture:
         return self._bytes_addressed > 0
 
     def progress(self) -> float | None:
-        """How much of the file has been read, 0 to 1; None if its size is not known."""
-        return self._reader.progress()
+        """How much is done, 0 to 1; None if the size of the recording is not known."""
+        progress = self._reader.progress()
+        return progress if progress is None or self._share_done is None else self._share_done + progress / 2
 
 
 def messages(
@@ -276,6 +289,12 @@ class _Items:
 
     def close(self) -> None:
         """See `FrameSource`."""
+
+
+def _undamaged(batches: Iterator[Frames]) -> Iterator[Frames]:
+    """The frames up to where a file is damaged; reading it again says that it is."""
+    with suppress(UnreadableError):
+        yield from batches
 
 
 def _taken(events: Any) -> list[Event]:

@@ -63,11 +63,13 @@ def _kind(source: Source) -> type[Reader]:
             if head.startswith(magic):
                 return kind
         lines = head.decode("latin-1").splitlines()
-        is_all = source.is_file or source.is_at_end or len(head) >= _HEAD
+        is_all = source.is_file or source.is_at_end or source.damage is not None or len(head) >= _HEAD
         for line in lines if is_all or head.endswith(b"\n") else lines[:-1]:
             for text_kind in _TEXT:
                 if text_kind.pattern.match(line):
                     return text_kind
+        if not head and source.damage is not None:
+            raise UnreadableError(source.damage)
         if is_all or sum(bool(line.strip()) for line in lines) > _LINES:
             if not head:
                 return _Empty

@@ -13,9 +13,10 @@ from .source import UnreadableError
 
 MAGIC: Final = b"LOGG"
 _FILE_HEADER: Final = struct.Struct("<4sL32x8H")  # size of the header; SYSTEMTIME of the start
-# Signature, header size, header version, object size, object type; flags, object version and such, time.
+# Signature, header size, header version, object size, object type; unit of time, object version and such, time.
 _BASE: Final = struct.Struct("<4sHHLL")
-_OBJECT: Final = struct.Struct("<4sHHLLL4xQ")
+_CAN_OBJECT: Final = struct.Struct("<4sHHLLL4xQHBBL8s")  # with the shorter header; most objects are such
+_HEADER_V1: Final = 32
 _CAN: Final = struct.Struct("<HBBL8s")  # channel, flags, DLC, identifier, data
 _CAN_FD: Final = struct.Struct("<HBBLLBBB5x64s")  # ..., frame length, bit count, FD flags, valid bytes, data
 _CAN_FD_64: Final = struct.Struct("<BBBBLLL28x")  # channel, DLC, valid bytes, -, identifier, frame length, flags
@@ -25,7 +26,8 @@ _REMOTE: Final = 0x80
 _REMOTE_64: Final = 0x10
 _EDL_64: Final = 0x1000
 _EDL: Final = 1
-_OBJECT_MAX: Final = 1 << 28
+_OBJECT_MAX: Final = 1 << 20
+_CONTAINER_MAX: Final = 1 << 28
 
 
 class Blf(Reader):
@@ -45,7 +47,7 @@ class Blf(Reader):
         rest = b""
         while head := source.read_exactly(_BASE.size):
             signature, _, _, size, kind = _BASE.unpack(head) if len(head) == _BASE.size else (b"", 0, 0, 0, 0)
-            if signature != b"LOBJ" or not _BASE.size <= size <= _OBJECT_MAX:
+            if signature != b"LOBJ" or not _BASE.size <= size <= _CONTAINER_MAX:
                 raise UnreadableError(f"{self.name}: damaged: no object where one must be")
             body = source.read_exactly(size - _BASE.size)
             source.read_exactly(size % 4)
@@ -60,41 +62,46 @@ class Blf(Reader):
         if method == 0:
             return body[16:]
         try:
-            return zlib.decompressobj().decompress(body[16:], min(size or _OBJECT_MAX, _OBJECT_MAX))
+            return zlib.decompressobj().decompress(body[16:], min(size or _CONTAINER_MAX, _CONTAINER_MAX))
         except zlib.error as e:
             raise UnreadableError(f"{self.name}: damaged: {e}") from e
 
     def _objects(self, data: bytes) -> tuple[Frames, bytes]:
         """The frames in `data`, and what is left of it: an object may go on in the next container."""
         frames: Frames = []
-        append, unpack, unpack_can = frames.append, _OBJECT.unpack_from, _CAN.unpack_from
+        append, unpack = frames.append, _CAN_OBJECT.unpack_from
         at, end, start_ns = 0, len(data), self._start_ns
         names = _CHANNELS
-        while at + _OBJECT.size <= end:
-            signature, header_size, _, size, kind, unit, time = unpack(data, at)
-            if signature != b"LOBJ":
+        while at + _CAN_OBJECT.size <= end:
+            signature, header_size, _, size, kind, unit, time, channel, flags, dlc, can_id, raw = unpack(data, at)
+            if signature != b"LOBJ" or not _BASE.size <= size <= _OBJECT_MAX:
                 at = data.find(b"LOBJ", at + 1)  # behind padding, or damage
                 if at < 0:
                     return frames, b""
                 continue
             if at + size > end:
                 break
-            body = at + header_size
-            at += max(size, _BASE.size)
+            begin, at = at, at + size
             time_ns = start_ns + (time * 10_000 if unit == _TEN_MICROSECONDS else time)
-            try:
-                if kind in _CAN_TYPES:
-                    channel, flags, dlc, can_id, raw = unpack_can(data, body)
-                    if not flags & _REMOTE and time_ns <= TIME_MAX_NS:
-                        append((time_ns, names[channel & 0xFF], _id(can_id), raw[:dlc], False))
-                elif kind in (_FD, _FD_64) and time_ns <= TIME_MAX_NS:
-                    self._fd(frames, kind, data[body:at], time_ns)
-            except struct.error:
+            if time_ns > TIME_MAX_NS:
                 self.passed_over += 1
+            elif kind in _CAN_TYPES and header_size == _HEADER_V1:
+                if not flags & _REMOTE:
+                    append(
+                        (time_ns, names[channel & 0xFF], can_id if can_id <= 0x7FF else _id(can_id), raw[:dlc], False)
+                    )
+            elif kind in (*_CAN_TYPES, _FD, _FD_64):
+                try:
+                    self._other(frames, kind, data[begin + header_size : at], time_ns)
+                except struct.error:
+                    self.passed_over += 1
         return frames, data[at:]
 
-    def _fd(self, frames: Frames, kind: int, body: bytes, time_ns: int) -> None:
-        if kind == _FD:
+    def _other(self, frames: Frames, kind: int, body: bytes, time_ns: int) -> None:
+        if kind in _CAN_TYPES:
+            channel, flags, length, can_id, raw = _CAN.unpack_from(body)
+            is_remote, is_fd, length = flags & _REMOTE, False, min(8, length)
+        elif kind == _FD:
             channel, flags, _, can_id, _, _, fd_flags, length, raw = _CAN_FD.unpack_from(body)
             is_remote, is_fd = flags & _REMOTE, bool(fd_flags & _EDL)
         else:

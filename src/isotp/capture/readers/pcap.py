@@ -10,6 +10,7 @@ from .base import Reader
 from .source import BLOCK, Source, UnreadableError
 
 _NG: Final = b"\n\r\r\n"
+_SECTION, _INTERFACE, _PACKET, _ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 6
 _ORDERS: Final = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
     b"\xa1\xb2\xc3\xd4": (">", 1000),
@@ -122,6 +123,8 @@ class Pcap(_Packets):
             frames, at = self._records(data, record, link_type, unit_ns)
             rest = data[at:]
             yield frames
+            if len(rest) > _PACKET_MAX + 16:
+                raise self._damaged("a packet longer than any can be")
         if rest:
             self.passed_over += 1
 
@@ -132,8 +135,6 @@ class Pcap(_Packets):
         is_bare = link_type == 227
         while at + 16 <= end:
             seconds, fraction, size, _ = unpack(data, at)
-            if size > _PACKET_MAX:
-                raise self._damaged(f"a packet of {size} bytes")
             begin = at + 16
             if begin + size > end:
                 break
@@ -177,15 +178,35 @@ class PcapNg(_Packets):
 
     def batches(self) -> Iterator[Frames]:
         """See `Reader.batches`."""
-        order = "<"
         interfaces: list[_Interface] = []
         frames: Frames = []
-        size_of_batch = 0
+        size = 0
+        try:
+            for kind, block, order in self._blocks():
+                if kind == _SECTION:
+                    interfaces = []
+                elif kind == _INTERFACE and len(block) >= 8:
+                    interfaces.append(_Interface(len(interfaces), block, order))
+                elif kind in (_PACKET, _ENHANCED_PACKET) and len(block) >= 20:
+                    frames += self._packet(kind, block, order, interfaces)
+                size += len(block)
+                if size >= BLOCK or not self.source.is_file:
+                    yield frames
+                    frames, size = [], 0
+        except UnreadableError:
+            yield frames  # what came before the damage
+            raise
+        yield frames
+        if interfaces and not any(each.link_type in _LINK_TYPES for each in interfaces):
+            raise self._other_link(interfaces[0].link_type)
+
+    def _blocks(self) -> Iterator[tuple[int, bytes, str]]:
+        """The type and the body of each block, and the order of its bytes."""
+        order = "<"
         while head := self.source.read_exactly(8):
             if head[:4] == _NG:
                 head += self.source.read_exactly(4)
                 order = ">" if head[8:12] == b"\x1a\x2b\x3c\x4d" else "<"
-                interfaces = []
             if len(head) < 8:
                 raise self._damaged("the file ends within a block")
             kind, size = struct.unpack_from(f"{order}II", head)
@@ -194,25 +215,16 @@ class PcapNg(_Packets):
             block = self.source.read_exactly(size - len(head))
             if len(block) < size - len(head):
                 raise self._damaged("the file ends within a block")
-            if kind == 1 and len(block) >= 8:
-                interfaces.append(_Interface(len(interfaces), block[:-4], order))
-            elif kind in (2, 6) and len(block) >= 20:
-                frame = self._packet(kind, block, order, interfaces)
-                if frame is not None:
-                    frames.append(frame)
-            size_of_batch += size
-            if size_of_batch >= BLOCK:
-                yield frames
-                frames, size_of_batch = [], 0
-        yield frames
-        if interfaces and not any(each.link_type in _LINK_TYPES for each in interfaces):
-            raise self._other_link(interfaces[0].link_type)
+            yield kind, block[:-4], order
 
-    def _packet(self, kind: int, block: bytes, order: str, interfaces: list[_Interface]) -> Frame | None:
-        number, high, low, size = struct.unpack_from(f"{order}IIII" if kind == 6 else f"{order}HxxIII", block)
+    def _packet(self, kind: int, block: bytes, order: str, interfaces: list[_Interface]) -> Frames:
+        number, high, low, size = struct.unpack_from(
+            f"{order}IIII" if kind == _ENHANCED_PACKET else f"{order}HxxIII", block
+        )
         if number >= len(interfaces) or interfaces[number].link_type not in _LINK_TYPES:
             self.passed_over += 1
-            return None
+            return []
         interface = interfaces[number]
         time_ns = interface.unit_ns(high << 32 | low)
-        return self._frame(block[20 : 20 + size], interface.link_type, time_ns, interface.name)
+        frame = self._frame(block[20 : 20 + size], interface.link_type, time_ns, interface.name)
+        return [] if frame is None else [frame]

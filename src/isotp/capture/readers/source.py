@@ -40,6 +40,8 @@ class Source:
     def _open(self) -> None:
         self._head = bytearray()
         self._is_at_end = False
+        self.damage: str | None = None
+        """What `head` met; raised once the file is read that far."""
         peeked = self._raw.peek(2) if isinstance(self._raw, io.BufferedReader) else b""
         is_gzip = peeked[:2] == _GZIP
         self._file: Any = gzip.GzipFile(fileobj=self._raw) if is_gzip else self._raw
@@ -51,9 +53,11 @@ class Source:
 
     def head(self, size: int) -> bytes:
         """The next bytes, at most and for a file at least `size` if it has so many; they will be read again."""
-        while len(self._head) < size and not self._is_at_end:
-            block = self._read(size - len(self._head))
-            self._head += block
+        while len(self._head) < size and not self._is_at_end and self.damage is None:
+            try:
+                self._head += self._read(size - len(self._head))
+            except UnreadableError as e:
+                self.damage = str(e)
             if not self.is_file:
                 break
         return bytes(self._head[:size])
@@ -86,6 +90,8 @@ class Source:
         return b"".join(parts)
 
     def _read(self, size: int) -> bytes:
+        if self.damage is not None:
+            raise UnreadableError(self.damage)
         try:
             block: bytes = self._file.read1(size)
         except (EOFError, OSError, ValueError, zlib.error) as e:

@@ -1,11 +1,13 @@
 """Vector's text log, .asc."""
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from ..frames import Frame, nanoseconds
+from ..frames import Frame, Frames, nanoseconds
 from .base import TextReader, can_id, payload
 from .source import Source
+
+_IDS_MAX: Final = 1 << 16
 
 
 class Asc(TextReader):
@@ -17,6 +19,11 @@ class Asc(TextReader):
     )
     _CLASSICAL: ClassVar = re.compile(
         r"\s*(\d+\.\d+) +(\d+) +([0-9A-Fa-f]+)(x?) +(?:Rx|Tx|TxRq) +d +([0-9A-Fa-f]+)((?: +[0-9A-Fa-f]+)*)"
+    )
+    # The same for many lines, hexadecimal; whatever it does not match goes line by line.
+    _ROWS: ClassVar = re.compile(
+        r"^ *(\d{1,9}\.\d+) +(\d+) +([0-9A-Fa-f]+x?) +(?:Rx|Tx|TxRq) +d +([0-8])((?: [0-9A-Fa-f]{2})*)",
+        re.M,
     )
     _FD: ClassVar = re.compile(
         r"\s*(\d+\.\d+) +CANFD +(\d+) +(?:Rx|Tx|TxRq) +([0-9A-Fa-f]+)(x?) +(?:\S+ +)?"
@@ -30,6 +37,34 @@ class Asc(TextReader):
         self._base = 16
         self._is_relative = False
         self._last_ns = 0
+        self._ids: dict[str, int] = {}
+        self._channels = {str(number): str(number - 1) for number in range(64)}
+
+    def parse(self, text: str) -> Frames:
+        """See `TextReader.parse`: by one expression, in half the time, where all lines are alike."""
+        if self._base == 16 and not self._is_relative:
+            try:
+                return self._rows(text)
+            except (ValueError, KeyError):
+                pass
+        return super().parse(text)
+
+    def _rows(self, text: str) -> Frames:
+        rows = self._ROWS.findall(text)
+        if len(rows) != text.count("\n") + 1:
+            raise ValueError
+        ids, channels, fromhex = self._ids, self._channels, bytes.fromhex
+        if len(ids) > _IDS_MAX:
+            ids.clear()
+        for id_text in {row[2] for row in rows} - ids.keys():
+            ids[id_text] = can_id(int(id_text.rstrip("x"), 16), id_text.endswith("x"))
+        frames = [
+            (int(float(stamp) * 1e6 + 0.5) * 1000, channels[channel], ids[id_text], fromhex(data), False)
+            for stamp, channel, id_text, _, data in rows
+        ]
+        if any(len(frame[3]) != int(row[3]) for frame, row in zip(frames, rows, strict=True)):
+            raise ValueError
+        return frames
 
     def line(self, line: str) -> Frame | None:
         """See `TextReader.line`."""

@@ -7,8 +7,9 @@ import pytest
 
 from isotp.address import CAN_EFF_FLAG
 from isotp.capture import Capture, Fault, Message
-from isotp.capture.finder import CLUES_MAX, LinkFinder, is_reserved, usual_partner
+from isotp.capture.finder import CLUES_MAX, LinkFinder
 from isotp.capture.frames import Frame
+from isotp.capture.standards import is_reserved, usual_partner
 
 from .traffic import CHANNEL, MS, Expected, ids, merged, noise, segmented, single, talk
 

@@ -8,8 +8,10 @@ from .capture import Capture, FrameSource, messages
 from .frames import Frame, Frames, frames_of
 from .message import Fault, FlowControlSeen, LinkFrame, Message, Timing
 from .readers import UnreadableError, open_recording
+from .rules import Finding, check
 from .stream import Stream
-from .verdict import Finding, LinkVerdict, TimeSpent, Verdicts, check, guess_bit_rate, time_spent
+from .time_spent import TimeSpent, guess_bit_rate, time_spent
+from .verdict import LinkVerdict, Verdicts
 
 __all__ = [
     "Capture",

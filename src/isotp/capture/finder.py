@@ -20,12 +20,9 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
-from ..address import CAN_EFF_FLAG
 from ..engine.n_pdu import FirstFrame, FlowControl, FlowStatus, SingleFrame, decode
 from .frames import Frame
-
-Key = tuple[str, int] | tuple[str, int, int]
-"""A channel and an identifier on it, and the address byte that its frames begin with, if there is one."""
+from .standards import NEGATIVE, POSITIVE, Key, answers, has_address_byte, is_functional, is_reserved, usual_partner
 
 CLUES_MAX: Final = 1 << 16
 _ANSWERS_MAX: Final = 64
@@ -42,58 +39,7 @@ _SURE: Final = 16  # one pair only is possible
 _TURN: Final = 3  # the first frame that waited the longest
 _MAYBE: Final = 1
 
-_POSITIVE: Final = 0x40
-_NEGATIVE: Final = 0x7F
 _PENDING: Final = b"\x7f\x78"  # requestCorrectlyReceived-ResponsePending, less the service
-_CLEAR_DTCS: Final = 0x14
-_BY_IDENTIFIER: Final = frozenset((0x22, 0x24, 0x2E, 0x2F))
-_WITHOUT_PARAMETER: Final = frozenset((0x03, 0x04, 0x07, 0x0A, 0x37))
-# Responses that do not repeat the request's second byte.
-_NO_ECHO: Final = frozenset((0x23, 0x34, 0x35, 0x84))
-
-
-def usual_partner(key: Key) -> Key | None:
-    """Who answers according to ISO 15765-4 and ISO 15765-2; None where they do not say."""
-    can_id = key[1]
-    if 0x7E0 <= can_id <= 0x7EF and len(key) == 2:
-        return key[0], can_id ^ 0x08
-    if can_id & CAN_EFF_FLAG and (can_id >> 16) & 0x3FF in (0xDA, 0xCE):  # any priority
-        swapped = can_id & ~0xFFFF | (can_id & 0xFF) << 8 | (can_id >> 8) & 0xFF
-        return key[0], swapped, *key[2:]
-    return None
-
-
-def is_functional(can_id: int) -> bool:
-    """Whether the standards reserve this identifier for requests to all."""
-    return can_id == 0x7DF or (can_id & CAN_EFF_FLAG != 0 and (can_id >> 16) & 0x3FF in (0xDB, 0xCD))
-
-
-def is_reserved(can_id: int) -> bool:
-    """Whether the standards reserve it for ISO-TP: 7DF, 7E0 to 7EF; 18DA, 18DB, 18CE, 18CD in any priority."""
-    if can_id & CAN_EFF_FLAG:
-        return (can_id >> 16) & 0x3FF in (0xDA, 0xDB, 0xCE, 0xCD)
-    return can_id == 0x7DF or 0x7E0 <= can_id <= 0x7EF
-
-
-def has_address_byte(can_id: int) -> bool:
-    """Whether the standards give this identifier mixed addressing."""
-    return can_id & CAN_EFF_FLAG != 0 and (can_id >> 16) & 0x3FF in (0xCE, 0xCD)
-
-
-def answers(request: bytes, response: bytes) -> bool:
-    """Whether a message that begins with `response` answers one that begins with `request`, in UDS or OBD."""
-    service = request[0]
-    if response[0] == _NEGATIVE:
-        return len(response) == 3 and response[1] == service
-    if response[0] != service | _POSITIVE:
-        return False
-    if len(request) == 1:
-        return service in _WITHOUT_PARAMETER
-    if service == _CLEAR_DTCS:
-        return len(response) == 1
-    if service in _BY_IDENTIFIER:
-        return len(response) > 2 and response[1:3] == request[1:3]
-    return service not in _NO_ECHO and len(response) > 1 and not (response[1] ^ request[1]) & 0x7F
 
 
 class _Clue:
@@ -304,7 +250,7 @@ class LinkFinder:
 
     def _talk(self, clue: _Clue, data: bytes, now: int) -> tuple[Key, ...]:
         """A message began: it may answer another one, or be answered."""
-        if not data[0] & _POSITIVE:
+        if not data[0] & POSITIVE:
             clue.request, clue.asked_ns, clue.is_asking = data, now, True
             clue.requests += 1
             _remember(self._requests, clue)
@@ -323,7 +269,7 @@ class LinkFinder:
             points = _SURE if len(asking) == 1 else _MAYBE
             _add(clue.talks_to, other.key, points)
             _add(other.talks_to, clue.key, points)
-            other.answered += len(asking) == 1 or data[0] != _NEGATIVE  # which repeats one byte only
+            other.answered += len(asking) == 1 or data[0] != NEGATIVE  # which repeats one byte only
         if len(asking) == 1:
             asking[0].is_asking = data[::2] == _PENDING  # a request that all are asked may be answered again
         return clue.key, *(other.key for other in asking)

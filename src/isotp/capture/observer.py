@@ -4,19 +4,20 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
-from ..address import Address, AsymmetricAddress, CanAddress
-from ..engine.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, decode
+from ..address import Address, AsymmetricAddress
+from ..engine.n_pdu import FirstFrame, FlowControl, Malformed, decode
 from ..errors import BufferOverflowError
-from .finder import Key, LinkFinder, is_functional, usual_partner
+from .finder import LinkFinder
 from .frames import Frame
+from .links import FoundLinks, Links, NamedLinks
+from .live import Live
 from .message import Fault, LinkFrame, Message
+from .standards import Key
 from .stream import SILENCE_NS, Stream
 
 STREAMS_MAX: Final = 4096
 MAX_PDU_SIZE: Final = 16 << 20
 UNFINISHED_MAX: Final = 1_000_000
-_HELD_KEYS_MAX: Final = 2048
-_HELD_MAX: Final = 32
 _LOOK_NS: Final = 100_000_000  # no need to look more often whether a message broke off
 _NEVER: Final = 1 << 63
 _CHANNEL: Final = "-"
@@ -58,10 +59,8 @@ class Observer:
         self.released: deque[tuple[LinkFrame, Stream]] = deque(maxlen=256)
         """Held frames whose meaning the last one made known; for the command line, until it takes `LinkFrame`."""
         self.frames = 0
-        """How many frames were taken, how many of them belong to a link, and how many of a link came before it was
-        found and were not held any more."""
+        """How many frames were taken, and how many of them are of a link."""
         self.shown = 0
-        self.missed = 0
         self._max_pdu_size = max_pdu_size
         self._unfinished_max = unfinished_max
         self._shows_frames = shows_frames
@@ -70,77 +69,35 @@ class Observer:
         self._open: dict[Stream, int] = {}  # those with a message under way, oldest first, and its frames
         self._announced = 0
         self._due = _NEVER
-        self._given = _Given(addresses) if addresses else None
-        self._is_live = finder is None and not addresses
-        self._finder = LinkFinder(address_size) if finder is None else finder
-        self._answers = {} if finder is None else finder.answers()
-        self._partners: dict[Key, Key] = {}  # whose flow control is expected by each
-        self._served: dict[Key, list[Key]] = {}  # the same, seen from the other side
-        self._held: dict[Key, deque[Frame]] = {}
-        self._ids: set[tuple[str, int]] | None = None
-        """The identifiers of a recording that are of links."""
-        if finder is not None:
-            keys = finder.keys()
-            self._ids = {key[:2] for key in keys}
-            for key in keys:
-                self._settle(key)
+        self._live = Live(address_size) if finder is None and not addresses else None
+        self._links: Links
+        self._ids: set[tuple[str, int]] | None = None  # all that are of links, where that is known
+        if self._live is not None:
+            self._links = self._live.links
+        elif finder is not None:
+            self._links = found = FoundLinks(finder, is_live=False)
+            self._ids = found.ids
+        else:
+            self._links = NamedLinks(addresses)
 
-    # --- whose frames they are
+    # --- streams
 
-    def _key(self, channel: str, can_id: int, data: bytes) -> Key | None:
-        """The key of a frame of a link; None if it is of none."""
-        if self._given is not None:
-            return self._given.key(channel, can_id, data)
-        if not data:
-            return (channel, can_id) if (channel, can_id) in self._streams else None
-        key = self._finder.key(channel, can_id, data)
-        return key if key in self._finder else None
+    def _find(self, channel: str, can_id: int, data: bytes) -> Stream | None:
+        """The stream of a frame; None if it is of no link."""
+        key = self._links.key(channel, can_id, data)
+        return None if key is None else self._streams.get(key) or self._new_stream(key)
 
-    def _partner_of(self, key: Key) -> Key | None:
-        """Whose flow control answers `key`, as far as is known: a proof, else who it talks to, else the standards."""
-        if self._given is not None:
-            return self._given.partner(key)
-        finder = self._finder
-        found = finder.answering(key) if self._is_live else self._answers.get(key)
-        if found is not None:
-            return found
-        if (other := finder.talking(key)) is not None and other in finder:
-            return other
-        usual = usual_partner(key)
-        return usual if usual is not None and usual in finder else None
-
-    def _settle(self, key: Key) -> None:
-        """Note the partner of `key`, which may be another one than before, and where messages go by that."""
-        old, new = self._partners.get(key), self._partner_of(key)
-        if old != new:
-            self._unsettle(key)
-            if new is not None:
-                self._partners[key] = new
-                self._served.setdefault(new, []).append(key)
-        for each in (key, old, new):
-            if each is not None and (stream := self._streams.get(each)) is not None:
-                stream.target = self._target(each)
-
-    def _target(self, key: Key) -> CanAddress | None:
-        """Where the messages of `key` go: to its partner; None if to many, or as long as that is not clear."""
-        served = self._served.get(key, ())
-        if is_functional(key[1]) or len(served) > 1 or not self._finder.is_clear(key):
-            return None
-        partner = self._partners.get(key) or (served[0] if served else None)
-        return CanAddress(*partner[1:]) if partner is not None else None
-
-    def _stream(self, key: Key) -> Stream:
-        stream = self._streams.get(key)
-        if stream is None:
-            if len(self._streams) >= STREAMS_MAX:
-                self._forget()
-            stream = self._streams[key] = Stream(key, self.events.append, self._is_timed)
-            if self._given is not None:
-                for each in (key, self._given.partner(key)):
-                    if each is not None:
-                        self._settle(each)
-            stream.target = self._target(key)
+    def _new_stream(self, key: Key) -> Stream:
+        if len(self._streams) >= STREAMS_MAX:
+            self._forget()
+        stream = self._streams[key] = Stream(key, self.events.append, self._is_timed)
+        self._show_targets(self._links.settle(key))
         return stream
+
+    def _show_targets(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            if (stream := self._streams.get(key)) is not None:
+                stream.target = self._links.target(key)
 
     def _forget(self) -> None:
         """Make room: a quarter at once, so that it costs little per frame."""
@@ -148,22 +105,21 @@ class Observer:
         for stream in by_age[: STREAMS_MAX // 4]:
             self._give_up(stream, "too many links at once")
             del self._streams[stream.key]
-            if self._given is not None or self._is_live:
-                self._unsettle(stream.key)
+            if self._ids is None:  # else it may come back, and is known already
+                self._links.forget(stream.key)
 
     def _drop(self, stream: Stream) -> None:
+        """It looked like one of a link for a while."""
         self._give_up(stream, "no ISO-TP")
         del self._streams[stream.key]
-        self._unsettle(stream.key)
+        self._links.forget(stream.key)
         for key in list(self._streams):
-            self._settle(key)
+            self._show_targets(self._links.settle(key))
 
-    def _unsettle(self, key: Key) -> None:
-        partner = self._partners.pop(key, None)
-        if partner is not None:
-            self._served[partner].remove(key)
-            if not self._served[partner]:
-                del self._served[partner]
+    @property
+    def missed(self) -> int:
+        """How many frames of a link came before it was found and were not held any more."""
+        return self._live.missed if self._live is not None else 0
 
     def streams(self) -> list[Stream]:
         """The directions that are known and were seen."""
@@ -175,23 +131,23 @@ class Observer:
         """Take frames, oldest first; what comes of them is in `events`. Never raises."""
         get = self._streams.get
         show = self.events.append if self._shows_frames else None
-        is_live, ids = self._is_live, self._ids
+        live, ids = self._live, self._ids
         count = shown = 0
         for now, channel, can_id, data, is_fd in frames:
             count += 1
             if now >= self._due:
                 self.handle_timer(now)
-            if is_live:
-                self._look(now, channel, can_id, data)
             key = channel, can_id
             stream = get(key)
+            if live is not None:
+                self._look(live, now, channel, can_id, data, stream is not None)
             if stream is None:
                 if ids is not None and key not in ids:
                     continue
                 stream = self._find(channel, can_id, data)
                 if stream is None:
-                    if is_live and data:
-                        self._hold((now, channel, can_id, data, is_fd))
+                    if live is not None and data:
+                        live.hold((now, channel, can_id, data, is_fd), is_known=False)
                     continue
             shown += 1
             if show is not None:
@@ -212,17 +168,11 @@ class Observer:
         self.take(((now, channel, can_id, data, is_fd),))
         return None if self.shown == shown else self._find(channel, can_id, data)
 
-    def _find(self, channel: str, can_id: int, data: bytes) -> Stream | None:
-        key = self._key(channel, can_id, data)
-        if key is None:
-            return None
-        return self._streams.get(key) or self._stream(key)
-
     def _receive(self, stream: Stream, data: bytes, is_fd: bool, now: int) -> None:
         stream.expire(now)
         n_pdu = decode(data, stream.address_size)
-        if isinstance(n_pdu, Malformed) and self._is_live and stream.key not in self._finder:
-            self._drop(stream)  # it looked like a link for a while
+        if isinstance(n_pdu, Malformed) and self._live is not None and stream.key not in self._live.finder:
+            self._drop(stream)
             return
         if isinstance(n_pdu, FlowControl):
             self._flow_control(stream, n_pdu, data, is_fd, now)
@@ -245,7 +195,7 @@ class Observer:
     def _flow_control(self, stream: Stream, n_pdu: FlowControl, data: bytes, is_fd: bool, now: int) -> None:
         stream.heard_ns = now
         key = stream.key
-        served = self._served.get(key, ())
+        served = self._links.served(key)
         open_ones = [self._streams[each] for each in served if each in self._streams and self._streams[each].is_open]
         target = _waiting(open_ones)
         if target is not None:
@@ -254,66 +204,31 @@ class Observer:
                 self._closed(target)
             elif n_pdu.status > 2:
                 self.events.append(Fault(stream, now, f"reserved flow status {n_pdu.status}", data))
-        elif self._is_live and self._finder.is_awaited(key, now):
-            self._hold((now, key[0], key[1], data, is_fd))
+        elif self._live is not None and self._live.finder.is_awaited(key, now):
+            self._live.hold((now, key[0], key[1], data, is_fd), is_known=True)
         elif served:
             stream.fault(now, "flow control without a message", data)
 
     # --- live
 
-    def _look(self, now: int, channel: str, can_id: int, data: bytes) -> None:
+    def _look(self, live: Live, now: int, channel: str, can_id: int, data: bytes, is_known: bool) -> None:
         """Show a frame to the finder, and take what had been held if that makes its meaning known."""
-        if not data:
+        found = live.look(now, channel, can_id, data, is_known)
+        if not found:
             return
-        finder = self._finder
-        changed = finder.see(now, channel, can_id, data)
-        key = finder.key(channel, can_id, data)
-        if not changed:
-            if key in self._streams or key not in finder:
-                return
-            changed = (key,)
-        found = [each for each in changed if each in finder]
-        for each in found:
-            for other in (each, usual_partner(each), finder.talking(each)):
-                if other is not None and other in finder:
-                    self._settle(other)
-        self._release(found, key)
-
-    def _hold(self, frame: Frame) -> None:
-        key = self._finder.key(frame[1], frame[2], frame[3])
-        if key not in self._streams and self._finder.is_hopeless(key):
-            self._held.pop(key, None)
-            return
-        held = self._held.get(key)
-        if held is None:
-            if len(self._held) >= _HELD_KEYS_MAX:
-                del self._held[next(iter(self._held))]
-            held = self._held[key] = deque(maxlen=_HELD_MAX)
-        held.append(frame)
-
-    def _release(self, found: list[Key], present: Key) -> None:
-        """Take the frames that were held of links that are found; the frame of `present` is still to be taken."""
         new = {key for key in found if key not in self._streams}
-        held: list[Frame] = []
-        for key in found:
-            frames = list(self._held.pop(key, ()))
-            if key in new:
-                while frames and isinstance(decode(frames[0][3], len(key) - 2), ConsecutiveFrame):
-                    del frames[0]  # its first frame is not held any more
-                self.missed += max(0, self._finder.seen(key) - len(frames) - (key == present))
-            held += frames
-        held.sort(key=lambda frame: frame[0])
-        for now, channel, can_id, data, is_fd in held:
-            stream = self._find(channel, can_id, data)
+        self._show_targets(live.links.settle_all(found))
+        for frame in live.release(found, new, live.finder.key(channel, can_id, data)):
+            stream = self._find(*frame[1:4])
             assert stream is not None
             if stream.key in new:  # flow control of one that was known was shown already
                 self.shown += 1
-                frame = LinkFrame(stream, now, data, is_fd)
-                self.released.append((frame, stream))
+                shown = LinkFrame(stream, frame[0], frame[3], frame[4])
+                self.released.append((shown, stream))
                 if self._shows_frames:
-                    self.events.append(frame)
-            if not stream.keep(data, now):
-                self._receive(stream, data, is_fd, now)
+                    self.events.append(shown)
+            if not stream.keep(frame[3], frame[0]):
+                self._receive(stream, frame[3], frame[4], frame[0])
 
     # --- messages under way
 
@@ -364,38 +279,3 @@ def _waiting(streams: list[Stream]) -> Stream | None:
         if waits:
             return min(waits, key=lambda stream: stream.last_ns)
     return None
-
-
-class _Given:
-    """The links that the user named; they are the same on each channel.
-
-    Args:
-        addresses: one of each link.
-    """
-
-    def __init__(self, addresses: Iterable[Address | AsymmetricAddress]) -> None:
-        partners: dict[CanAddress, set[CanAddress]] = {}
-        for address in addresses:
-            for ours, theirs in ((address.tx, address.rx), (address.rx, address.tx)):
-                if ours is not None:
-                    partners.setdefault(ours, set()).update({theirs} if theirs is not None else set())
-        self._partners = partners
-        self._ids = {half.can_id: half.address_byte is not None for half in partners}
-
-    def key(self, channel: str, can_id: int, data: bytes) -> Key | None:
-        """See `Observer`."""
-        has_byte = self._ids.get(can_id)
-        if has_byte is None:
-            return None
-        if not has_byte:
-            return channel, can_id
-        return (channel, can_id, data[0]) if data and CanAddress(can_id, data[0]) in self._partners else None
-
-    def partner(self, key: Key) -> Key | None:
-        """The other end of the link; None where one identifier is of several links, or none was named."""
-        partners = self._partners[CanAddress(*key[1:])]
-        if len(partners) != 1:
-            return None
-        (partner,) = partners
-        can_id, address_byte = partner
-        return (key[0], can_id) if address_byte is None else (key[0], can_id, address_byte)

@@ -33,8 +33,8 @@ from ..errors import (
     TransferError,
     WrongSequenceNumberError,
 )
-from .finder import Key
 from .message import Fault, FlowControlSeen, Message, Timing
+from .standards import Key
 
 __all__ = ["Fault", "ObservedMessage", "Stream", "Timing"]
 

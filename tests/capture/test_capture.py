@@ -364,3 +364,19 @@ def test_silence_is_told_though_no_frame_comes() -> None:
     assert isinstance(broken, Message)
     assert isinstance(broken.error, FlowControlTimeoutError)
     assert (capture.skipped, capture.begin_ns) == (3, SECOND)
+
+
+def test_interrupted() -> None:
+    """What Ctrl-C does: what is under way is reported, whether links are still being looked for or not."""
+    capture = Capture(frames()[:4])
+    batches = capture.batches()
+    assert next(batches) == []
+    capture.end("interrupted")
+    assert capture.remaining() == []
+    while not any(isinstance(event, Message) for event in next(batches)):
+        pass
+    capture.end("interrupted")
+    (broken,) = capture.remaining()
+    assert isinstance(broken, Message)
+    assert "interrupted after 13 of 20 bytes" in str(broken.error)
+    batches.close()  # type: ignore[attr-defined]

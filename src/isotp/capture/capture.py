@@ -35,7 +35,7 @@ class FrameSource(Protocol):
         """The frames; empty lists now and then if they are live."""
 
     def progress(self) -> float | None:
-        """How much has been read, 0 to 1, if that can be told."""
+        """How much has been read, 0 to 1; None if that is not known."""
 
     def close(self) -> None:
         """Release what it holds."""
@@ -172,8 +172,7 @@ class Capture:
 
     def end(self, why: str) -> None:
         """Report the messages under way as failed; `remaining` has them. Done at the end of a recording."""
-        assert self._observer is not None
-        for stream in self._observer.unfinished():
+        for stream in self._observer.unfinished() if self._observer is not None else ():
             stream.give_up(UnknownOutcomeError(f"{why} after {stream.done} of {stream.total} bytes"))
 
     def remaining(self) -> list[Event]:

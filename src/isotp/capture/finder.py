@@ -89,7 +89,7 @@ class _Clue:
         self.answered_by: dict[Key, int] = {}
         """Points of those whose flow control answers this one."""
         self.talks_to: dict[Key, int] = {}
-        """Points of those whose messages this one answers, or who answer it."""
+        """Points of those whose messages this one answers, or that answer this one."""
 
     @property
     def is_proven(self) -> bool:
@@ -301,7 +301,7 @@ class LinkFinder:
 
         Args:
             key: whose messages.
-            taken: for whom each is known to answer; without a sure proof, it is not expected to answer others, too.
+            taken: whose messages each is known to answer; without a sure proof it is not expected to answer others.
         """
         clue = self._clues.get(key)
         if clue is None or not clue.answered_by:
@@ -340,7 +340,7 @@ class LinkFinder:
         return found
 
     def talking(self, key: Key) -> Key | None:
-        """Who exchanges requests and responses with `key`; None if none does, or several do."""
+        """The one that exchanges requests and responses with `key`; None if none does, or several do."""
         clue = self._clues.get(key)
         if clue is None or is_functional(key[1]):
             return None

@@ -129,7 +129,7 @@ class FoundLinks(Links):
         return key if key in self._finder else None
 
     def partner(self, key: Key) -> Key | None:
-        """See `Links`: a proof, else who it talks to, else the one of the standards."""
+        """See `Links`: by a proof, else by requests and responses, else by the standards."""
         finder = self._finder
         answering = finder.answering(key) if self._is_live else self._answers.get(key)
         if answering is not None:

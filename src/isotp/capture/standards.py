@@ -1,4 +1,4 @@
-"""What the standards fix that shows in any traffic: identifiers, who answers whom, how a response repeats its request.
+"""What the standards fix and any traffic shows: identifiers, their partners, how a response repeats its request.
 
 ISO 15765-4 (7DF, 7E0 to 7EF), ISO 15765-2 (18DA, 18DB, 18CE, 18CD), ISO 14229-1 and ISO 15031-5 (services).
 """
@@ -28,7 +28,7 @@ def _format(can_id: int) -> int | None:
 
 
 def usual_partner(key: Key) -> Key | None:
-    """Who answers; None where the standards do not say."""
+    """The identifier that answers this one; None where the standards do not say."""
     can_id = key[1]
     if 0x7E0 <= can_id <= 0x7EF and len(key) == 2:
         return key[0], can_id ^ 0x08

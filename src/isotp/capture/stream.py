@@ -57,7 +57,7 @@ class Stream:
 
     Args:
         key: channel, identifier, and address byte if there is one.
-        tell: gets each `Message` and `Fault`.
+        report: gets each `Message` and `Fault`.
         is_timed: whether the frames have times.
     """
 
@@ -67,9 +67,9 @@ class Stream:
         "_is_fd",
         "_last",
         "_pci_at",
-        "_tell",
+        "_report",
+        "_reported_fault",
         "_times",
-        "_told_fault",
         "address",
         "channel",
         "flow_controls",
@@ -80,7 +80,7 @@ class Stream:
         "total",
     )
 
-    def __init__(self, key: Key, tell: Callable[[Message | Fault], None], is_timed: bool = True) -> None:
+    def __init__(self, key: Key, report: Callable[[Message | Fault], None], is_timed: bool = True) -> None:
         self.key = key
         self.channel = key[0]
         self.address = CanAddress(*key[1:])
@@ -92,9 +92,9 @@ class Stream:
         self.total = 0
         """How many bytes the message under way announced; 0 without one."""
         self.flow_controls: list[FlowControlSeen] = []
-        self._tell = tell
+        self._report = report
         self._pci_at = self.address_size
-        self._told_fault = False
+        self._reported_fault = False
         self._is_fd = False
         self._end()
 
@@ -172,14 +172,14 @@ class Stream:
         if isinstance(n_pdu, ConsecutiveFrame):
             self._consecutive(n_pdu, data, now)
         elif isinstance(n_pdu, Malformed):
-            self._tell(Fault(self, now, n_pdu.reason, data))
+            self._report(Fault(self, now, n_pdu.reason, data))
         else:
             if self.is_open:
                 what = f"a new message began after {self.done} of {self.total} bytes"
                 self._fail(ReceptionInterruptedError(what), now)
             if isinstance(n_pdu, SingleFrame):
-                self._tell(self._message(n_pdu.data, len(n_pdu.data), [now], [data], is_fd))
-                self._told_fault = False
+                self._report(self._message(n_pdu.data, len(n_pdu.data), [now], [data], is_fd))
+                self._reported_fault = False
             else:
                 self._first(n_pdu, data, is_fd, now)
         self.heard_ns = now
@@ -197,8 +197,8 @@ class Stream:
         if self.is_open:
             self.give_up(ReceptionInterruptedError(f"a new message began after {self.done} of {self.total} bytes"))
         message = self._message(n_pdu.data, n_pdu.length, [], [data], is_fd)
-        self._tell(message._replace(done=0, begin_ns=now, end_ns=now, error=error))
-        self._told_fault = True
+        self._report(message._replace(done=0, begin_ns=now, end_ns=now, error=error))
+        self._reported_fault = True
 
     @property
     def frames_wanted(self) -> int:
@@ -227,8 +227,8 @@ class Stream:
         self._times.append(now)
         message = self._message(bytes(whole), self.total, self._times, self._frames, self._is_fd)
         self._end()
-        self._told_fault = False
-        self._tell(message)
+        self._reported_fault = False
+        self._report(message)
 
     def hear_flow_control(self, n_pdu: FlowControl, data: bytes, now: int) -> None:
         """Take the receiver's answer to the message under way."""
@@ -264,14 +264,14 @@ class Stream:
         failed = self._message(self._first_data(), self.total, self._times, self._frames, self._is_fd)
         failed = failed._replace(done=done, end_ns=end_ns, error=error)
         self._end()
-        self._told_fault = True
-        self._tell(failed)
+        self._reported_fault = True
+        self._report(failed)
 
     def fault(self, now: int, reason: str, data: bytes) -> None:
         """Report the first of a row of frames out of place; after a failure that is none."""
-        if not self._told_fault:
-            self._told_fault = True
-            self._tell(Fault(self, now, reason, data))
+        if not self._reported_fault:
+            self._reported_fault = True
+            self._report(Fault(self, now, reason, data))
 
     def _message(self, data: bytes, length: int, times: list[int], frames: list[bytes], is_fd: bool) -> Message:
         begin, end = (times[0], times[-1]) if times else (0, 0)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from ...errors import UnavailableError
@@ -37,11 +38,12 @@ class _PythonCan(Reader):
 
     def batches(self) -> Iterator[Frames]:
         """See `Reader.batches`."""
-        with tempfile.NamedTemporaryFile(suffix=self.suffix) as copy:  # the file may have any name, or be packed
-            while block := self.source.read():
-                copy.write(block)
-            copy.flush()
-            yield from self._frames(copy.name)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"recording{self.suffix}"  # the file may have any name, or be packed
+            with path.open("wb") as copy:
+                while block := self.source.read():
+                    copy.write(block)
+            yield from self._frames(str(path))
 
     def _frames(self, path: str) -> Iterator[Frames]:
         frames: Frames = []

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing
 if TYPE_CHECKING:
-    from . import errors, opts
+    from . import capture, errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
     from .bus.pythoncan import PythonCanBus
     from .bus.socketcan import SocketCanBus
@@ -111,6 +111,7 @@ __all__ = [
     "VirtualBus",
     "WrongSequenceNumberError",
     "async_functional_request",
+    "capture",
     "doctor",
     "errors",
     "functional_request",
@@ -118,7 +119,7 @@ __all__ = [
     "socket",
 ]
 
-_MODULES = ("errors", "opts")
+_MODULES = ("capture", "errors", "opts")
 # Where a public name lives; it is loaded when first used (PEP 562). All others live in `errors`.
 _HOME = {
     "Address": "address",

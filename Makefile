@@ -3,14 +3,15 @@
 # make test         all tests, those against a real kernel included
 # make lint         ruff and mypy
 # make bench        how fast it is: ratios against others, and whether each target is met
+# make docs         redraw the diagrams of docs/architecture.md from their tables
 # make clean        remove what the others made
 PYTHON ?= python3
 VENV := .venv
-# what we measure ourselves against; it has our import name, so it lives apart
-RIVAL := $(VENV)/can-isotp
+# can-isotp, for the benchmarks: it has the same import name as this package, so it gets a folder of its own
+CAN_ISOTP := $(VENV)/can-isotp
 KERNEL_RUN := tools/kernel-run
 
-.PHONY: demo demo-kernel test lint bench clean
+.PHONY: demo demo-kernel test lint bench docs clean
 .DEFAULT_GOAL := demo
 
 demo:
@@ -31,23 +32,27 @@ lint: $(VENV)/ready
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy --scripts-are-modules tools/test
 	$(VENV)/bin/mypy --scripts-are-modules tools/kernel-run
+	$(VENV)/bin/mypy --scripts-are-modules tools/draw
 
-$(RIVAL)/ready: benchmarks/can-isotp.txt $(VENV)/ready
-	@rm -rf $(RIVAL)
-	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --target $(RIVAL) -r $<
+$(CAN_ISOTP)/ready: benchmarks/can-isotp.txt $(VENV)/ready
+	@rm -rf $(CAN_ISOTP)
+	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --target $(CAN_ISOTP) -r $<
 	@touch $@
 
-bench: $(VENV)/ready $(RIVAL)/ready
+bench: $(VENV)/ready $(CAN_ISOTP)/ready
 	@missed=0; \
-	$(VENV)/bin/python benchmarks/core_engine.py --can-isotp $(RIVAL) || missed=1; \
-	$(VENV)/bin/python benchmarks/soft_socket.py --can-isotp $(RIVAL) || missed=1; \
-	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/soft_kernel.py --can-isotp $(RIVAL) || missed=1; \
+	$(VENV)/bin/python benchmarks/core_engine.py --can-isotp $(CAN_ISOTP) || missed=1; \
+	$(VENV)/bin/python benchmarks/soft_socket.py --can-isotp $(CAN_ISOTP) || missed=1; \
+	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/soft_kernel.py --can-isotp $(CAN_ISOTP) || missed=1; \
 	$(VENV)/bin/python benchmarks/async_sockets.py soft || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/kernel_socket.py || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/async_sockets.py kernel || missed=1; \
 	$(VENV)/bin/python benchmarks/kernel_socket.py imports || missed=1; \
 	$(VENV)/bin/python benchmarks/dump_log.py || missed=1; \
 	exit $$missed
+
+docs: $(VENV)/ready
+	@$(VENV)/bin/python tools/draw
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

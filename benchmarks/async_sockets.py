@@ -1,16 +1,16 @@
-"""The asyncio sockets against what there is without them, in one run: `make bench`.
+"""The asyncio sockets compared with plain sockets in asyncio: `make bench`.
 
-Messages go from one socket to another, in one task.
+One task sends each message from one socket to another.
 
 `kernel`, in a kernel with ISO-TP:
 * plain: `loop.sock_sendall` and `loop.sock_recv` on the plain socket, into a buffer for the longest message. The send
-  returns when the kernel has taken the message; nobody learns whether it got through.
-* careful: the same with what a confirmed send takes by hand: wait until it is out (asking once before a wait in the
-  loop), look whether it failed.
-* unconfirmed: `AsyncSocket` with `confirm=False`, so the guarantee of `plain`.
-* confirmed: `AsyncSocket` as it comes.
+  returns when the kernel has taken the message; its outcome is not known.
+* careful: the same, and each send is confirmed by hand: poll once, wait in the loop until the message is out, fetch the
+  error.
+* unconfirmed: `AsyncSocket` with `confirm=False`, which has the guarantee of `plain`.
+* confirmed: `AsyncSocket` by default.
 
-`soft`, anywhere: `AsyncSoftSocket` against `SoftSocket` on a VirtualBus.
+`soft`, on any system: `AsyncSoftSocket` compared with `SoftSocket` on a VirtualBus.
 """
 
 import asyncio
@@ -117,7 +117,7 @@ async def seconds_per_message(once: Once, count: int) -> float:
 
 
 async def compare(data: bytes, contenders: dict[str, Once], targets: list[tuple[str, str, float | None]]) -> int:
-    """Print times, and ratios with their targets; how many of these were missed."""
+    """Print times, and ratios with their targets; returns how many targets were missed."""
     for once in contenders.values():
         assert await once() == data
     first = next(iter(contenders.values()))
@@ -135,7 +135,7 @@ async def compare(data: bytes, contenders: dict[str, Once], targets: list[tuple[
 
 
 async def main(where: str) -> int:
-    """How many targets were missed."""
+    """Run the benchmark; returns how many targets were missed."""
     missed = 0
     for first_id, size in ((0x100, 4), (0x200, 4095)):
         data = message(size)

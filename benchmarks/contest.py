@@ -1,8 +1,8 @@
 """How the benchmarks measure and what they print.
 
-Contenders take turns, round after round; a time is the median of its rounds, a ratio the median of the ratios in each
-round. So what else the machine does meets all alike, and ratios are worth more than the times. can-isotp 2 has our
-import name: contenders that must not share a process get one each.
+Contenders run one after the other, round after round. A time is the median of its rounds, a ratio the median of the
+ratios in each round. So other work of the machine slows all contenders equally, and ratios depend on it less than times
+do. can-isotp 2 has the same import name as this package, so it runs in a process of its own.
 """
 
 import os
@@ -18,10 +18,10 @@ SRC = str(Path(__file__).parents[1] / "src")
 
 Key = TypeVar("Key")
 
-GENERATIONS = 3  # a process keeps its memory layout and its luck: each contender is started anew so often
+GENERATIONS = 3  # how often the processes are started: times also depend on the memory layout of a process
 
 Transfer = Callable[[bytes], bytes]
-"""Send a message at one end and return what came out at the other."""
+"""Sends a message at one end and returns what the other end received."""
 
 
 def message(size: int) -> bytes:
@@ -38,20 +38,20 @@ def seconds_per_message(transfer: Transfer, size: int, count: int) -> float:
 
 
 def serve(transfer: Transfer) -> None:
-    """Time one round per line read: the size of a message, and how many."""
+    """Run a round for each line on stdin (size of a message, number of messages) and print seconds per message."""
     for line in sys.stdin:
         size, count = map(int, line.split())
         print(seconds_per_message(transfer, size, count), flush=True)
 
 
 class Times(Generic[Key]):
-    """What each contender took, in seconds, round after round."""
+    """The time of each contender in each round, in seconds."""
 
     def __init__(self) -> None:
         self._rounds: dict[Key, list[float]] = {}
 
     def add(self, contender: Key, seconds: float) -> None:
-        """One more round."""
+        """Add the time of a round."""
         self._rounds.setdefault(contender, []).append(seconds)
 
     def medians(self) -> dict[Key, float]:
@@ -59,7 +59,7 @@ class Times(Generic[Key]):
         return {contender: statistics.median(seconds) for contender, seconds in self._rounds.items()}
 
     def ratio(self, one: Key, other: Key) -> float:
-        """How many times as long as `other` it took `one`."""
+        """The time of `one`, divided by the time of `other`."""
         return statistics.median(a / b for a, b in zip(self._rounds[one], self._rounds[other], strict=True))
 
 
@@ -67,9 +67,9 @@ def in_processes(paths: Mapping[str, str], counts: Mapping[int, int], rounds: in
     """Time per message of each contender and size.
 
     Args:
-        paths: PYTHONPATH of each contender; the script that runs serves it when called with `--serve NAME`.
-        counts: the sizes, and how many messages of each make a round.
-        rounds: how many.
+        paths: PYTHONPATH of each contender; the running script calls `serve` for it when started with `--serve NAME`.
+        counts: the sizes, and how many messages of each are in a round.
+        rounds: how many rounds.
     """
     times: Times[tuple[str, int]] = Times()
     for _ in range(GENERATIONS):
@@ -103,7 +103,7 @@ def _round(contender: "subprocess.Popen[str]", size: int, count: int) -> float:
 
 
 def in_turn(contenders: Mapping[Key, Callable[[], float]], rounds: int) -> Times[Key]:
-    """What each contender returns."""
+    """The times that the contenders return, in rounds."""
     times: Times[Key] = Times()
     for _ in range(rounds):
         for key, one_round in contenders.items():
@@ -112,7 +112,7 @@ def in_turn(contenders: Mapping[Key, Callable[[], float]], rounds: int) -> Times
 
 
 class Report:
-    """Prints a table line by line, and knows which targets were missed."""
+    """Prints a table line by line, and counts the targets that were missed."""
 
     def __init__(self, title: str) -> None:
         self.missed = 0

@@ -1,10 +1,10 @@
-"""The engine's own cost: a message between two links in one process, no bus, both ends.
+"""The cost of the engine alone: a message between two engines in one process, without a bus.
 
-Against a bare loop that only slices and joins and, if given a directory with the package `can-isotp`, against
-its `TransportLayerLogic`.
+It is compared with a loop that only slices and joins bytes and, if a directory with the package `can-isotp` is given,
+with its `TransportLayerLogic`.
 
-    pip install --target /tmp/rival can-isotp
-    python benchmarks/core_engine.py --can-isotp /tmp/rival
+    pip install --target /tmp/can-isotp can-isotp
+    python benchmarks/core_engine.py --can-isotp /tmp/can-isotp
 """
 
 import argparse
@@ -100,13 +100,13 @@ def main() -> int:
     if args.serve:
         serve(CONTENDERS[args.serve]())
         return 0
-    if hasattr(os, "sched_setaffinity"):  # one processor for all: on shared machines two differ in speed
+    if hasattr(os, "sched_setaffinity"):  # the same processor for all: on shared machines they differ in speed
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     paths = {"engine": SRC, "bare loop": ""}
     if args.can_isotp:
         paths |= {name: args.can_isotp for name in CONTENDERS if name.startswith("can-isotp")}
     times = in_processes(paths, COUNTS, args.rounds)
-    report = Report("The engine alone: two links in one process, no bus, per message")
+    report = Report("The engine alone: two engines in one process, no bus, per message")
     for (name, size), seconds in times.medians().items():
         report.time(f"{size} bytes, {name}", seconds)
     if args.can_isotp:

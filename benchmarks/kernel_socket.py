@@ -1,12 +1,12 @@
-"""isotp.socket against the plain socket with the same guarantee, in one run: `make bench`.
+"""isotp.socket compared with a plain socket that gives the same guarantee: `make bench`.
 
 A message goes from one socket to another.
 
-* careful: `socket.socket`, with what a confirmed send takes by hand: send, poll for POLLOUT, fetch the error;
-  a buffer for the longest message.
-* WAIT_TX_DONE: `socket.socket` blocked in the kernel until the message is out. One call less, and no timeout, no
-  close() and no telling of errors apart.
-* isotp: `isotp.socket` as it comes.
+* careful: `socket.socket`, each send confirmed by hand: send, poll for POLLOUT, fetch the error; a buffer for the
+  longest message.
+* WAIT_TX_DONE: `socket.socket` that blocks in the kernel until the message is out. One call less; but no timeout, no
+  close() during the call, and an error may be of the other direction.
+* isotp: `isotp.socket` by default.
 """
 
 import os
@@ -37,10 +37,10 @@ def native(rxid: int, txid: int, flags: int = 0) -> socket.socket:
 
 
 def confirmed_send(sock: socket.socket, poll: select.poll, data: bytes) -> int:
-    """What a confirmed send takes by hand: hand over, wait until it is out, look whether it failed."""
+    """A confirmed send by hand: send, wait until the message is out, fetch the error."""
     sent = sock.send(data)
     poll.poll()
-    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # POLLOUT alone may come just before POLLERR
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # even after POLLOUT without POLLERR
     if number:
         raise OSError(number, os.strerror(number))
     return sent
@@ -95,7 +95,7 @@ def compare(size: int) -> None:
 
 
 def import_seconds(statement: str) -> float:
-    """How long `statement` takes in a fresh interpreter."""
+    """Seconds that `statement` takes in a new interpreter."""
     code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(run.stdout)
@@ -109,7 +109,7 @@ def compare_imports() -> None:
         "standard library": needed,
     }
     times = in_turn({name: partial(import_seconds, statement) for name, statement in statements.items()}, ROUNDS)
-    report = Report("Loading, each in a fresh interpreter")
+    report = Report("Loading, each in a new interpreter")
     for name, seconds in times.medians().items():
         report.time(name, seconds)
     report.figure(

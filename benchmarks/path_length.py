@@ -1,7 +1,7 @@
 """How many Python calls in how many files a short message passes, sent and received, on each path.
 
-    python benchmarks/path_length.py            # the engine, on a VirtualBus
-    python benchmarks/path_length.py vcan0      # the kernel as well
+python benchmarks/path_length.py            # the engine, on a VirtualBus
+python benchmarks/path_length.py vcan0      # the kernel as well
 """
 
 import asyncio

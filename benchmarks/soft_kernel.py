@@ -1,10 +1,9 @@
-"""SoftSocket over SocketCanBus against a kernel socket, on a vcan: to be run where the kernel has ISO-TP.
+"""SoftSocket over SocketCanBus compared with a kernel socket, on a vcan of a kernel with ISO-TP.
 
-Time per message of 4095 bytes without STmin, from `send` to `recv` of the peer, which is always a kernel socket;
-and the gaps between consecutive frames when it asks for an STmin, by the kernel's own receive timestamps of a
-raw socket that looks on.
+It measures the time of a message of 4095 bytes without STmin, from `send` to `recv` of the peer; and the gaps between
+consecutive frames with an STmin, by the kernel's timestamps on a raw socket that receives the same frames.
 
-    tools/kernel-run -- python benchmarks/soft_kernel.py --can-isotp /tmp/rival
+    tools/kernel-run -- python benchmarks/soft_kernel.py --can-isotp /tmp/can-isotp
 """
 
 import argparse
@@ -57,7 +56,7 @@ def kernel_to_kernel(number: int = 0, stmin: int = 0) -> Transfer:
 
 
 def kernel_without_pause() -> Transfer:
-    """With frame_txtime 0: by default the kernel pauses 50 us between frames, which SoftSocket does not."""
+    """With frame_txtime 0: by default the kernel waits 50 us between frames, SoftSocket does not."""
     import isotp
 
     there, back = ids(4)
@@ -86,7 +85,7 @@ def kernel_to_soft(number: int = 2) -> Transfer:
 
 
 def can_isotp() -> Transfer:
-    """Over a raw socket, to a plain kernel socket: our import name is taken by the other package."""
+    """Over a raw socket, to a plain kernel socket: in this process the name `isotp` is the other package."""
     import isotp
 
     namespace: Any = isotp
@@ -128,7 +127,7 @@ CONTENDERS: dict[str, Callable[[], Transfer]] = {
 
 
 def gaps_ms(transfer: Transfer, can_id: int, count: int) -> list[float]:
-    """Between consecutive frames of `count` messages, in milliseconds."""
+    """The gaps between consecutive frames of `count` messages, in milliseconds."""
     raw = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
     raw.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     raw.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, struct.pack("=II", can_id, 0x7FF))

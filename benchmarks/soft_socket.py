@@ -1,9 +1,9 @@
-"""Two SoftSockets on a VirtualBus, threads and all; and what a thousand links on one bus cost.
+"""Two SoftSockets on a VirtualBus, with their thread; and the cost of a thousand links on one bus.
 
-If given a directory with the package `can-isotp`, against two of its `TransportLayer`s joined by queues: a
-message is sent at one end, and the same thread waits for it at the other.
+If a directory with the package `can-isotp` is given, they are compared with two of its `TransportLayer`s joined by
+queues: a thread sends a message at one end and waits for it at the other.
 
-    python benchmarks/soft_socket.py --can-isotp /tmp/rival
+    python benchmarks/soft_socket.py --can-isotp /tmp/can-isotp
 """
 
 import argparse
@@ -26,7 +26,7 @@ LINKS = 1000
 
 
 def pair(bus: "VirtualBus", number: int = 0) -> "tuple[SoftSocket, SoftSocket]":
-    """Two sockets that hear each other, the `number`-th pair on the bus."""
+    """Two sockets of one link, the `number`-th on the bus."""
     import isotp
 
     one, two = isotp.SoftSocket(bus, timeout=10), isotp.SoftSocket(bus, timeout=10)
@@ -83,7 +83,7 @@ CONTENDERS: dict[str, Callable[[], Transfer]] = {"SoftSocket": soft_sockets, "ca
 
 def against_can_isotp(where: str, rounds: int) -> int:
     times = in_processes({"SoftSocket": SRC, "can-isotp": where}, COUNTS, rounds)
-    report = Report("Sockets with their threads: two on a bus inside one process, per message")
+    report = Report("Sockets with their threads: two on a bus in one process, per message")
     for (name, size), seconds in times.medians().items():
         report.time(f"{size} bytes, {name}", seconds)
     for size, target in ((4095, 15), (4, 3)):
@@ -97,7 +97,7 @@ def a_thousand_links(rounds: int) -> int:
 
     few, many = isotp.VirtualBus("few"), isotp.VirtualBus("many")
     alone = through(*pair(few))
-    pair(many)  # what is made once does not count as memory of a link
+    pair(many)  # memory that is needed once does not count for a link
     gc.collect()
     tracemalloc.start()
     crowd = [pair(many, number) for number in range(1, LINKS // 2)]

@@ -3,7 +3,7 @@
     python examples/uds_three_ecus.py                      over the engine, on a bus inside this process
     python examples/uds_three_ecus.py --interface vcan0    over the kernel
 
-It asks everybody whether they are there with one functional request, then reads from all of them at the same time.
+It sends one functional request to find out which ECUs are there, then reads from all of them at the same time.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import isotp
 
 FUNCTIONAL_ID = 0x7DF
 VIN, SOFTWARE = 0xF190, 0xF195
-ECUS: dict[str, tuple[int, dict[int, bytes]]] = {  # name: what the tester sends it with, what can be read from it
+ECUS: dict[str, tuple[int, dict[int, bytes]]] = {  # name: identifier of requests to it, values to read by identifier
     "engine": (0x7E0, {VIN: b"WVWZZZ1JZXW000001", SOFTWARE: b"engine 1.4.2 " * 40}),
     "gearbox": (0x7E1, {VIN: b"WVWZZZ1JZXW000001", SOFTWARE: b"gearbox 3.0 " * 300}),
     "airbag": (0x7E2, {VIN: b"WVWZZZ1JZXW000001"}),
@@ -31,7 +31,7 @@ OpenSocket = Callable[[isotp.Address], Any]
 
 
 def answer(values: dict[int, bytes], payload: bytes) -> bytes:
-    """What an ECU replies to a request."""
+    """The reply of an ECU to a request."""
     request = Request.from_payload(payload)
     data = request.data or b""
     if request.service is TesterPresent:
@@ -45,10 +45,10 @@ def answer(values: dict[int, bytes], payload: bytes) -> bytes:
     return response.get_payload()
 
 
-async def serve(ear: Any, mouth: Any, values: dict[int, bytes]) -> None:
-    """Reply through `mouth` to what comes in at `ear`, until that is closed."""
-    async for payload in ear:
-        await mouth.send(answer(values, payload))
+async def serve(requests: Any, replies: Any, values: dict[int, bytes]) -> None:
+    """Send a reply by `replies` to each message that `requests` receives, until that is closed."""
+    async for payload in requests:
+        await replies.send(answer(values, payload))
 
 
 # --- the tester
@@ -61,11 +61,11 @@ async def read(sock: Any, identifier: int) -> str:
     return f"{len(response.data or b'') - 2} bytes" if response.positive else response.code_name
 
 
-async def survey(everybody: Any, sockets: dict[str, Any]) -> None:
-    """Find out who is there, then read from all at once."""
+async def read_all(functional_sender: Any, sockets: dict[str, Any]) -> None:
+    """Find out which ECUs are there, then read from all at the same time."""
     names = {sock: name for name, sock in sockets.items()}
     present = Request(TesterPresent, subfunction=0).get_payload()
-    replies = await isotp.async_functional_request(everybody, sockets.values(), present, timeout=2.0)
+    replies = await isotp.async_functional_request(functional_sender, sockets.values(), present, timeout=2.0)
     for reply in sorted(replies):
         print(f"{reply.can_id:#05x} {names[reply.socket]} is there: {Response.from_payload(reply.data).code_name}")
     for identifier in (VIN, SOFTWARE):
@@ -82,25 +82,25 @@ async def main(open_socket: OpenSocket) -> None:
     functional = isotp.Address.normal(txid=FUNCTIONAL_ID, functional=True)
     async with AsyncExitStack() as ecus, asyncio.TaskGroup() as tasks, AsyncExitStack() as tester:
         for request_id, values in ECUS.values():
-            ear = await ecus.enter_async_context(open_socket(isotp.Address.normal(rxid=FUNCTIONAL_ID)))
-            mouth = await ecus.enter_async_context(
+            functional_requests = await ecus.enter_async_context(open_socket(isotp.Address.normal(rxid=FUNCTIONAL_ID)))
+            own_requests = await ecus.enter_async_context(
                 open_socket(isotp.Address.normal(rxid=request_id, txid=request_id + 8))
             )
-            for one in (ear, mouth):
-                tasks.create_task(serve(one, mouth, values))
-                tester.callback(one.close)  # which ends the task
-        everybody = await tester.enter_async_context(open_socket(functional))
+            for requests in (functional_requests, own_requests):
+                tasks.create_task(serve(requests, own_requests, values))
+                tester.callback(requests.close)  # which ends the task
+        functional_sender = await tester.enter_async_context(open_socket(functional))
         sockets = {
             name: await tester.enter_async_context(
                 open_socket(isotp.Address.normal(rxid=request_id + 8, txid=request_id))
             )
             for name, (request_id, _) in ECUS.items()
         }
-        await survey(everybody, sockets)
+        await read_all(functional_sender, sockets)
 
 
 def sockets_on(interface: str | None) -> OpenSocket:
-    """Bound sockets of the kernel on `interface`, or else of the engine on a bus of their own."""
+    """A function that makes bound sockets: kernel sockets on `interface`, or else sockets on one VirtualBus."""
     if interface is not None:
 
         def on_interface(address: isotp.Address) -> Any:

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "functional": {*BASE, "sockets"},
     "engine": {*BASE, "engine"},
     "capture": {*BASE, "linux", "engine", "capture"},
-    "bus": {*BASE, "linux", "engine", "bus"},
+    "bus": {*BASE, "linux", "bus"},
     "soft": {*BASE, "linux", "opts", "deadline", "sockets", "turns", "engine", "bus", "soft"},
     "kernel": {*BASE, "linux", "opts", "deadline", "sockets", "turns", "kernel"},
     "compat": {*BASE, "opts", "sockets", "engine", "bus", "soft", "compat"},

@@ -10,8 +10,9 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing
 if TYPE_CHECKING:
-    from . import capture, errors, opts
+    from . import bus, capture, engine, errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
+    from .bus.faults import Faults
     from .bus.pythoncan import PythonCanBus
     from .bus.socketcan import SocketCanBus
     from .bus.virtual import VirtualBus
@@ -75,6 +76,7 @@ __all__ = [
     "BusyError",
     "ConsecutiveFrameTimeoutError",
     "DuplicateBindingWarning",
+    "Faults",
     "FlowControlTimeoutError",
     "InterfaceDownError",
     "InterfaceError",
@@ -111,15 +113,17 @@ __all__ = [
     "VirtualBus",
     "WrongSequenceNumberError",
     "async_functional_request",
+    "bus",
     "capture",
     "doctor",
+    "engine",
     "errors",
     "functional_request",
     "opts",
     "socket",
 ]
 
-_MODULES = ("capture", "errors", "opts")
+_MODULES = ("bus", "capture", "engine", "errors", "opts")
 # Where a public name lives; it is loaded when first used (PEP 562). All others live in `errors`.
 _HOME = {
     "Address": "address",
@@ -129,6 +133,7 @@ _HOME = {
     "AsyncSocket": "kernel.async_socket",
     "AsyncSoftSocket": "soft.async_socket",
     "CAN_EFF_FLAG": "address",
+    "Faults": "bus.faults",
     "IsoTpSocket": "sockets",
     "MSG_DONTWAIT": "sockets",
     "MSG_PEEK": "sockets",

@@ -1,7 +1,7 @@
 """N_AI, the address information of a link: CAN identifiers, and the address byte some modes add.
 
 ISO 15765-2:2016, 10.3 (normal, normal fixed, extended, mixed) and 8.2.2 (N_TAtype: physical or functional).
-What the rest of the library needs of any address is its two directions, `tx` and `rx`, as `CanAddress`.
+The rest of the library uses only the two directions of an address, `tx` and `rx`, each a `CanAddress`.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class AddressingMode(Enum):
 
     @property
     def has_fixed_ids(self) -> bool:
-        """Whether the CAN identifiers are made of N_TA and N_SA instead of chosen freely."""
+        """Whether the CAN identifiers are made of N_TA and N_SA, and not given."""
         return self.name in _PHYSICAL
 
 
@@ -110,7 +110,7 @@ def is_29bit_id(name: str, value: object) -> bool:
 class Address:
     """The address of a link, or of one direction of it (`tx_only`, `rx_only`).
 
-    The constructors by mode (`Address.normal(...)` and so on) read best; this one is as in can-isotp 2.
+    Prefer the constructors by mode, `Address.normal(...)` and so on; this one takes the arguments of can-isotp 2.
 
     Args:
         addressing_mode: which mode; it decides which of the others are needed.
@@ -121,12 +121,12 @@ class Address:
         physical_id: replaces 0x18DA0000 (normal fixed) or 0x18CE0000 (mixed) as base of physical identifiers.
         functional_id: likewise 0x18DB0000 or 0x18CD0000 of functional ones.
         address_extension: N_AE, 0 to 0xFF.
-        rx_only: a receiving half: what only sending needs is left out.
+        rx_only: a receiving half: arguments that only sending needs are left out.
         tx_only: a sending half.
-        target_address_type: functional is one-way: single frames to many receivers, or their reception.
+        target_address_type: functional has one direction: single frames to many receivers, or their reception.
 
     Raises:
-        AddressError: a value out of range, missing, or of no meaning in this mode.
+        AddressError: a value is out of range, missing, or not used in this mode.
     """
 
     addressing_mode: AddressingMode = AddressingMode.Normal_11bits
@@ -167,9 +167,9 @@ class Address:
         is_extended_id: bool | None = None,
         functional: bool = False,
     ) -> "Address":
-        """Normal addressing: a CAN identifier for each direction; only one makes a half.
+        """Normal addressing: a CAN identifier for each direction; with only one it is a half.
 
-        Identifiers above 0x7FF, or with CAN_EFF_FLAG, have 29 bits; `is_extended_id` says it for small ones.
+        Identifiers above 0x7FF, or with CAN_EFF_FLAG, have 29 bits; `is_extended_id=True` sets that for small ones.
         """
         is_29bit = _is_29bit(rxid, txid, is_extended_id)
         mode = AddressingMode.Normal_29bits if is_29bit else AddressingMode.Normal_11bits
@@ -289,7 +289,7 @@ class Address:
         return None
 
     def _check_parameters(self) -> None:
-        """Every parameter that this mode needs is there, and no other."""
+        """Raise AddressError unless the arguments given are those that this mode needs."""
         mode = self.addressing_mode
         needed: set[str] = set()
         if mode.has_fixed_ids:
@@ -302,7 +302,7 @@ class Address:
             needed |= {"source_address"} if mode.name.startswith("Extended") else set()
         if mode.name.startswith("Mixed"):
             needed.add("address_extension")
-        # In a half, what the other direction needs may be given and is not used.
+        # In a half the arguments of the other direction may be given, and are not used.
         allowed = needed | (set() if mode.has_fixed_ids else {"rxid", "txid"})
         allowed |= {"target_address", "source_address"} if mode.name.startswith("Extended") else set()
         allowed |= {"physical_id", "functional_id"} if mode.has_fixed_ids else set()
@@ -377,7 +377,7 @@ def normal_address(rxid: int | None, txid: int | None) -> Address | AsymmetricAd
 
 
 def _is_29bit(rxid: int | None, txid: int | None, is_extended_id: bool | None) -> bool:
-    """The width of the identifiers given, which must be one width unless it is said."""
+    """Whether the identifiers have 29 bits; without `is_extended_id` both must have the same width."""
     widths = {is_29bit_id(name, value) for name, value in (("rxid", rxid), ("txid", txid)) if value is not None}
     if is_extended_id is not None:
         return is_extended_id
@@ -390,7 +390,7 @@ def _is_29bit(rxid: int | None, txid: int | None, is_extended_id: bool | None) -
 
 
 def _halves(tx_only: bool, rx_only: bool) -> dict[str, bool]:
-    """One identifier makes a half; none at all is for the check of parameters to say."""
+    """With one identifier it is a half; that both are missing is found by the check of arguments."""
     return {"tx_only": tx_only and not rx_only, "rx_only": rx_only and not tx_only}
 
 

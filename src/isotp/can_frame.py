@@ -1,4 +1,4 @@
-"""The CAN frame as the engine takes and gives it, and the lengths a CAN frame can have."""
+"""CanFrame, as engine and buses use it, and the lengths that a CAN frame can have."""
 
 from collections.abc import Iterable
 from itertools import repeat
@@ -11,7 +11,7 @@ DEFAULT_PADDING: Final = 0xCC
 # ISO 11898-1:2015, DLC: the index is the code, the value the number of data bytes.
 LENGTH_OF_DLC: Final = (0, 1, 2, 3, 4, 5, 6, 7, *TX_DLS)
 DLC_OF_LENGTH: Final = {length: dlc for dlc, length in enumerate(LENGTH_OF_DLC)}
-# The shortest frame that holds as many bytes as the index says.
+# The length of the shortest frame that holds so many bytes (the index).
 PADDED_LENGTH: Final = tuple(next(have for have in LENGTH_OF_DLC if have >= n) for n in range(65))
 
 
@@ -23,20 +23,20 @@ class CanFrame(NamedTuple):
     data: bytes
     is_fd: bool = False
     bitrate_switch: bool = False
-    """Whether the data of a CAN FD frame travels at the faster bit rate (BRS)."""
+    """Whether the data of a CAN FD frame is sent at the faster bit rate (BRS)."""
 
 
 def can_frames(can_id: int, payloads: Iterable[bytes], is_fd: bool, bitrate_switch: bool) -> list[CanFrame]:
-    """A CanFrame for each payload, in half the time that calls of CanFrame take."""
+    """A CanFrame for each payload; it takes half the time of calling CanFrame for each."""
     fields = zip(repeat(can_id), payloads, repeat(is_fd), repeat(bitrate_switch), strict=False)
     return list(map(tuple.__new__, repeat(CanFrame), fields))
 
 
 def pad(data: bytes, padding: int | None) -> bytes:
-    """`data` made a length that CAN has: at least 8 bytes if `padding` is a byte, else as short as can be.
+    """`data` extended to a length that CAN has: at least 8 bytes if `padding` is a byte, else the shortest.
 
-    A CAN FD frame of more than 8 bytes has to be padded anyway (ISO 15765-2:2016, 10.4.2); Linux takes 0xCC
-    for it unless told otherwise.
+    A CAN FD frame of more than 8 bytes is padded in any case (ISO 15765-2:2016, 10.4.2), by default with 0xCC as in
+    Linux.
     """
     length = PADDED_LENGTH[len(data)]
     if padding is None:

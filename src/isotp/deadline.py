@@ -5,7 +5,7 @@ from typing import Final
 
 
 class Deadline:
-    """A point in time that a call may wait for, made when the call begins.
+    """A point in time until which a call may wait; made when the call begins.
 
     Args:
         at: monotonic seconds; None: no limit.

@@ -1,10 +1,10 @@
 """What can go wrong: one tree of errors for the kernel and the engine.
 
-Every error is an `OSError` with the errno the Linux kernel uses for the same event, so code written for plain
-sockets keeps working; the ones that end a transfer also carry the N_Result of ISO 15765-2:2016, 8.3.7.
+Every error is an `OSError` with the errno that the Linux kernel uses for the same event, so code for plain sockets
+keeps working. A `TransferError` also has the N_Result of ISO 15765-2:2016, 8.3.7.
 
-"Nothing arrived in the time you gave" is the builtin `TimeoutError` and never an `IsoTpError`;
-"the message broke off half-way" is `ConsecutiveFrameTimeoutError` and never a `TimeoutError`.
+"Nothing arrived in the time you gave" is the builtin `TimeoutError` and never an `IsoTpError`. "The message broke off
+half-way" is `ConsecutiveFrameTimeoutError` and never a `TimeoutError`.
 """
 
 import errno as _errno
@@ -39,7 +39,7 @@ ETIMEDOUT = _linux("ETIMEDOUT", 110)
 class N_Result(Enum):  # noqa: N801 - the standard's own name
     """How a transfer ended (ISO 15765-2:2016, 8.3.7)."""
 
-    N_OK = "the message is through"
+    N_OK = "the message was transferred"
     N_TIMEOUT_A = "a frame was not on the bus in time (N_As, N_Ar)"
     N_TIMEOUT_Bs = "no flow control in time (N_Bs)"
     N_TIMEOUT_Cr = "no consecutive frame in time (N_Cr)"
@@ -102,13 +102,13 @@ def _rebuild(cls: type[IsoTpError], errno: int, state: dict[str, Any]) -> IsoTpE
 
 
 class TransferError(IsoTpError):
-    """A message was not transferred; `n_result` says why in the standard's terms."""
+    """A message was not transferred; `n_result` is the reason as the standard names it."""
 
     n_result = N_Result.N_ERROR
 
 
 class TransmitTimeoutError(TransferError):
-    """The CAN controller did not get a frame onto the bus in time: no other node acknowledges, or bus-off."""
+    """A frame was not on the bus in time: no other node acknowledges it, or the controller is bus-off."""
 
     n_result = N_Result.N_TIMEOUT_A
     default_errno = ECOMM
@@ -157,7 +157,7 @@ class MaximumWaitFrameReachedError(TransferError):
 
 
 class BufferOverflowError(TransferError):
-    """The receiver said it has no room for a message of this length."""
+    """The receiver has no room for a message of this length."""
 
     n_result = N_Result.N_BUFFER_OVFLW
     default_errno = EMSGSIZE
@@ -171,7 +171,7 @@ class UnknownOutcomeError(TransferError):
 
 
 class InterfaceError(IsoTpError):
-    """The network interface cannot carry this link."""
+    """The network interface or bus cannot be used for this link."""
 
     default_errno = _errno.ENODEV
 
@@ -210,25 +210,25 @@ class UnavailableError(IsoTpError):
 
 
 class AddressError(IsoTpError, ValueError):
-    """A CAN identifier or an address that cannot be."""
+    """A CAN identifier or an address that is not valid."""
 
     default_errno = _errno.EINVAL
 
 
 class OptionError(IsoTpError, ValueError):
-    """An option that cannot be, contradicts another one, or that this kernel does not honour."""
+    """An option that is not valid, contradicts another one, or is not supported by this kernel or by the engine."""
 
     default_errno = _errno.EINVAL
 
 
 class MessageSizeError(IsoTpError, ValueError):
-    """A message that cannot be sent: empty, or longer than this kernel or this kind of address takes."""
+    """A message that cannot be sent: empty, or longer than the kernel, the engine or the address allows."""
 
     default_errno = _errno.EINVAL
 
 
 class BusyError(IsoTpError):
-    """A message is still being transferred; one at a time goes in each direction."""
+    """The socket or engine is in use: one message at a time in each direction, and no waiting in a callback."""
 
     default_errno = _errno.EAGAIN
 
@@ -284,7 +284,7 @@ class UnconfirmedSendWarning(IsoTpWarning):
 
 
 class OptionIgnoredWarning(IsoTpWarning):
-    """An option was stored, and the kernel is known to do nothing with it."""
+    """An option was stored and has no effect here."""
 
 
 class DuplicateBindingWarning(IsoTpWarning):
@@ -292,7 +292,7 @@ class DuplicateBindingWarning(IsoTpWarning):
 
 
 def warn(message: str, category: type[IsoTpWarning]) -> None:
-    """Warn at the line outside this package that made the call."""
+    """Warn; the warning shows the line outside this package that made the call."""
     depth = 1
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("isotp."):
@@ -301,7 +301,7 @@ def warn(message: str, category: type[IsoTpWarning]) -> None:
     warnings.warn(message, category, stacklevel=depth + 1)
 
 
-# The kernel's errno to the class it means. Which direction an errno belongs to is the caller's to know.
+# The class for each errno of the kernel. The caller has to know to which direction the errno belongs.
 ERRNO_TO_ERROR: dict[int, type[IsoTpError]] = {
     ECOMM: FlowControlTimeoutError,
     EMSGSIZE: BufferOverflowError,

@@ -1,8 +1,8 @@
-"""Functional requests: one request to many ECUs, and what each of them replies.
+"""Functional requests: one request to many ECUs, and the replies of each.
 
-A functional request is one single frame that every ECU hears (ISO 15765-2:2016, 9.3.3: 1 to n). The replies come from
-each ECU to its own identifier, may be long, and then need a flow control of their own: so there is one socket to ask
-and one for each ECU. All of them buffer, hence it makes no difference in which order they are read.
+A functional request is one single frame that every ECU receives (ISO 15765-2:2016, 9.3.3: 1 to n). Each ECU replies
+with its own identifier, and a long reply needs a flow control to this ECU alone: so there is one socket to send with
+and one for each ECU. All sockets buffer messages, so the order in which they are read makes no difference.
 """
 
 import time
@@ -14,18 +14,18 @@ from .sockets import AsyncIsoTpSocket, IsoTpSocket, ReceivedMessage
 
 
 class Reply(NamedTuple):
-    """What one ECU replied."""
+    """One reply of one ECU."""
 
     can_id: int
-    """The CAN identifier it came with: which ECU it was; with CAN_EFF_FLAG if it has 29 bits."""
+    """Its CAN identifier, which says what ECU sent it; with CAN_EFF_FLAG if it has 29 bits."""
     data: bytes
-    """The message; empty if it broke off."""
+    """The message; empty if the reception failed."""
     error: TransferError | None
-    """Why it broke off, if it did."""
+    """Why the reception failed, or None."""
     timestamp_ns: int
-    """When its last frame was received, or when it was found to have broken off: nanoseconds since the epoch."""
+    """When its last frame was received, or when the failure was found: nanoseconds since the epoch."""
     socket: Any
-    """The socket it came through: the way to this ECU alone."""
+    """The socket that received it, for further messages to this ECU."""
 
 
 _Outcome = ReceivedMessage | OSError
@@ -35,18 +35,18 @@ _Steps = Generator[tuple[Any, float], _Outcome, None]
 def functional_request(
     sender: IsoTpSocket, receivers: Iterable[IsoTpSocket], data: Any, *, timeout: float, limit: int | None = 1
 ) -> list[Reply]:
-    """Send one functional request and gather the replies, in the order of their time stamps.
+    """Send one functional request and return the replies, in the order of their time stamps.
 
-    Messages that wait in a receiver before the request is sent are no replies; they are dropped with a warning.
-    Meanwhile no other call may receive on the receivers, or change their timeout.
+    Messages that were received before the request is sent are no replies; they are dropped with a warning. During the
+    call no other thread may receive on the receivers, or change their timeout.
 
     Args:
         sender: a socket bound to a functional address: `Address.normal(txid=0x7DF, functional=True)`.
         receivers: a bound socket for each ECU, with the identifiers of its physical address.
         data: the request; it has to fit a single frame.
-        timeout: seconds after which no more replies are waited for.
-        limit: replies of one ECU after which it is waited for no longer, as most requests have one; None: whatever
-            comes within `timeout`. With a limit it is over when all have replied.
+        timeout: seconds to wait for replies.
+        limit: the call waits no longer for an ECU that has sent so many replies, and returns when all have; most
+            requests have one. None: it waits for `timeout` in any case.
 
     Raises:
         MessageSizeError: the request does not fit a single frame.
@@ -71,9 +71,9 @@ async def async_functional_request(
     timeout: float,
     limit: int | None = 1,
 ) -> list[Reply]:
-    """Send one functional request and gather the replies, as `functional_request`, with asyncio sockets.
+    """Send one functional request and return the replies, as `functional_request`, with asyncio sockets.
 
-    When it is cancelled, replies not gathered yet stay where they are, and those gathered are lost.
+    If it is cancelled, the replies that it has received are lost; others stay in their sockets.
     """
     ecus = _checked(receivers, timeout, limit)
     replies: list[Reply] = []
@@ -95,7 +95,7 @@ def _in_order(replies: list[Reply]) -> list[Reply]:
     return sorted(replies, key=lambda reply: reply.timestamp_ns)
 
 
-# What is to be done, as steps: receive from a socket, for so many seconds. Both kinds of sockets take them.
+# Both kinds of sockets share these generators: each step is a socket to receive from, and for how many seconds.
 
 
 def _drop_old(receivers: Sequence[Any]) -> _Steps:

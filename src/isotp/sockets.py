@@ -1,8 +1,8 @@
-"""What every ISO-TP socket of this library promises, and what all of them do alike.
+"""The base classes of all ISO-TP sockets: their interface, and what is the same on each.
 
 `IsoTpSocket` is the base of the sockets that block (`isotp.socket`, `SoftSocket`), `AsyncIsoTpSocket` of those for
-asyncio (`AsyncSocket`, `AsyncSoftSocket`). Each has an `End`: the part that knows the link, its options and its state,
-and that differs between the kernel and the engine.
+asyncio (`AsyncSocket`, `AsyncSoftSocket`). Each socket has an `End`, the part that differs between kernel and engine:
+it knows address, options and state.
 """
 
 import errno
@@ -28,11 +28,11 @@ MSG_PEEK: Final = 0x02
 MSG_TRUNC: Final = 0x20
 MSG_DONTWAIT: Final = 0x40
 
-_LONGEST_S: Final = 1e6  # eleven days; beyond that it is no limit, and above 2**63 ns no clock takes it
+_LONGEST_S: Final = 1e6  # eleven days; a longer timeout counts as none, since the clocks end at 2**63 ns
 
 
 class ReceivedMessage(NamedTuple):
-    """A message and what is known about it."""
+    """A message, when it was received, and how many were dropped before it."""
 
     data: bytes
     timestamp_ns: int
@@ -87,7 +87,7 @@ class End(Protocol):
 
 
 class AnySocket(ABC):
-    """What all ISO-TP sockets have in common, those that block and those for asyncio.
+    """The base of all ISO-TP sockets, those that block and those for asyncio.
 
     Args:
         end: the part that knows the link.
@@ -114,15 +114,15 @@ class AnySocket(ABC):
         """Bind to a link; options can no longer be changed then.
 
         Args:
-            interface: name of a CAN interface, such as "can0". A socket that was made for a bus knows it already: there
-                it may be left out.
+            interface: name of a CAN interface, such as "can0". It may be left out for a socket that was made for a bus;
+                if it is given there, it is the name of that bus.
             address: the address of the link; or, for normal addressing, the two identifiers:
             rxid: CAN identifier of the frames received.
             txid: CAN identifier of the frames sent. Above 0x7FF, or with CAN_EFF_FLAG, it has 29 bits.
 
         Raises:
             InterfaceError: no such interface, not CAN, down, or not the one of the bus.
-            AddressError: identifiers out of range, equal, or an address that cannot be had here.
+            AddressError: identifiers are out of range or equal, or the kernel does not support such an address.
             OptionError: options that contradict the address, the interface, or each other.
             AlreadyBoundError: the socket is bound already.
 
@@ -189,19 +189,19 @@ class AnySocket(ABC):
         return self._end.set_general_opts(optflags, **fields)
 
     def set_opts(self, optflag: int | None = None, **fields: Unpack[GeneralFields]) -> GeneralOptions:
-        """Set general options, under the names can-isotp 2 has for them."""
+        """The same as `set_general_opts`, by the names of can-isotp 2."""
         return self._end.set_general_opts(optflag, **fields)
 
     def set_fc_opts(
         self, bs: int | None = None, stmin: int | None = None, wftmax: int | None = None
     ) -> FlowControlOptions:
-        """Set what our flow control asks of the sender; what is left out keeps its value.
+        """Set the values of our flow control, which the sender has to keep; what is left out keeps its value.
 
         Args:
-            bs: block size, 0 to 255; 0: everything in one block.
+            bs: block size in frames, 0 to 255; 0: all in one block.
             stmin: the raw byte, 0 to 0x7F (ms) or 0xF1 to 0xF9 (100 us each); see `STmin.from_ms` and `STmin.from_us`.
             wftmax: WAIT frames in a row, 0 to 255. The kernel stores it and never uses it; the engine sends and
-                accepts so many, and has no limit until it is set.
+                accepts at most so many, and any number until it is set.
 
         Raises:
             OptionError: a value out of range. Nothing was changed.
@@ -230,7 +230,7 @@ class AnySocket(ABC):
         return self._end.get_general_opts()
 
     def get_opts(self) -> GeneralOptions:
-        """The general options, under the name can-isotp 2 has for them."""
+        """The same as `get_general_opts`, by the name of can-isotp 2."""
         return self._end.get_general_opts()
 
     def get_fc_opts(self) -> FlowControlOptions:
@@ -265,11 +265,11 @@ class AnySocket(ABC):
         return self.gettimeout() != 0
 
     def _deadline(self, msg_flags: int = 0, began: float | None = None) -> Deadline:
-        """Until when a call may wait that began at `began` (monotonic seconds; None: now)."""
+        """Until when a call may wait; `began`: when it began, in monotonic seconds; None: now."""
         return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self.gettimeout(), began)
 
     def _too_late(self, what: str, deadline: Deadline, remedy: str = "") -> OSError:
-        """The error of a call that may wait no longer."""
+        """The error of a call whose deadline has passed."""
         if deadline.is_now:
             return BlockingIOError(errno.EAGAIN, what + remedy)
         timeout = self._timeout  # None if it was changed meanwhile
@@ -295,16 +295,16 @@ class IsoTpSocket(AnySocket):
     def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
         """Send one message, and return its length once all of it is on the bus.
 
-        With `confirm=False` it returns when the message was taken; `confirm()` then raises its failure. The same holds
-        for a socket that does not block. A message that follows waits for the one before it.
+        With `confirm=False`, and on a socket that does not block, it returns when the kernel or the engine has taken
+        the message; `confirm()` raises its failure. A message is taken when the one before it has ended.
 
         Args:
             data: the message, any bytes-like object, from 1 byte to `max_pdu_size`.
             flags: MSG_DONTWAIT: do not block this time.
-            confirm: whether to wait for the outcome.
+            confirm: whether to wait until the message is on the bus.
 
         Raises:
-            TransferError: the message did not get through; the class and `n_result` say why.
+            TransferError: the message was not transferred; the class and `n_result` say why.
             TimeoutError: the socket's timeout passed first; the message is still being sent, see `confirm`.
             BlockingIOError: the socket does not block and an earlier message is still being sent; nothing was sent.
             MessageSizeError: the message is empty or too long.
@@ -315,19 +315,19 @@ class IsoTpSocket(AnySocket):
     def confirm(self) -> None:
         """Wait until nothing is being sent, and raise the failure of a message whose sender did not wait for it.
 
-        That is one sent with `confirm=False`, or whose `send` ran out of time or was interrupted. Of several failures
-        the first is raised, with a note that counts the others. A failure that no call asked about becomes an
+        Its `send` had `confirm=False`, ended by its timeout, or was interrupted. Of several failures the first is
+        raised, with a note that counts the others. A failure that no call has asked about becomes an
         UnconfirmedSendWarning when the socket is closed.
 
         Raises:
-            TransferError: a message did not get through.
+            TransferError: a message was not transferred.
             TimeoutError: the socket's timeout passed first.
             BlockingIOError: the socket does not block and a message is still being sent.
         """
 
     @abstractmethod
     def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole.
+        """Receive one whole message.
 
         Args:
             bufsize: the longest message wanted, in bytes; None: any.
@@ -404,7 +404,7 @@ class AsyncIsoTpSocket(AnySocket):
 
     @abstractmethod
     async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
-        """Receive one message, whole; see `IsoTpSocket.recv`."""
+        """Receive one whole message; see `IsoTpSocket.recv`."""
 
     @abstractmethod
     async def recv_message(self, flags: int = 0) -> ReceivedMessage:
@@ -467,7 +467,7 @@ class UnconfirmedFailures:
         return failure
 
     def warn_of_failures(self) -> None:
-        """Warn of what no call asked about, now that none can any more."""
+        """Warn of failures that no call has asked about; the socket is being closed, so none can any more."""
         if failures := self.failures:
             warn(
                 f"{failures} message(s) failed whose outcome no call asked about; the first one: {self.take_failure()}",

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-RESERVED_NS: Final = 127_000_000  # a reserved value is to be read as the longest one
+RESERVED_NS: Final = 127_000_000  # a reserved value means the longest time
 
 
 class STmin(int):
-    """The raw byte of the standard, an `int` that knows its time.
+    """The raw byte of the standard, an `int` with the time that it means.
 
     0x00 to 0x7F are 0 to 127 ms, 0xF1 to 0xF9 are 100 to 900 us; all others are reserved and read as 127 ms.
 
@@ -15,7 +15,7 @@ class STmin(int):
     """
 
     def __new__(cls, raw: int = 0) -> "STmin":
-        """Take `raw`, 0 to 255, as it stands; ValueError otherwise."""
+        """The byte `raw`, 0 to 255; ValueError otherwise."""
         if not 0 <= raw <= 0xFF:
             raise ValueError(f"STmin {raw:#x} is not a byte: allowed is 0 to 0xFF")
         return super().__new__(cls, raw)

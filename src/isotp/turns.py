@@ -1,4 +1,4 @@
-"""How tasks wait: for a future with a deadline, and for their turn, one after the other."""
+"""How asyncio tasks wait: for a future until a deadline, and for their turn, one after the other."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,13 @@ T = TypeVar("T")
 
 
 def settle(future: "asyncio.Future[T] | None", value: T) -> None:
-    """Give `future` its value, unless it has one or its loop is closed."""
+    """Set the result of `future` to `value`, unless it is done or its loop is closed."""
     if future is not None and not future.done() and not future.get_loop().is_closed():
         future.set_result(value)
 
 
 async def until(deadline: Deadline, future: "asyncio.Future[T]", too_late: T) -> T:
-    """The value of `future`; `too_late` if `deadline` passes first."""
+    """Wait for `future` and return its result; `too_late` if `deadline` passes first."""
     seconds = deadline.left()
     if seconds is None:
         return await future
@@ -29,19 +29,18 @@ async def until(deadline: Deadline, future: "asyncio.Future[T]", too_late: T) ->
 
 
 class Turns:
-    """One task at a time has the turn, the others queue for it in the order they came.
+    """A lock for asyncio tasks: one has the turn, the others wait for it in the order of their calls.
 
-    A task that is cancelled or out of time leaves the queue; if the turn was just being given to it, it goes on to the
-    next one.
+    A task that is cancelled or out of time leaves the queue. If it has just been given the turn, the next task gets it.
     """
 
     def __init__(self) -> None:
         self.taken = False
         self.queue: deque[asyncio.Future[bool]] = deque()
-        """The tasks that wait, the first one first."""
+        """The tasks that wait, the first one at the left."""
 
     async def take(self, deadline: Deadline) -> bool:
-        """Have the turn; False if it did not come by `deadline`."""
+        """Wait for the turn; False if it did not come by `deadline`."""
         if not self.taken:
             self.taken = True
             return True
@@ -60,7 +59,7 @@ class Turns:
                 self.queue.remove(mine)
 
     def give_back(self) -> None:
-        """Let the next one have the turn."""
+        """Give the turn to the next task that waits."""
         while self.queue:
             next_one = self.queue.popleft()
             if not next_one.done() and not next_one.get_loop().is_closed():

@@ -1,7 +1,7 @@
 """Run a command inside a real Linux kernel with ISO-TP: see ``tools/kernel-run --help``.
 
-``cli`` reads the options, ``netns`` tries this machine's own kernel, ``vm`` starts QEMU,
-``guest`` is what runs in it, ``kernels`` and ``apt`` get the kernel, ``needs`` the programs.
+``cli`` reads the options, ``netns`` runs the command on this machine's kernel, ``vm`` starts QEMU, ``guest`` has the
+scripts that run in it, ``kernels`` and ``apt`` get the kernel, ``needs`` the programs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ TIMED_OUT = 124
 
 
 class NotRunError(Exception):
-    """The command could not be run; the message says why and what mends it."""
+    """The command could not be run; the message says why and what to do."""
 
 
 class StoppedError(Exception):
-    """kernel-run itself was told to stop by the signal ``signum``."""
+    """kernel-run itself received the signal ``signum``."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -25,5 +25,5 @@ class StoppedError(Exception):
 
 
 def say(text: str) -> None:
-    """One line on stderr, told apart from the command's own."""
+    """Print a line on stderr that says it is from kernel-run."""
     print(f"kernel-run: {text}", file=sys.stderr, flush=True)

@@ -15,8 +15,8 @@ from kernel_run import NotRunError, say
 
 LISTS_MAX_AGE_S = 24 * 3600
 
-# A private configuration leaves the machine's own lists and state alone and needs no root.  Update
-# hooks of a desktop have no business with lists that only this tool reads.
+# A private configuration does not change the machine's own lists and state, and needs no root. Update
+# hooks of a desktop are not for lists that only this tool reads.
 CONF = """\
 Dir::State "{dir}/state";
 Dir::State::lists "{dir}/lists";
@@ -40,7 +40,7 @@ KEYRINGS = ("debian-archive-keyring", "ubuntu-archive-keyring")
 
 
 class AptError(NotRunError):
-    """apt-get failed; the message ends with its own last words."""
+    """apt-get failed; the message ends with its last lines."""
 
 
 class Apt:
@@ -50,16 +50,16 @@ class Apt:
         self.private = private
         self.lists = private / "lists" if private else Path("/var/lib/apt/lists")
         self.env = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-        # Reading the lists takes a second, and container images tell apt to keep no index of them.
+        # An index of the lists saves a second; container images configure apt without one.
         self.options = ["-o", f"Dir::Cache::pkgcache={private or cache}/pkgcache.bin"]
         self.options += ["-o", "Dir::Cache::srcpkgcache="]
-        # As root apt would download as a user who may not write where we want it.
+        # As root apt would download as another user, which may not write into our folder.
         self.options += ["-q", "-o", "APT::Sandbox::User=root"]
         if private:  # not APT_CONFIG: that one is read before the machine's own files
             self.options += ["-c", f"{private}/apt.conf"]
 
     def run(self, program: str, *words: str, cwd: Path | None = None) -> str:
-        """Run an apt program; what it printed, or AptError with its last lines."""
+        """Run an apt program; returns what it printed, or raises AptError with its last lines."""
         command = (program, *self.options, *words)
         try:
             done = subprocess.run(
@@ -70,20 +70,20 @@ class Apt:
             raise NotRunError(f"{program} is missing: a VM needs Debian or Ubuntu (see --help)") from None
         if done.returncode:
             errors = [x for x in done.stderr.splitlines() if x.startswith("E:")] or [done.stderr]
-            told = "\n  ".join(errors[-3:]).strip()
-            raise AptError(f"{program} {' '.join(words)} failed:\n  {told}")
+            why = "\n  ".join(errors[-3:]).strip()
+            raise AptError(f"{program} {' '.join(words)} failed:\n  {why}")
         return done.stdout
 
     def depends(self, package: str) -> list[str] | None:
-        """Names a package's candidate depends on (the first of alternatives); None: not known."""
+        """Names of the packages that a package depends on (the first of alternatives); None: it is not known."""
         try:
             return parse_depends(self.run("apt-cache", "show", "--no-all-versions", package))
         except AptError:
             return None
 
     def update(self) -> None:
-        """Fetch the lists anew."""
-        # A foreign source of the machine's own that fails is not our business.
+        """Fetch new package lists."""
+        # If another source in the machine's configuration fails, that does not matter here.
         strict = ("-o", "APT::Update::Error-Mode=any") if self.private else ()
         for left in reversed(range(30)):
             try:
@@ -120,7 +120,7 @@ def parse_depends(show: str) -> list[str]:
 
 
 def sources(cache: Path, suite: str) -> Iterator[Apt]:
-    """Package lists to ask, each one tried after the one before it was of no use."""
+    """The package lists to look in, one after the other."""
     if suite:
         apt = private(cache, suite)
         yield apt
@@ -137,7 +137,7 @@ def sources(cache: Path, suite: str) -> Iterator[Apt]:
 
 
 def private(cache: Path, suite: str) -> Apt:
-    """Another suite of the machine's mirror, with lists at most a day old."""
+    """Package lists of another suite on the machine's mirror, at most a day old."""
     folder = cache / "apt" / suite
     for sub in ("state", "lists/partial", "cache/archives/partial", "sources"):
         (folder / sub).mkdir(parents=True, exist_ok=True)
@@ -162,9 +162,9 @@ def private(cache: Path, suite: str) -> Apt:
 
 
 def mirror(cache: Path, suite: str) -> str:
-    """The site this machine's own configuration takes its distribution from."""
+    """The site of the distribution in this machine's configuration."""
     words = ("indextargets", "--format", "$(SITE)\t$(ORIGIN)\t$(RELEASE)", "Created-By: Packages")
-    # what has not been downloaded yet is listed only without what its Release file would tell
+    # sources without downloaded lists are only listed without the fields of their Release files
     printed = Apt(cache).run("apt-get", *words) or Apt(cache).run("apt-get", "--no-release-info", *words)
     rows = [line.split("\t") for line in printed.splitlines()]
     own = [row for row in rows if row[1] in ("Debian", "Ubuntu")] or rows
@@ -176,7 +176,7 @@ def mirror(cache: Path, suite: str) -> str:
 
 
 def unpack(debs: list[Path], into: Path, patterns: list[str]) -> None:
-    """Extract what matches the patterns from .deb files."""
+    """Extract the files that match the patterns from .deb files."""
     tar = shutil.which("tar") or "tar"
     for deb in debs:
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as source:

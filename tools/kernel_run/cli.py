@@ -1,4 +1,4 @@
-"""The options, and which of the two ways the command is run."""
+"""The options, and whether the command runs in a namespace or in a VM."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Run a command inside a real Linux kernel with ISO-TP: can-isotp and can-raw load
 Where this machine's kernel has ISO-TP, the command runs on it in a private network namespace, away
 from every real bus.  Elsewhere, or with --vm, it runs in a VM under QEMU with the distribution's
 current kernel: the VM shows this machine's files, same paths, same Python; what the command writes
-vanishes, except under --rwdir.
+is lost at the end, except under --rwdir.
 """
 EPILOG = """\
 examples:
   kernel-run -- python3 -m pytest tests/kernel
   kernel-run --kernel sid --timeout 300 -- python3 -m pytest tests/kernel
   kernel-run --kernel 6.1.0-56-amd64 --vm --rwdir reports -- make report
-  kernel-run --prepare --kernel trixie        get all that is needed, run nothing
+  kernel-run --prepare --kernel trixie        fetch all that a VM needs, run nothing
 
 stdout and stderr are the command's own, byte for byte.  In the VM stdin is /dev/null, there is no
 network but lo and vcan0, the command is root, and the environment is PATH (with the sbin folders
@@ -32,14 +32,14 @@ added), HOME, TERM, LANG, LC_*, CI, NO_COLOR, COLUMNS, LINES, VIRTUAL_ENV, PYTHO
 --env names.  ISOTP_KERNEL_RUN is `vm` or `netns`.
 
 exit status: the command's own (128+N after signal N; 126, 127: it could not be started);
-  124  the limit was reached: the VM, or all processes of the command, were ended
+  124  the time limit was reached, and the VM or all processes of the command were ended
   125  kernel-run could not run it (something is missing, no network), or the VM died under it
        (panic, power-off); stderr says which (--verbose shows the VM's console)
   141  the reader of stdout went away
 
-A VM needs Debian or Ubuntu with qemu-system-x86, kmod and iproute2; root gets what is missing
-installed, others are told the command.  Kernels are kept, some 75 MB each, in the folder that
-ISOTP_KERNEL_RUN_CACHE names (default ~/.cache/isotp-kernel-run), which may be deleted at any time.
+A VM needs Debian or Ubuntu with qemu-system-x86, kmod and iproute2.  For root kernel-run installs
+what is missing, for others it prints the command that does.  Kernels are kept, some 75 MB each, in the
+folder that ISOTP_KERNEL_RUN_CACHE names (default ~/.cache/isotp-kernel-run); delete it at any time.
 """
 CARRIED = {
     "PATH", "HOME", "TERM", "LANG", "CI", "NO_COLOR", "COLUMNS", "LINES", "VIRTUAL_ENV",
@@ -76,14 +76,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--memory", default="1G", metavar="SIZE", help="of the VM (default: 1G)")
     p.add_argument("--kvm", action="store_true", help="use /dev/kvm; default: emulation, which works anywhere")
     p.add_argument("--verbose", action="store_true", help="the VM's console on stderr")
-    p.add_argument("--prepare", action="store_true", help="get what a VM needs, run nothing")
+    p.add_argument("--prepare", action="store_true", help="fetch what a VM needs, run nothing")
     p.add_argument("--list", action="store_true", help="list the kernels in the cache")
     p.add_argument("command", nargs=argparse.REMAINDER, help="after --")
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run; what stops us ends the command or the VM first."""
+    """Run the command; returns the exit status. A signal to us ends the command or the VM first."""
     p = parser()
     args = p.parse_args(argv)
     if args.command[:1] == ["--"]:
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
         p.error("no command")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
-    for fd in (0, 1, 2):  # a closed one would be taken by the first pipe we open
+    for fd in (0, 1, 2):  # else the first pipe that we open would get the number of a closed one
         try:
             os.fstat(fd)
         except OSError:

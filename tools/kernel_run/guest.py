@@ -1,4 +1,4 @@
-"""What runs in the VM: an initramfs made for this one run, and the two scripts in it.
+"""The initramfs for one run in the VM, and the two scripts in it.
 
 No udev, no systemd, nothing of the machine's boot: five modules, the machine's file system over
 9p with a RAM disk laid over it, vcan0, the command, power off.
@@ -19,7 +19,7 @@ HOME = "/run/isotp-kernel-run"
 
 @dataclass(frozen=True)
 class Job:
-    """A command and all it may see and write."""
+    """A command, its folder, its environment, and the folders whose changes are kept."""
 
     command: list[str]
     cwd: str
@@ -27,7 +27,7 @@ class Job:
     rwdirs: list[str] = field(default_factory=list)
 
 
-# Runs from the initramfs.  `port NAME` waits for a virtio port: that is how the guest talks to us.
+# Runs from the initramfs. `port NAME` waits for a virtio port, by which the guest sends its output.
 BOOT = """\
 #!/bin/busybox sh
 b=/bin/busybox
@@ -100,7 +100,7 @@ echo started >$status
 $b sh ./job </dev/null >&8 2>&9 8>&- 9>&- &
 wait $!
 s=$?
-# What the command left behind holds the pipes open.
+# Processes that the command left behind keep the pipes open.
 for p in /proc/[0-9]*; do
     case ${p#/proc/} in 1 | $c1 | $c2) ;; *) kill -9 ${p#/proc/} ;; esac
 done 2>/dev/null
@@ -113,7 +113,7 @@ $b reboot -f
 
 
 def initramfs(kernel: Kernel, busybox: Path, job: Job) -> bytes:
-    """A cpio archive with all of the above."""
+    """A cpio archive with the scripts, the job and the modules."""
     version = kernel.version
     params = f"version={shlex.quote(version)} cwd={shlex.quote(job.cwd)}\n"
     params += f"set -- {shlex.join(job.rwdirs)}\n"
@@ -131,7 +131,7 @@ def initramfs(kernel: Kernel, busybox: Path, job: Job) -> bytes:
 
 
 def job_script(job: Job) -> str:
-    """The command with exactly the environment given; 126 and 127 come from env."""
+    """A script that runs the command with exactly this environment; exit status 126 and 127 are from env."""
     variables = shlex.join(f"{name}={value}" for name, value in job.env.items())
     return (
         f"cd {shlex.quote(job.cwd)} || exit 126\n"
@@ -141,14 +141,14 @@ def job_script(job: Job) -> str:
 
 
 class Cpio:
-    """The "newc" archive the kernel unpacks as its first root."""
+    """The "newc" archive that the kernel unpacks as its first root."""
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.count = 0
 
     def add(self, name: str, content: bytes | None) -> None:
-        """A file anyone may run, or (content None) a folder."""
+        """Add an executable file, or (content None) a folder."""
         self.count += 1
         body = content or b""
         mode = 0o040755 if content is None else 0o100755

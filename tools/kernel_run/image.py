@@ -1,4 +1,4 @@
-"""The kernel image without its compression: an emulated CPU spends seconds on undoing that."""
+"""Uncompress a kernel image here: an emulated CPU takes seconds for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def uncompressed(image: bytes, zstd: Path) -> bytes | None:
     if payload.startswith(XZ):
         elf = lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(payload)
     elif payload.startswith(ZSTD):
-        # The size after the stream is not zstd's: it complains when all is done.
+        # After the stream comes a size, at which zstd fails when all is uncompressed.
         elf = subprocess.run([zstd, "-dc"], input=payload, capture_output=True, check=False).stdout
     if elf.startswith(b"\x7fELF") and any(note in elf for note in PVH_NOTES):
         return elf

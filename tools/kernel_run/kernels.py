@@ -1,4 +1,4 @@
-"""Which kernel, where from, and the small part of it that a CAN test needs."""
+"""Find and fetch a kernel, and keep the small part of it that a CAN test needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kernel_run import NotRunError, image, needs, say
 from kernel_run.apt import Apt, AptError, sources, unpack
 from kernel_run.store import fresh
 
-# One package up to 6.19, several from 7.0 on and on Ubuntu.
+# One package until 6.19; several from 7.0 on, and on Ubuntu.
 PART = re.compile(r"linux-(?:image|base|binary|modules|modules-extra)-(\d\S*)")
 
 KERNELS = "kernels-2"  # in the cache; counts up when KEEP changes
@@ -31,7 +31,7 @@ NEEDED = ("can", "can-raw", "can-isotp", "vcan", "9p", "9pnet_virtio", "overlay"
 
 @dataclass(frozen=True)
 class Kernel:
-    """One trimmed kernel in the cache: its image and lib/modules/VERSION."""
+    """A kernel in the cache: its image and some of its modules in lib/modules/VERSION."""
 
     version: str
     folder: Path
@@ -46,13 +46,13 @@ class Kernel:
 
 
 def cached(cache: Path) -> list[Kernel]:
-    """What is in the cache, oldest download first."""
+    """The kernels in the cache, oldest download first."""
     folders = sorted((cache / KERNELS).glob("*"), key=lambda path: path.stat().st_mtime)
     return [Kernel(path.name, path) for path in folders]
 
 
 def provide(cache: Path, request: str) -> Kernel:
-    """The kernel asked for: a version, a suite, or "" for what is current on this machine."""
+    """The kernel for a request: a version, a suite, or "" for the current one of this machine's suite."""
     have = {kernel.version: kernel for kernel in cached(cache)}
     if request in have:
         return have[request]
@@ -72,7 +72,7 @@ def provide(cache: Path, request: str) -> Kernel:
 
 
 def find(cache: Path, request: str, last: Kernel | None, last_time: float) -> Kernel:
-    """Resolve against the package lists, unless they are as old as `last`; fetch what is new."""
+    """Find the kernel in the package lists, and fetch it if it is not `last`."""
     version = request if request[:1].isdigit() else ""
     starts = [f"linux-image-{version}"] if version else meta_packages()
     error: NotRunError | None = None
@@ -94,13 +94,13 @@ def find(cache: Path, request: str, last: Kernel | None, last_time: float) -> Ke
 
 
 def meta_packages() -> list[str]:
-    """What stands for the current kernel: Debian's name, Ubuntu's name."""
+    """Packages that depend on the current kernel: Debian's and Ubuntu's."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return [f"linux-image-{machine}", "linux-image-generic"]
 
 
 def resolve(apt: Apt, start: str) -> tuple[str, list[str]] | None:
-    """Version and packages of the kernel that a package stands for; None: not in the lists."""
+    """Version and packages of the kernel that a package depends on; None: not in the lists."""
     seen: dict[str, list[str]] = {}
     todo = [start]
     while todo:
@@ -115,7 +115,7 @@ def resolve(apt: Apt, start: str) -> tuple[str, list[str]] | None:
 
 
 def fetch(cache: Path, apt: Apt, kernel: Kernel, packages: list[str]) -> None:
-    """Download packages and keep what KEEP names, modules uncompressed."""
+    """Download packages and keep the files of KEEP, modules uncompressed."""
     say(f"fetching {' '.join(packages)}")
     with fresh(cache) as tmp:
         apt.download(packages, tmp)
@@ -126,7 +126,7 @@ def fetch(cache: Path, apt: Apt, kernel: Kernel, packages: list[str]) -> None:
             (out.folder / "lib").mkdir(exist_ok=True)
             (out.folder / "usr/lib/modules").rename(out.folder / "lib/modules")
         zstd = needs.zstd(cache)
-        # from 7.0 on the image lies among the modules
+        # from 7.0 on the image is beside the modules
         images = [out.modules / "vmlinuz", out.folder / f"boot/vmlinuz-{kernel.version}"]
         packed = next((path for path in images if path.exists()), None)
         if not packed:
@@ -143,7 +143,7 @@ def fetch(cache: Path, apt: Apt, kernel: Kernel, packages: list[str]) -> None:
 
 
 def expand(modules: Path, zstd: Path) -> None:
-    """Uncompress modules: the guest's first seconds have nothing to do it with."""
+    """Uncompress modules: the insmod in the VM cannot."""
     for path in modules.rglob("*.ko.xz"):
         path.with_suffix("").write_bytes(lzma.decompress(path.read_bytes()))
         path.unlink()
@@ -153,7 +153,7 @@ def expand(modules: Path, zstd: Path) -> None:
 
 
 def load_order(kernel: Kernel, names: tuple[str, ...]) -> list[Path]:
-    """Module files to load for names, each after what it depends on; built-in ones left out."""
+    """The module files to load for `names`, each after those it depends on; without built-in ones."""
     depends: dict[str, tuple[str, list[str]]] = {}
     for line in (kernel.modules / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")

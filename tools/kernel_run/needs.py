@@ -1,4 +1,4 @@
-"""Programs the VM is made of: found, installed when root, or named."""
+"""The programs that a VM needs: found, installed by root, or named in an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def path_with_sbin() -> str:
-    """PATH, with the folders a user's PATH often lacks."""
+    """PATH, and the sbin folders, which the PATH of a user often lacks."""
     return os.environ.get("PATH", os.defpath) + ":" + SBIN
 
 
@@ -25,7 +25,7 @@ def find(program: str) -> str | None:
 
 
 def programs() -> dict[str, str]:
-    """Program -> the package that has it."""
+    """The programs, and the package of each."""
     machine = platform.machine()
     if machine not in QEMU:
         raise NotRunError(f"no VM for {machine}: only for {' and '.join(QEMU)}")
@@ -33,7 +33,7 @@ def programs() -> dict[str, str]:
 
 
 def provide(cache: Path) -> None:
-    """Install what is missing when root, else say which command would."""
+    """Install missing programs as root; for others raise NotRunError with the command that does."""
     missing = [package for program, package in programs().items() if not find(program)]
     if not missing:
         return
@@ -62,7 +62,7 @@ def download(cache: Path, package: str, into: Path) -> None:
 
 
 def extracted(cache: Path, package: str, program: str) -> Path:
-    """A program taken out of its package into the cache: nothing is installed for it."""
+    """A program from its package, extracted into the cache; nothing is installed."""
     kept = cache / "bin" / program
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ def extracted(cache: Path, package: str, program: str) -> Path:
 
 
 def busybox(cache: Path) -> Path:
-    """For the guest's first seconds: it must be the static one."""
+    """For the scripts in the VM; a static program, since no library is mounted yet."""
     return extracted(cache, "busybox-static", "busybox")
 
 

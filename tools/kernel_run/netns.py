@@ -1,4 +1,4 @@
-"""This machine's own kernel, in a private network namespace: no real bus is within reach."""
+"""Run the command on this machine's kernel, in a private network namespace without real buses."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(command: list[str], extra: dict[str, str], timeout_s: float) -> int | None:
-    """The command's exit status; None where this kernel or this user cannot do it."""
+    """Run it; returns its exit status, None if this kernel or this user cannot do it."""
     if sys.platform != "linux" or not has_isotp():
         return None
     sys.stdout.flush()
-    # What the command leaves behind becomes our child, so that we can end it.
+    # Processes that the command leaves behind become our children, so that we can end them.
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    said, tell = os.pipe()
+    read_end, write_end = os.pipe()
     started = time.monotonic()
     child = os.fork()
     if child == 0:
-        os.close(said)
-        become(command, extra, tell)
-    os.close(tell)
+        os.close(read_end)
+        become(command, extra, write_end)
+    os.close(write_end)
     try:
-        with open(said) as pipe:  # ends with the exec: `tell` is close-on-exec
+        with open(read_end) as pipe:  # ends with the exec: `write_end` is close-on-exec
             refusal = pipe.read()
         if refusal:
             os.waitpid(child, 0)
@@ -47,7 +47,7 @@ def run(command: list[str], extra: dict[str, str], timeout_s: float) -> int | No
             say(f"no end after {timeout_s:g} s; the command was running")
         return TIMED_OUT if status is None else status
     except StoppedError as stop:
-        # A terminal has told the command itself; it gets time to say its last words.
+        # A terminal sends Ctrl-C to the command as well. It gets some time to end.
         if not (stop.signum == signal.SIGINT and os.isatty(0)):
             os.kill(child, stop.signum)
         wait(child, time.monotonic() + GRACE_S)
@@ -69,14 +69,14 @@ def has_isotp() -> bool:
     return True
 
 
-def become(command: list[str], extra: dict[str, str], tell: int) -> NoReturn:
-    """In the child: enter new namespaces, make vcan0, turn into the command."""
+def become(command: list[str], extra: dict[str, str], write_end: int) -> NoReturn:
+    """In the child: enter new namespaces, make vcan0, exec the command."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)  # Python's own settings are not the command's
     try:
         enter()
     except (OSError, subprocess.SubprocessError) as error:
-        os.write(tell, (getattr(error, "strerror", None) or str(error)).encode())
+        os.write(write_end, (getattr(error, "strerror", None) or str(error)).encode())
         os._exit(0)
     env = os.environ | {"PATH": needs.path_with_sbin(), "ISOTP_KERNEL_RUN": "netns"} | extra
     try:
@@ -96,7 +96,7 @@ def enter() -> None:
         for name, line in maps.items():
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(line)
-    # After the change of user, which clears it: we die, the command dies.
+    # The command dies when we die. After the change of user, which would clear it.
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     ip = needs.find("ip") or "ip"
     for words in ("link set lo up", "link add vcan0 type vcan", "link set vcan0 up"):
@@ -106,7 +106,7 @@ def enter() -> None:
 
 
 def wait(child: int, until: float) -> int | None:
-    """Exit status of the child, as a shell counts; None: the time is over."""
+    """Exit status of the child, 128+N after signal N; None: the time is over."""
     pause_s = 0.001
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -120,7 +120,7 @@ def wait(child: int, until: float) -> int | None:
 
 
 def end_descendants() -> None:
-    """Kill all our children and what they become parents of, until none is left."""
+    """Kill all our children, and theirs, which become ours, until none is left."""
     while True:
         for pid in children():
             os.kill(pid, signal.SIGKILL)
@@ -131,7 +131,7 @@ def end_descendants() -> None:
 
 
 def children() -> list[int]:
-    """Processes whose parent we are: a child's children come to us when it has been killed."""
+    """The process ids of our children."""
     me = str(os.getpid())
     found = []
     for entry in os.scandir("/proc"):

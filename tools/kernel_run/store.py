@@ -27,7 +27,7 @@ def locked() -> Iterator[Path]:
 
 @contextmanager
 def fresh(cache: Path) -> Iterator[Path]:
-    """A folder beside the cached things: what is whole gets renamed, the rest is thrown away."""
+    """A new folder in the cache, removed at the end: rename what is complete before that."""
     tmp = Path(mkdtemp(prefix="tmp-", dir=cache))
     try:
         yield tmp

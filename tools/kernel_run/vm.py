@@ -1,4 +1,4 @@
-"""QEMU: started, listened to, ended.  It gets pipes and a memory file, so nothing is on disk."""
+"""Run QEMU. It gets pipes and a file in memory, so nothing is written to disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUEUE = 1024
 
 @dataclass(frozen=True)
 class Machine:
-    """How the VM is made and how long it may last."""
+    """The options of the VM, and how long it may run."""
 
     cpus: int
     memory: str
@@ -33,10 +33,10 @@ class Machine:
 
 
 class Pump(threading.Thread):
-    """Carries one stream out of QEMU: to a file descriptor, or only into `kept`.
+    """Copies one stream of QEMU to a file descriptor, or only into `kept`.
 
-    A guest that writes faster than QEMU is read spins in its kernel until it is: so what our own
-    reader does not take at once waits here, up to QUEUE chunks.
+    While QEMU's output is not read, a guest that writes spins in its kernel. So what the reader of our output does not
+    take at once waits here, up to QUEUE chunks.
     """
 
     def __init__(self, to_fd: int | None, keep: int = 0) -> None:
@@ -45,7 +45,7 @@ class Pump(threading.Thread):
         self.to_fd = to_fd
         self.kept: deque[int] = deque(maxlen=keep)
         self.waiting: queue.Queue[bytes] = queue.Queue(QUEUE)
-        self.broken = threading.Event()  # nobody reads any more
+        self.broken = threading.Event()  # the reader has gone away
 
     def run(self) -> None:
         writer = threading.Thread(target=self._write, daemon=True)
@@ -80,7 +80,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def run(kernel: Kernel, busybox: Path, job: guest.Job, machine: Machine) -> int:
-    """Boot, run the job, end; the command's exit status or one of our own."""
+    """Boot, run the job, end; returns the command's exit status or one of our own."""
     archive = os.memfd_create("initramfs", 0)
     write_all(archive, guest.initramfs(kernel, busybox, job))
     pumps = {
@@ -107,7 +107,7 @@ def run(kernel: Kernel, busybox: Path, job: guest.Job, machine: Machine) -> int:
         vm.kill()
         vm.wait()
     for pump in pumps.values():
-        # after a kill, a reader that no longer reads must not keep us
+        # after a kill do not wait for a reader that does not read
         pump.join(DRAIN_S if timed_out or broken.is_set() else None)
     if broken.is_set():
         return 128 + signal.SIGPIPE
@@ -124,7 +124,7 @@ def wait(vm: subprocess.Popen[bytes], until: float, broken: threading.Event) -> 
 
 
 def verdict(pumps: dict[str, Pump], timed_out: bool, machine: Machine) -> int:
-    """What the guest said last tells an end from a death."""
+    """The exit status, from the last line of the guest; NotRunError if the VM died."""
     lines = pumps["status"].text().splitlines()
     last = lines[-1] if lines else ""
     if last.startswith("exit "):
@@ -149,7 +149,7 @@ def command_line(kernel: Kernel, job: guest.Job, machine: Machine, ends: dict[st
     console = "ttyS0" if intel else "ttyAMA0"
     quiet = "" if machine.verbose else " quiet"
     line = [
-        "setpriv", "--pdeathsig", "KILL", "--",  # QEMU ends with us, even if we are killed
+        "setpriv", "--pdeathsig", "KILL", "--",  # QEMU dies when we die
         needs.qemu(), "-name", "isotp-kernel-run", "-nodefaults", "-no-user-config", "-no-reboot",
         "-display", "none", "-machine", "pc" if intel else "virt",
         *(["-accel", "kvm"] if machine.kvm else ["-accel", "tcg,thread=multi"]),

@@ -1,4 +1,4 @@
-"""Where the CAN frames of user-space sockets go: the buses of this library, and `Bus` to write one of your own."""
+"""Buses: what sends and receives the CAN frames of user-space sockets. Derive from `Bus` to write your own."""
 
 from ..can_frame import CanFrame
 from .base import Bus, Received

@@ -1,4 +1,4 @@
-"""Bus: where the CAN frames of user-space sockets go, and how to write one of your own."""
+"""Bus: what sends and receives the CAN frames of user-space sockets, and how to write one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
@@ -8,34 +8,35 @@ from ..can_frame import CanFrame
 
 
 class Received(NamedTuple):
-    """What came since the last time, each list oldest first."""
+    """What has arrived since the last call, each list oldest first."""
 
     frames: list[CanFrame]
-    """Every frame that a link of this bus may want, those we sent included if the bus echoes."""
+    """Every frame that a link of this bus may want; if the bus echoes, the frames it sent itself are among them."""
     echoes: list[CanFrame]
-    """Our own frames that are on the wire now."""
+    """The frames that this bus sent and that are on the wire now."""
     echoed_ns: int | None = None
-    """When the last of them was, in monotonic nanoseconds, if the bus knows better than "now"."""
+    """When the last of the echoes was on the wire, in monotonic nanoseconds; None: now."""
 
 
 NOTHING = Received([], [])
 
 
 class Bus(ABC):
-    """A CAN bus for user-space sockets. Derive from it to reach an adapter of your own.
+    """A CAN bus for user-space sockets. Derive from it to use an adapter of your own.
 
-    A bus never blocks and keeps no time limit of its own. It takes as many frames as it has room for; the library
-    keeps the rest, offers it again, and gives up when N_As is over (ISO 15765-2:2016, 9.8.1). `open`, `close`, `send`,
-    `receive`, `check`, `watch` and `get_timer` are called by one thread at a time.
+    A bus never blocks and has no time limits. It takes as many frames as it has room for; the library keeps the rest,
+    offers it again, and gives up when N_As is over (ISO 15765-2:2016, 9.8.1). One thread at a time calls `open`,
+    `close`, `send`, `receive`, `check`, `watch` and `get_timer`.
 
-    A bus whose driver has a file descriptor returns it from `fileno`; any other calls `wake` when frames have arrived:
+    A bus with a file descriptor returns it from `fileno`. A bus without one calls `wake` when frames have arrived:
 
         class MyBus(isotp.bus.Bus):
             name = "mine"
 
             def open(self, wake):
+                self._wake = wake
                 self._frames = collections.deque()
-                self._device = my_driver.open(on_frame=lambda f: (self._frames.append(f), wake()))
+                self._device = my_driver.open(on_frame=self._on_frame)
 
             def close(self):
                 self._device.close()
@@ -47,35 +48,41 @@ class Bus(ABC):
                 return len(frames)
 
             def receive(self):
-                return isotp.bus.Received([self._frames.popleft() for _ in range(len(self._frames))], [])
+                frames = [self._frames.popleft() for _ in range(len(self._frames))]
+                return isotp.bus.Received(frames, [])
 
-    Methods raise `InterfaceError` for what a bus can recover from; `InterfaceNotFoundError` and any other exception end
-    all its links.
+            def _on_frame(self, can_id, data):  # in any thread
+                self._frames.append(isotp.bus.CanFrame(can_id, data))
+                self._wake()
+
+    Methods raise `InterfaceError` for a failure after which the bus can be used again. `InterfaceNotFoundError` and any
+    other exception end all links of the bus.
     """
 
     name: str = "bus"
-    """What errors and repr call it."""
+    """Its name in errors and in repr."""
     has_can_fd: bool = False
     """Whether it carries CAN FD frames; known once it is open."""
     echoes: bool = False
-    """Whether `receive` gives our own frames back when they are on the wire; if not, a frame taken counts as sent."""
+    """Whether `receive` returns the frames that `send` took once they are on the wire. If not, a frame counts as sent
+    when `send` takes it."""
     window: int = 64
-    """How many frames one link may have on their way at a time, so that links share the bus fairly."""
+    """How many frames of one link may be taken and not echoed at a time, so that links share the bus fairly."""
 
     driver: Any = None
-    """What serves the sockets of this bus; the library's."""
+    """What serves the links of this bus; only the library uses it."""
 
     @property
     def is_closing(self) -> bool:
-        """Whether something that `close` ended is still there, such as a thread."""
+        """Whether something of a closed bus still runs, such as a thread."""
         return False
 
     @abstractmethod
     def open(self, wake: Callable[[], None]) -> None:
-        """Get ready: the first socket is being bound.
+        """Open the bus: its first socket is being bound.
 
         Args:
-            wake: for a bus without file descriptor to call, from any thread, when frames have arrived.
+            wake: a bus without a file descriptor calls it, from any thread, when frames have arrived.
 
         Raises:
             InterfaceError: there is no such bus, or it cannot be used.
@@ -83,20 +90,20 @@ class Bus(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End: the last socket was closed. It may be opened again.
+        """Close the bus: its last socket was closed. It may be opened again.
 
-        It must not block. Where something takes time to end, `is_closing` is True meanwhile.
+        It must not block. If something of it takes time to end, `is_closing` is True until then.
         """
 
     @abstractmethod
     def send(self, frames: Sequence[CanFrame]) -> int:
-        """Take frames in order, as many as there is room for, and return how many."""
+        """Send frames in order, as many as there is room for, and return how many were taken."""
 
     @abstractmethod
     def receive(self) -> Received:
-        """What has come; some hundred frames at most, so that nothing else waits long.
+        """Return what has arrived: some hundred frames at most, so that no other work waits long.
 
-        If a bus without file descriptor keeps more back, it calls `wake` again.
+        A bus without file descriptor that keeps more back calls `wake` again.
         """
 
     def fileno(self) -> int:
@@ -104,15 +111,15 @@ class Bus(ABC):
         return -1
 
     def check(self) -> None:  # noqa: B027 - need not be overridden
-        """Raise InterfaceError if frames cannot go now; called when a socket is bound."""
+        """Raise InterfaceError if frames cannot be sent now; called when a socket is bound."""
 
     def watch(self, can_ids: Collection[int]) -> None:  # noqa: B027
-        """Only frames with these identifiers (CAN_EFF_FLAG set where they have 29 bits) are of interest now."""
+        """From now on only frames with these identifiers are needed (CAN_EFF_FLAG: 29 bits); others may be left out."""
 
     def get_timer(self) -> int | None:
-        """When `receive` will have something by time alone, in monotonic nanoseconds; None: never."""
+        """When `receive` is to be called though no frame arrives, in monotonic nanoseconds; None: never."""
         return None
 
     def forked(self) -> None:
-        """Forget, in a child process, what belongs to its parent."""
+        """Called in a child process after a fork: let go of what belongs to the parent, without ending it there."""
         self.close()

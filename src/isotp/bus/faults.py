@@ -1,4 +1,4 @@
-"""Faults: what goes wrong on a VirtualBus, at random and repeatable."""
+"""Faults: random faults on a VirtualBus, the same ones for the same seed."""
 
 import random
 
@@ -7,14 +7,14 @@ from ..errors import OptionError
 
 
 class Faults:
-    """Faults at random, the same ones for the same seed.
+    """Random faults for `VirtualBus(fate=Faults(seed, loss=0.01))`, the same ones for the same seed.
 
     Args:
         seed: of the random numbers.
         loss: probability that a frame does not arrive.
         repeat: probability that it arrives twice.
         corrupt: probability that one bit of its data is wrong.
-        jitter_ns: it is late by a random time up to this, in nanoseconds; frames overtake each other.
+        jitter_ns: longest random delay of a frame, in nanoseconds; frames overtake each other.
 
     Raises:
         OptionError: a value out of range.
@@ -32,8 +32,8 @@ class Faults:
         self._loss, self._repeat, self._corrupt, self._jitter_ns = loss, repeat, corrupt, jitter_ns
 
     def __call__(self, frame: CanFrame) -> list[tuple[int, CanFrame]]:
-        """The copies of `frame` that arrive: nanoseconds of delay and what each then looks like."""
-        # The same number of draws for every frame: one fault more does not change all that follow.
+        """The copies of `frame` that arrive: the delay of each in nanoseconds, and the frame as it arrives."""
+        # As many random numbers for every frame: a fault does not change the faults of later frames.
         lost, repeated, corrupted, bit = (self._random.random() for _ in range(4))
         delays = [self._random.randint(0, self._jitter_ns) for _ in range(2)]
         if lost < self._loss:

@@ -11,21 +11,25 @@ from ..can_frame import CanFrame
 from ..errors import InterfaceError, UnavailableError
 from .base import NOTHING, Bus, Received
 
-_POLL_S: Final = 0.1  # after so long at most the reading thread sees that it is to end
+_POLL_S: Final = 0.1  # the reading thread looks that often whether it has to end
 _BATCH: Final = 256
 
 
 class PythonCanBus(Bus):
     """A bus of python-can, for `SoftSocket`: `PythonCanBus(can.Bus(interface="pcan", channel="..."))`.
 
-    python-can has no way to wait for a frame and for anything else at once, so a second thread reads, as long as
-    sockets are bound. The bus given stays yours: nobody else may read it meanwhile, and `shutdown` is yours to call.
+    python-can cannot wait for a frame and for anything else at the same time, so a thread of its own reads while
+    sockets are bound. Do not read the bus elsewhere during that time. Its `shutdown` is yours to call.
 
     Args:
         bus: a `can.BusABC`.
-        echoes: whether it was made with `receive_own_messages=True` and the interface does it.
-            Then a frame counts as sent when it comes back; otherwise when python-can has taken it.
-        can_fd: whether it takes CAN FD frames; None: as its `protocol` says.
+        echoes: whether it was made with `receive_own_messages=True` and its interface supports that. Then a frame
+            counts as sent when it is received again; otherwise when python-can has taken it.
+        can_fd: whether it takes CAN FD frames; None: what its `protocol` says.
+
+    Raises:
+        UnavailableError: python-can is not installed.
+        TypeError: `bus` is no `can.BusABC`.
     """
 
     def __init__(self, bus: Any, *, echoes: bool = False, can_fd: bool | None = None) -> None:
@@ -49,7 +53,7 @@ class PythonCanBus(Bus):
         return f"<isotp.PythonCanBus {self.name!r}>"
 
     def _read(self, ending: threading.Event, previous: threading.Thread | None) -> None:
-        if previous is not None:  # two threads must not read one adapter
+        if previous is not None:  # only one thread may read an adapter
             previous.join()
         while not ending.is_set():
             try:
@@ -104,7 +108,7 @@ class PythonCanBus(Bus):
             try:
                 self._bus.send(message, timeout=0)
             except (self._can.CanOperationError, self._can.CanTimeoutError):
-                # python-can has no one error for a full queue. Either is waited out: N_As ends it.
+                # Interfaces raise either one for a full queue: the frame is offered again, until N_As is over.
                 return taken
         return len(frames)
 
@@ -120,7 +124,7 @@ class PythonCanBus(Bus):
             message = self._messages.popleft()
             if message.is_error_frame or message.is_remote_frame:
                 continue
-            # Some interfaces call what other programs of this machine sent theirs as well: it is a frame all the same.
+            # Some interfaces set is_rx=False for frames of other programs, too: so each is received as well.
             is_echo = self.echoes and not message.is_rx
             can_id = message.arbitration_id | (CAN_EFF_FLAG if message.is_extended_id else 0)
             frame = CanFrame(can_id, bytes(message.data), message.is_fd, message.bitrate_switch)

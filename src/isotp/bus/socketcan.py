@@ -15,9 +15,9 @@ _OLDEST_NS: Final = 1_000_000_000
 class SocketCanBus(Bus):
     """A CAN interface of Linux, for `SoftSocket`: `SocketCanBus("can0")`.
 
-    One raw socket serves all links. The kernel filters for the identifiers in use (up to 512 of them; beyond
-    that it passes everything) and never passes error frames. A frame counts as sent when its echo comes back:
-    when the controller has had it on the wire. A full transmit queue is waited out within N_As.
+    One raw socket serves all links. The kernel filters by the identifiers in use (up to 512; with more it passes all
+    frames) and passes no error frames. A frame counts as sent when its echo arrives: when the controller has sent it.
+    While the transmit queue is full, frames wait, for N_As at most.
 
     Args:
         interface: name of a CAN interface that is up.
@@ -69,7 +69,7 @@ class SocketCanBus(Bus):
         self._open_raw().check()
 
     def watch(self, can_ids: Collection[int]) -> None:
-        """See `Bus`. The echo of our own frames has to pass as well: these are the identifiers of both directions."""
+        """See `Bus`. These are the identifiers of both directions: the echo of our own frames has to pass as well."""
         wanted = frozenset(can_ids)
         if wanted != self._watched:
             self._open_raw().receive_only(wanted)
@@ -93,6 +93,6 @@ class SocketCanBus(Bus):
 
 
 def _monotonic(timestamp_ns: int) -> int | None:
-    """A time stamp of the kernel, which is of the wall clock, on the monotonic one; None if it cannot be told."""
+    """A time stamp of the kernel (wall clock) in monotonic nanoseconds; None if the wall clock was set meanwhile."""
     age_ns = time.time_ns() - timestamp_ns
-    return time.monotonic_ns() - age_ns if 0 <= age_ns <= _OLDEST_NS else None  # else the wall clock was set
+    return time.monotonic_ns() - age_ns if 0 <= age_ns <= _OLDEST_NS else None

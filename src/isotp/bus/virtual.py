@@ -1,4 +1,4 @@
-"""VirtualBus: a CAN bus inside this process, as fast or as bad as you want it to be."""
+"""VirtualBus: a CAN bus inside this process, with latency and faults if you want them."""
 
 import heapq
 import threading
@@ -12,30 +12,29 @@ from ..errors import OptionError
 from .base import NOTHING, Bus, Received
 
 Fate = Callable[[CanFrame], Iterable[tuple[int, CanFrame]]]
-"""What becomes of a frame: each copy that arrives, as nanoseconds of delay and what it then looks like."""
+"""Returns the copies of a frame that arrive: the delay of each in nanoseconds, and the frame as it arrives."""
 
 _UNLIMITED: Final = 1 << 30
 _WINDOW: Final = 16  # as SocketCanBus
 _BATCH: Final = 1024
-_BACKLOG: Final = 4096  # frames of `inject` that nobody took yet; beyond that the injecting thread waits
+_BACKLOG: Final = 4096  # frames of `inject` that were not received yet; beyond that the injecting thread waits
 _PAUSE_S: Final = 0.001
 
 
 class VirtualBus(Bus):
     """A CAN bus in this process, for `SoftSocket`: no hardware, no kernel, no thread of its own.
 
-    All sockets on one VirtualBus hear each other. Without latency and faults a frame arrives the moment it is
-    sent.
+    All sockets on one VirtualBus receive each other's frames. Without latency and faults a frame arrives at once.
 
     Args:
-        name: what errors and repr call it.
+        name: its name in errors, in repr and for `bind`.
         frame_ns: how long each frame occupies the bus, in nanoseconds; frames wait for each other.
-        queue_length: how many frames wait at most for the bus, as in a network interface; None for no limit.
-        fate: what becomes of each frame on its way to the receivers: `Faults(seed, loss=...)`, or any
-            callable of the same kind. A sender sees its frame go out whatever becomes of it.
+        queue_length: how many frames may wait for the bus, as in a network interface; None: no limit.
+        fate: which copies of a frame arrive, and when: `Faults(seed, loss=...)`, or a callable of the same kind. The
+            sender's frame counts as sent in any case.
         can_fd: whether it carries CAN FD frames.
-        clock: gives the time in nanoseconds. For tests that drive the bus themselves: sockets go by
-            time.monotonic_ns.
+        clock: returns the time in nanoseconds, for tests that call the bus themselves. Sockets use
+            `time.monotonic_ns`.
 
     Raises:
         OptionError: a value out of range.
@@ -65,17 +64,17 @@ class VirtualBus(Bus):
         self._fate = fate
         self._clock = clock
         self._listeners: tuple[Callable[[CanFrame], object], ...] = ()
-        self._lock = threading.RLock()  # `inject` is called by any thread, and by signal handlers
+        self._lock = threading.RLock()  # any thread may call `inject`, and a signal handler on top of it
         self._order = count()
         self._wake: Callable[[], None] | None = None
         self._reset()
 
     def _reset(self) -> None:
         self._watched: frozenset[int] | None = None  # None: all identifiers
-        self._free_ns = 0  # when the bus is done with the frames it has
+        self._free_ns = 0  # when all frames so far have been on the bus
         self._arrived: list[CanFrame] = []
         self._echoes: list[CanFrame] = []
-        self._under_way: list[tuple[int, int, CanFrame, bool]] = []  # a heap: when, order, what, whether an echo
+        self._under_way: list[tuple[int, int, CanFrame, bool]] = []  # a heap: time of arrival, order, frame, is_echo
         self._waiting = 0  # echoes among them
         self._served_by = 0  # the thread that takes frames
 
@@ -85,10 +84,10 @@ class VirtualBus(Bus):
     # --- other nodes
 
     def inject(self, frame: CanFrame) -> None:
-        """Let another node send `frame`; from any thread. It arrives as it is, after the frames sent before it.
+        """Send `frame` as another node; from any thread. It arrives without faults, after the frames sent before it.
 
-        While no socket is bound, only listeners hear it. A thread that injects faster than the sockets of this bus
-        take frames waits, as a node on a real bus does.
+        While no socket is bound, only listeners get it. A thread that injects faster than the sockets of this bus
+        receive has to wait, as a node on a real bus has.
         """
         wake = self._wake
         if wake is not None and (self._watched is None or frame.can_id in self._watched):
@@ -101,9 +100,9 @@ class VirtualBus(Bus):
             wake()
 
     def listen(self, listener: Callable[[CanFrame], object]) -> Callable[[], None]:
-        """Call `listener` with every frame as it is sent, from the sending thread; returns what ends that.
+        """Call `listener` with every frame, in the thread that sends it; returns a function that ends this.
 
-        It must be quick and must not use sockets of this bus; `inject` is allowed.
+        The listener must be quick and must not use sockets of this bus; `inject` is allowed.
         """
         self._listeners += (listener,)
 
@@ -124,7 +123,7 @@ class VirtualBus(Bus):
         self._wake = wake
 
     def close(self) -> None:
-        """See `Bus`. What is still under way is gone."""
+        """See `Bus`. Frames that have not arrived yet are lost."""
         with self._lock:
             self._wake = None
             self._reset()
@@ -154,7 +153,7 @@ class VirtualBus(Bus):
         return len(frames)
 
     def _depart(self, frame: CanFrame, faults: bool) -> None:
-        """Put a frame under way; `faults`: it is one of ours, and may meet its fate."""
+        """Let a frame begin its way; `faults`: one of our own, to which `fate` applies."""
         self._free_ns = sent_ns = max(self._clock(), self._free_ns) + self._frame_ns
         if faults:
             self._waiting += 1

@@ -1,4 +1,4 @@
-"""One full-duplex link: a sender and a receiver behind one surface, without I/O and without a clock."""
+"""One end of a link: a sender and a receiver, without I/O and without a clock."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -21,34 +21,32 @@ _RECEIVER_IDLE: Final = ReceiverState.IDLE
 
 
 class Engine:
-    """ISO 15765-2 for one link; a driver gives it frames, calls and the time, and does what it says.
+    """ISO 15765-2 for one end of a link. A driver gives it frames, messages and the time, and sends its frames.
 
-    `now` is always integer nanoseconds of one monotonic clock. A driver does this after everything that
-    happens:
+    `now` is always integer nanoseconds of one monotonic clock. After each of the calls below a driver does this:
 
         def pump(now):
             while frames := engine.frames_to_send(now):
                 for frame in frames:
                     bus.send(frame)
-                engine.frame_sent(now, len(frames))  # or later, see below
+                engine.frame_sent(now, len(frames))  # or later, when the bus has echoed them
             while event := engine.next_event():
                 application(event)
-            alarm.set(engine.get_timer())  # then: handle_timer(now), pump(now)
+            timer.set(engine.get_timer())
 
-        engine.send(data, now), pump(now)  # and on a frame: engine.receive_frame(frame, now), pump(now)
+        engine.send(data, now), pump(now)  # a message to send
+        engine.receive_frame(frame, now), pump(now)  # a frame has arrived; several: receive_frames
+        engine.handle_timer(now), pump(now)  # the timer is due
 
-    Frames that came together go to `receive_frames(frames, now)` at once.
-
-    A bus that takes a frame for good confirms it right away, as above. A bus that echoes our frames once they
-    were on the wire calls `frame_sent` for each echo instead, in the order they were handed out; then N_As
-    and STmin are about the wire. A driver with room for few frames asks for no more: `frames_to_send(now,
-    room)`, and pumps again when it has room. When a timer is due and a frame has arrived as well, the earlier
-    of the two goes first. After N_TIMEOUT_A the driver drops what it still holds of that message and does not
-    confirm it.
+    If the bus echoes our frames once they are on the wire, the driver calls `frame_sent` for the echoes, in the order
+    in which it took the frames: then N_As and STmin are measured on the wire. A driver with room for few frames asks
+    for that many, `frames_to_send(now, room)`, and pumps again when it has room. If a frame arrived before a timer was
+    due, the frame goes first. After N_TIMEOUT_A the driver drops the frames of that message that it still has, and does
+    not confirm them.
 
     Args:
-        address: of the link. Functional ones send single frames only, so do those without a receiving half,
-            for want of flow control; one without a sending half only listens.
+        address: of the link. With a functional address, or without a receiving half (so without flow control), only
+            single frames can be sent. Without a sending half the engine only listens.
         params: everything else.
     """
 
@@ -60,7 +58,7 @@ class Engine:
         self._link = link = str(address)
         self._events: deque[Event] = deque()
         self._unconfirmed = Unconfirmed()
-        # A half that the address does not have is there all the same and never gets to do anything.
+        # If the address has only one half, the other object exists as well and is never used.
         self._sender = Sender(tx or CanAddress(0), params, link, self._events, self._unconfirmed)
         self._sends_at_all = tx is not None
         self._sends_single_only = rx is None or address.is_functional
@@ -90,7 +88,7 @@ class Engine:
         return self._sender.done
 
     def send(self, data: bytes | bytearray | memoryview, now: int) -> None:
-        """Begin to send a message; `MessageSent` or `TransferFailed` will say how it ended.
+        """Begin to send a message; the event `MessageSent` or `TransferFailed` reports the outcome.
 
         Raises:
             BusyError: the last message is still being sent or, in half duplex, one is being received.
@@ -128,14 +126,14 @@ class Engine:
         self._sender.send(data)
 
     def receive_frame(self, frame: CanFrame, now: int) -> None:
-        """Take a frame from the bus; one that is not for this link is ignored. Never raises."""
-        # can_id, data and is_fd; a long message spends most of its time here, and by name they take longer.
+        """Handle a frame from the bus; one that is not for this link is ignored. Never raises."""
+        # can_id, is_fd, data: a long message spends most of its time here, and access by name takes longer.
         if frame[0] != self._rx_id or frame[2] is not self._can_fd:
             return
         data = frame[1]
         if self._rx_byte is not None and data[:1] != self._rx_byte:
             return
-        # As Run.keep, without the call.
+        # The same as Run.keep, without the call.
         run = self._run
         kept = run.frames
         if len(data) == run.length and data[run.pci_at] == run.pcis[len(kept)]:
@@ -145,7 +143,7 @@ class Engine:
             self._decode(frame, now)
 
     def receive_frames(self, frames: Sequence[CanFrame], now: int) -> None:
-        """Take frames that came together, oldest first: `receive_frame` for each, in a third of the time."""
+        """Handle frames that arrived together, oldest first: `receive_frame` for each, in a third of the time."""
         begin = 0
         if len(frames) > 1 and (room := self._run.room):
             rx_id, can_fd, byte = self._rx_id, self._can_fd, self._rx_byte
@@ -163,14 +161,14 @@ class Engine:
         n_pdu = decode(frame.data, self._address_size)
         if isinstance(n_pdu, FlowControl) or (isinstance(n_pdu, Malformed) and n_pdu.pci_type is NPciType.FC):
             self._sender.flow_control(n_pdu, frame, now)
-        # 9.8.3: in half duplex, what would begin a reception is ignored while sending.
+        # 9.8.3: in half duplex a frame that would begin a reception is ignored while sending.
         elif not (self.params.half_duplex and self.is_sending):
             self._receiver.receive(n_pdu, frame, now)
 
     def frames_to_send(self, now: int, limit: int = RUN_MAX) -> list[CanFrame]:
-        """The frames that are due, in order, at most `limit`; call again until there is none.
+        """Take the frames that are due, in order, at most `limit`; call it again until it returns none.
 
-        From here on, N_As or N_Ar runs until `frame_sent`.
+        N_As or N_Ar runs from here until `frame_sent`.
         """
         if limit <= 0:
             return []
@@ -180,25 +178,25 @@ class Engine:
         return frames
 
     def frame_sent(self, now: int, count: int = 1) -> None:
-        """The `count` oldest frames handed out and not confirmed yet are on the bus."""
+        """Confirm that the `count` oldest frames that were taken and not confirmed are on the bus."""
         self._unconfirmed.confirm(count, now)
 
     def set_ready(self, ready: bool, now: int) -> None:
-        """Whether the application can take more. While it cannot, senders of long messages are made to wait.
+        """Say whether the application can take more. While it cannot, flow control asks the sender to wait.
 
-        What fits a single frame cannot be refused and still arrives.
+        Single frames cannot be refused and are still received.
         """
         self._receiver.set_ready(ready)
 
     def get_timer(self) -> int | None:
-        """When to call `handle_timer`, and `frames_to_send` after it; None if time alone changes nothing."""
+        """When to call `handle_timer`, and `frames_to_send` after it; None: no timer runs."""
         of_sender, of_receiver = self._sender.get_timer(), self._receiver.get_timer()
         if of_sender is None or (of_receiver is not None and of_receiver < of_sender):
             return of_receiver
         return of_sender
 
     def handle_timer(self, now: int) -> None:
-        """Time has passed. Harmless at any time."""
+        """Handle the timers that are due; it may be called at any time."""
         self._sender.handle_timer(now)
         self._receiver.handle_timer(now)
 
@@ -208,11 +206,11 @@ class Engine:
         self._receiver.abort(error)
 
     def reset(self) -> None:
-        """Forget what is being sent and received, without events: nothing of it will be confirmed any more."""
+        """Forget what is being sent and received, without events; none of its frames is to be confirmed any more."""
         self.abort(TransferError("the link was reset"))
         self._unconfirmed.clear()
         self._events.clear()
 
     def next_event(self) -> Event | None:
-        """What happened, oldest first; None when there is no more."""
+        """Take the oldest event; None if there is none."""
         return self._events.popleft() if self._events else None

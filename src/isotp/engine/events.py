@@ -1,4 +1,4 @@
-"""What the engine tells its caller: the service primitives of ISO 15765-2:2016, 8.3, as values."""
+"""Events: what an engine reports, the service primitives of ISO 15765-2:2016, 8.3."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -33,7 +33,7 @@ class FirstFrameReceived:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` bytes are through; sent only if `Params.progress_step` asks for it."""
+    """`done` of `total` bytes are transferred; reported only if `Params.progress_step` is set."""
 
     direction: Direction
     done: int
@@ -54,18 +54,18 @@ class TransferFailed:
 
     direction: Direction
     phase: SenderState | ReceiverState
-    """What was going on at that moment."""
+    """The state in which it failed."""
     done: int
-    """How many bytes were through: confirmed to be on the bus, or received in order."""
+    """How many bytes were transferred: confirmed to be on the bus, or received in order."""
     total: int
     error: TransferError
-    """Ready to be raised."""
+    """The error to raise."""
     frames: tuple[CanFrame, ...]
-    """What led to it: the first frame of the message and the latest ones of both nodes, oldest first."""
+    """The first frame of the message and the latest ones of both nodes, oldest first."""
 
     @property
     def n_result(self) -> N_Result:
-        """Why, in the standard's terms."""
+        """Why, as the standard names it."""
         return self.error.n_result
 
 

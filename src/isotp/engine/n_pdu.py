@@ -1,7 +1,7 @@
 """The four protocol data units (ISO 15765-2:2016, 9.4 and 9.6): to bytes and back.
 
-`encode` gives the bytes of a frame before padding. `decode` is total: what is no N_PDU comes back as
-`Malformed`.
+`encode` returns the bytes of a frame before padding. `decode` never raises: it returns `Malformed` for a frame that is
+no N_PDU.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class NPciType(IntEnum):
 
 
 class FlowStatus(IntEnum):
-    """What a flow control says (9.6.5.1); 3 to 15 are reserved."""
+    """The flow status of a flow control (9.6.5.1); 3 to 15 are reserved."""
 
     CTS = 0
     WAIT = 1
@@ -40,7 +40,7 @@ class SingleFrame(NamedTuple):
     data: bytes
 
     def encode(self, address: bytes = b"") -> bytes:
-        """The frame's bytes, with the SF_DL escape (9.6.2.1) if they don't fit 8 bytes without it."""
+        """The frame's bytes, with the SF_DL escape (9.6.2.1) if they do not fit 8 bytes."""
         if len(self.data) < CLASSICAL_MAX_LENGTH - len(address):
             return address + _BYTES[len(self.data)] + self.data
         return address + b"\0" + _BYTES[len(self.data)] + self.data
@@ -60,7 +60,7 @@ class FirstFrame(NamedTuple):
 
 
 class ConsecutiveFrame(NamedTuple):
-    """A piece of a message (CF). Decoded, the data of the last one still has its padding."""
+    """A part of a message (CF). After `decode` the data of the last one still has its padding."""
 
     sn: int
     data: bytes
@@ -83,7 +83,7 @@ class FlowControl(NamedTuple):
 
 
 class Malformed(NamedTuple):
-    """A frame that is no N_PDU; `pci_type` is what it claims to be, None for a type that does not exist."""
+    """A frame that is no N_PDU; `pci_type` is the type in its N_PCI, None if that type does not exist."""
 
     pci_type: NPciType | None
     reason: str
@@ -104,19 +104,19 @@ def single_frame_end(frame_data: bytes, address_size: int, length: int) -> int:
 
 
 def first_frame_capacity(dl: int, address_size: int, length: int) -> int:
-    """How many bytes of a message of `length` go with its first frame."""
+    """How many bytes of a message of `length` bytes are in its first frame."""
     return dl - address_size - (2 if length <= FF_DL_12BIT_MAX else 6)
 
 
 def encode_run(data: bytes, address: bytes, sn: int, size: int) -> list[bytes]:
-    """The full consecutive frames, `size` bytes of `data` in each, that begin with sequence number `sn`."""
+    """The full consecutive frames of `data`, `size` bytes in each, the first with sequence number `sn`."""
     width = len(address) + 1 + size
     count = len(data) // size
     if count < 3 * size:
         heads = islice(cycle(_BYTES[0x20:0x30]), sn, None)
         begins = range(0, count * size, size)
         return [address + head + data[i : i + size] for head, i in zip(heads, begins, strict=False)]
-    # A long run column by column: the bytes of all frames at one position in one go.
+    # A long run is built by columns: one assignment sets the bytes of all frames at one position.
     run = bytearray(count * width)
     columns = [*(bytes((byte,)) * count for byte in address), (_CF_PCIS * (count // 16 + 2))[sn : sn + count]]
     columns += [data[i : count * size : size] for i in range(size)]
@@ -149,20 +149,20 @@ def _decode_single(frame_data: bytes, start: int) -> SingleFrame | Malformed:
     length = frame_data[start] & 0x0F
     begin = start + 1
     if len(frame_data) > CLASSICAL_MAX_LENGTH:
-        # 9.6.2.2: above 8 bytes only the escape is valid, and SF_DL is in the next byte.
+        # 9.6.2.2: above 8 bytes only the escape is valid; SF_DL is in the next byte.
         if length:
             return Malformed(NPciType.SF, "no SF_DL escape in a frame of more than 8 bytes")
         length = frame_data[begin]
         begin += 1
-    # 9.6.2.2: an SF_DL of 0 or of more than the frame holds is ignored. A frame longer than it had to be is
-    # taken, as Linux does; `check_padding_length` is for those who want that refused.
+    # 9.6.2.2: a frame whose SF_DL is 0 or more than it holds is ignored. A frame that is longer than necessary is
+    # accepted, as in Linux, unless `check_padding_length` is set.
     if not 0 < length <= len(frame_data) - begin:
         return Malformed(NPciType.SF, f"SF_DL {length} in a frame of {len(frame_data)} bytes")
     return SingleFrame(frame_data[begin : begin + length])
 
 
 def _decode_first(frame_data: bytes, start: int) -> FirstFrame | Malformed:
-    # 9.6.3.1: a first frame is full; its length tells RX_DL.
+    # 9.6.3.1: a first frame is full; its length is RX_DL.
     if len(frame_data) not in TX_DLS:
         return Malformed(NPciType.FF, f"first frame of {len(frame_data)} bytes")
     length = int.from_bytes(frame_data[start : start + 2], "big") & FF_DL_12BIT_MAX
@@ -170,10 +170,10 @@ def _decode_first(frame_data: bytes, start: int) -> FirstFrame | Malformed:
     if not length:
         begin = start + 6
         length = int.from_bytes(frame_data[start + 2 : begin], "big")
-        # 9.6.3.1: the escape is only for what 12 bits cannot say; ignored otherwise.
+        # 9.6.3.1: the escape is only for lengths above 12 bits; otherwise the frame is ignored.
         if length <= FF_DL_12BIT_MAX:
             return Malformed(NPciType.FF, f"FF_DL escape for {length} bytes")
-    # 9.6.3.2: below FF_DLmin a single frame would have done; ignored.
+    # 9.6.3.2: a first frame with an FF_DL below FF_DLmin, which fits a single frame, is ignored.
     if length <= single_frame_capacity(len(frame_data), start):
         return Malformed(NPciType.FF, f"FF_DL {length} fits a single frame")
     return FirstFrame(length, frame_data[begin:])

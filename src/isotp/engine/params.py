@@ -1,4 +1,4 @@
-"""Everything a link can be told, in one frozen object."""
+"""Params: the parameters of a link, in one frozen object."""
 
 from dataclasses import dataclass
 
@@ -18,33 +18,31 @@ class Params:
         can_fd: whether the frames are CAN FD; frames of the other kind are ignored, as Linux does.
         tx_dl: length of the longest frame sent, 8 12 16 20 24 32 48 or 64; above 8 needs `can_fd`.
         bitrate_switch: set BRS in the frames sent; needs `can_fd`.
-        tx_padding: byte to pad frames to 8 bytes with; None sends them as short as can be. CAN FD frames
+        tx_padding: byte with which frames are padded to 8 bytes; None: they are as short as possible. CAN FD frames
             above 8 bytes are always padded, with 0xCC for None.
-        rx_padding: byte that received frames are expected to be padded with.
-        check_padding_length: refuse frames longer than they need be or, with `rx_padding`, not padded to 8
-            bytes.
-        check_padding_content: refuse frames padded with anything but `rx_padding`.
-        bs: BS we ask for: flow control after so many consecutive frames, 0 to 255; 0 for never again.
-        stmin: STmin we ask for, the raw byte of the standard (`STmin.from_ms(5)`).
-        forced_tx_stmin_ns: separation time to send with, whatever the receiver asks; None obeys the receiver.
-        dynamic_flow_control: take BS and STmin from each flow control instead of only the first of a message.
-        wftmax: N_WFTmax: how many WAITs in a row to send, and to accept; None for no limit, 0 for none at
-            all.
+        rx_padding: byte with which received frames have to be padded.
+        check_padding_length: refuse frames that are longer than necessary or, with `rx_padding`, not padded to 8 bytes.
+        check_padding_content: refuse frames that are padded with anything but `rx_padding`.
+        bs: the BS in our flow control, 0 to 255: how many consecutive frames until the next one; 0: no next one.
+        stmin: the STmin in our flow control, the raw byte of the standard (`STmin.from_ms(5)`).
+        forced_tx_stmin_ns: separation time of the frames sent, in place of the receiver's STmin; None: the receiver's.
+        dynamic_flow_control: use BS and STmin of each flow control instead of only the first one of a message.
+        wftmax: N_WFTmax: how many WAITs in a row to send, and to accept; None: no limit, 0: none.
         max_pdu_size: longest message sent or received, in bytes, up to 2**32-1.
-        listen_only: receive without ever sending flow control.
-        half_duplex: never send and receive at once: ignore what would.
-        progress_step: bytes between two Progress events; 0 for no such events.
-        n_as_ns: longest time for one of our message's frames to get onto the bus.
-        n_ar_ns: the same for a flow control.
+        listen_only: receive without sending flow control.
+        half_duplex: never send and receive at the same time: `send` raises BusyError while a message is received, and
+            a frame that would begin a reception is ignored while one is sent.
+        progress_step: bytes between two Progress events; 0: no such events.
+        n_as_ns: longest time for a frame of a message to get onto the bus.
+        n_ar_ns: longest time for a flow control to get onto the bus.
         n_bs_ns: longest wait for a flow control.
-        n_br_ns: time the application has to become ready before a WAIT is sent, and then between WAITs; None
-            for a quarter of `n_bs_ns`.
+        n_br_ns: how long the application may take to become ready before a WAIT is sent, and then between WAITs; None:
+            a quarter of `n_bs_ns`.
         n_cr_ns: longest wait for a consecutive frame.
 
-    N_Br and N_Cs are what the standard requires of us, not what we time out on (ISO 15765-2:2016, 9.8.1:
-    with N_Ar and N_As they stay below 0.9 of the peer's N_Bs and N_Cr). So `n_br_ns` and every separation
-    time must be below 0.9 of `n_bs_ns` and `n_cr_ns`, which are taken for the peer's, too; beyond that the
-    engine never holds back a frame that is due.
+    N_Br and N_Cs are limits for this node and no timeouts: by ISO 15765-2:2016, 9.8.1, N_Br + N_Ar has to be below 0.9
+    of the peer's N_Bs, and N_Cs + N_As below 0.9 of its N_Cr. The peer is assumed to have our `n_bs_ns` and `n_cr_ns`.
+    So `n_br_ns` has to be below 0.9 of `n_bs_ns`, and each separation time below 0.9 of `n_cr_ns`.
 
     Raises:
         OptionError: a value out of range, or two that contradict each other.

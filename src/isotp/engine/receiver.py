@@ -1,4 +1,4 @@
-"""Receiving: reassembly, flow control sent, N_Ar, N_Br, N_Cr. The states are told in states.py."""
+"""Receiving: reassembly, flow control sent, N_Ar, N_Br, N_Cr. The states are in states.py."""
 
 from collections import deque
 from typing import Final
@@ -31,12 +31,12 @@ _IDLE: Final = ReceiverState.IDLE  # a look-up of an enum's member is slow in Py
 class Receiver(Transfer[ReceiverState, ReceiverInput]):
     """The receiving half of a link.
 
-    Consecutive frames in the middle of a block get no further than `run`; each other frame moves them from
-    there into the message first.
+    Consecutive frames in the middle of a block are kept in `run`. Any other frame first moves them from there into the
+    message.
 
     Args:
         address_size: how many bytes of the frames received come before the N_PCI.
-        tx: how flow control is addressed; None to only listen.
+        tx: the address of flow control; None: only listen.
         single_only: whether frames are received by functional addressing.
         params: see `Transfer`, as the others.
     """
@@ -62,7 +62,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._flow_controls = {status: self._flow_control(status, tx) for status in FlowStatus if tx}
         self._single_only = single_only
         self._n_br_ns = params.n_bs_ns // 4 if params.n_br_ns is None else params.n_br_ns
-        # Who only listens does not see the flow controls between two blocks, nor the WAITs.
+        # When only listening, the flow control between two blocks may not be seen: it may take up to N_Bs.
         self._n_cr_ns = params.n_cr_ns + params.n_bs_ns if self._listens else params.n_cr_ns
         self._checks_padding = params.check_padding_length or params.check_padding_content
         self._ready = True
@@ -88,7 +88,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def receive(
         self, n_pdu: SingleFrame | FirstFrame | ConsecutiveFrame | Malformed, frame: CanFrame, now: int
     ) -> None:
-        """Take a frame of the sender."""
+        """Handle a frame of the sender."""
         if isinstance(n_pdu, ConsecutiveFrame):
             self._consecutive(n_pdu, frame, now)
         elif isinstance(n_pdu, SingleFrame):
@@ -96,7 +96,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         elif isinstance(n_pdu, FirstFrame):
             self._first(n_pdu, frame, now)
         elif self.state is not _IDLE:
-            # 9.8.3: an invalid N_PDU is ignored; should the message fail, it may be why.
+            # 9.8.3: an invalid N_PDU is ignored. If the message fails, it may be the reason: so it is reported with it.
             self._trace.append(frame)
 
     def _single(self, n_pdu: SingleFrame, frame: CanFrame) -> None:
@@ -117,7 +117,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         if self.state is not _IDLE:
             self._interrupt(frame)
         if n_pdu.length > self._params.max_pdu_size:
-            # 9.6.3.2: longer than what we can store: flow control OVFLW, and nothing is received.
+            # 9.6.3.2: longer than what we can store: flow control OVFLW, and the message is not received.
             error = BufferOverflowError(
                 f"the sender announced {n_pdu.length} bytes, and max_pdu_size is {self._params.max_pdu_size}",
                 link=self._link,
@@ -149,7 +149,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._fail(ReceiverInput.INTERRUPTED, error)
 
     def _refuse(self, error: TransferError, length: int, frame: CanFrame) -> None:
-        """A message fails that was never being received."""
+        """Report that a message is not received."""
         self._events.append(TransferFailed(self.direction, self.state, 0, length, error, (frame,)))
 
     def _consecutive(self, n_pdu: ConsecutiveFrame, frame: CanFrame, now: int) -> None:
@@ -162,7 +162,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._trace.append(frame)
         expected = min(self._cf_capacity, self._total - len(self._data))
         if len(frame.data) > self.run.length or len(n_pdu.data) < expected:
-            # 9.5: none is longer than the first frame, and only the last may be shorter; else it is ignored.
+            # 9.5: a consecutive frame is as long as the first frame, only the last may be shorter; others are ignored.
             self._open_run()
             return
         if n_pdu.sn != self._sn:
@@ -210,7 +210,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._data = bytearray()
 
     def _open_run(self) -> None:
-        """Let come what comes before the last frame of the message or of the block."""
+        """Let the run accept all frames up to the last but one of the message or of the block."""
         before_last = (self._total - len(self._data) - 1) // self._cf_capacity
         count = min(before_last, self._block_left - 1)
         if step := self._params.progress_step:
@@ -249,7 +249,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._flow_status = FlowStatus.CTS
 
     def set_ready(self, ready: bool) -> None:
-        """Whether the application has room for the next block; a held one is granted at once."""
+        """Say whether the application has room for the next block; a block that waits for it is allowed at once."""
         self._ready = ready
         if ready and self.state in _HELD:
             self._grant()
@@ -282,7 +282,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._enter(ReceiverInput.CONFIRMED)
 
     def overhear(self, n_pdu: FlowControl, frame: CanFrame, now: int) -> None:
-        """Take note, when only listening, of another receiver's flow control."""
+        """Handle the flow control of another receiver, when only listening."""
         if self.state is not ReceiverState.WAIT_CF:
             return
         self._close_run()
@@ -295,7 +295,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._open_run()
 
     def get_timer(self) -> int | None:
-        """When time alone will bring something about."""
+        """When `handle_timer` is due, in nanoseconds; None: no timer runs."""
         due = []
         if self._out:
             due.append(self._out_ns + self._params.n_ar_ns)
@@ -306,7 +306,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         return min(due, default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Give up if N_Ar or N_Cr is over; ask the sender to wait if N_Br is."""
+        """Give up if N_Ar or N_Cr is over; if N_Br is over, ask the sender to wait."""
         if self._out and now >= self._out_ns + self._params.n_ar_ns:
             # 9.8.2: N_Ar is over: N_TIMEOUT_A.
             self._withdraw()

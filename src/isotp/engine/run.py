@@ -1,7 +1,7 @@
-"""A run: full consecutive frames in the middle of a block, taken without being decoded.
+"""A run: full consecutive frames in the middle of a block, accepted without being decoded.
 
-Most frames of a long message are such, so this is where the time goes. The engine only compares a frame with
-what the run has next and appends it; everything else is done once per run.
+Most frames of a long message are of this kind, so they decide how fast it is. The engine compares a frame with what the
+run expects next and appends it; everything else is done once for the whole run.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ _END: Final = -1
 
 
 class Run:
-    """What may come next without a decision, and what has come.
+    """The frames that are accepted without a decision: those expected, and those that have arrived.
 
     Args:
         pci_at: index of the N_PCI byte.
@@ -26,18 +26,18 @@ class Run:
         self.pci_at = pci_at
         self.frames: list[bytes] = []
         self.pcis: tuple[int, ...] = (_END,)
-        """The N_PCI bytes of the whole run, also of what came; then an end that no byte equals."""
+        """The N_PCI bytes of the whole run, from its first frame on; then a value that no byte equals."""
         self.length = -1
         """Bytes in each frame; no frame has -1."""
         self.heard_ns = 0
-        """When the last frame came."""
+        """When the last frame of the message arrived, in nanoseconds."""
 
     def open(self, sn: int, count: int) -> None:
-        """Let `count` frames come, the first with sequence number `sn`."""
+        """Expect `count` frames, the first with sequence number `sn`."""
         self.pcis = (*_PCIS[sn : sn + min(count, RUN_MAX)], _END)
 
     def keep(self, frame_data: bytes, now: int) -> bool:
-        """Take a frame if it is the next one of the run."""
+        """Accept a frame if it is the next one of the run."""
         # Engine.receive_frame does the same without the call.
         if len(frame_data) == self.length and frame_data[self.pci_at] == self.pcis[len(self.frames)]:
             self.frames.append(frame_data)
@@ -46,7 +46,7 @@ class Run:
         return False
 
     def keep_all(self, frames_data: list[bytes], now: int) -> bool:
-        """Take frames if they are the next ones of the run, all of them; otherwise none."""
+        """Accept all of these frames if they are the next ones of the run; otherwise none."""
         begin = len(self.frames)
         if {*map(len, frames_data)} != {self.length}:
             return False
@@ -59,18 +59,18 @@ class Run:
 
     @property
     def room(self) -> int:
-        """How many frames may still come."""
+        """How many frames are still expected."""
         return len(self.pcis) - 1 - len(self.frames)
 
     def close(self) -> list[bytes]:
-        """Let no more frames come; returns those that came."""
+        """Expect no more frames; returns those that have arrived."""
         frames = self.frames
         self.frames = []
         self.pcis = (_END,)
         return frames
 
     def join(self, frames: list[bytes]) -> bytearray:
-        """The data in `frames`: all their bytes but the headers."""
+        """The data in `frames`: all their bytes without address and N_PCI."""
         joined = bytearray().join(frames)
         for header in range(self.pci_at + 1):
             del joined[:: self.length - header]

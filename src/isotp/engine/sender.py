@@ -1,4 +1,4 @@
-"""Sending: segmentation, flow control obeyed, N_As, N_Bs, N_Cs. The states are told in states.py."""
+"""Sending: segmentation, flow control received, N_As, N_Bs, N_Cs. The states are in states.py."""
 
 from collections import deque
 from typing import Final
@@ -49,7 +49,7 @@ class Sender(Transfer[SenderState, SenderInput]):
     """The sending half of a link.
 
     Args:
-        tx: how the frames sent are addressed.
+        tx: the address of the frames sent.
         params: see `Transfer`, as the others.
     """
 
@@ -87,7 +87,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         return min(self._total, self._ff_capacity + (self._frames_confirmed - 1) * self._cf_capacity)
 
     def send(self, data: bytes) -> None:
-        """Begin with a message; the caller has checked that it may be sent."""
+        """Begin to send a message; the caller has checked that it may be sent."""
         self._begin(len(data))
         self._data = data
         self._frames_confirmed = 0
@@ -124,7 +124,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         return [frame]
 
     def _take_consecutive(self, now: int, limit: int) -> list[CanFrame]:
-        # 9.6.5.4: STmin is the least time between two consecutive frames; one at a time, each when it is due.
+        # 9.6.5.4: STmin is the least time between two consecutive frames: they go one at a time, each when it is due.
         if self._gap_ns:
             if self._out or now < self._due_ns:
                 return []
@@ -181,8 +181,8 @@ class Sender(Transfer[SenderState, SenderInput]):
             self._events.append(Progress(self.direction, self.done, self._total))
 
     def flow_control(self, n_pdu: FlowControl | Malformed, frame: CanFrame, now: int) -> None:
-        """A flow control came, or something that claims to be one."""
-        # 9.8.3: a flow control that nobody waits for is ignored.
+        """Handle a flow control, or a malformed one."""
+        # 9.8.3: a flow control that is not expected is ignored.
         if not self._takes(_FC_CTS):
             return
         self._trace.append(frame)
@@ -196,7 +196,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         elif n_pdu.status == FlowStatus.WAIT:
             self._wait(now)
         elif n_pdu.status == FlowStatus.OVFLW:
-            # 9.6.5.1: the receiver cannot store a message of this length: give up.
+            # 9.6.5.1: the receiver cannot store a message of this length.
             self._fail(
                 SenderInput.FC_OVFLW,
                 BufferOverflowError(
@@ -217,17 +217,17 @@ class Sender(Transfer[SenderState, SenderInput]):
         if not self._has_parameters or self._params.dynamic_flow_control:
             self._has_parameters = True
             self._bs = n_pdu.bs
-            # 9.6.5.5: a reserved STmin is to be taken for the longest one, 127 ms.
+            # 9.6.5.5: a reserved STmin means the longest one, 127 ms.
             forced_ns = self._params.forced_tx_stmin_ns
             self._gap_ns = STmin(n_pdu.stmin).ns if forced_ns is None else forced_ns
-        # 9.6.5.3: BS 0 lets all the rest go without another flow control.
+        # 9.6.5.3: after BS 0 all remaining frames are sent without another flow control.
         self._block_left = self._bs or self._total
         self._waits = 0
         self._due_ns = now
         self._enter(_FC_CTS)
 
     def _wait(self, now: int) -> None:
-        # 9.7: no more than N_WFTmax WAITs in a row; each begins N_Bs anew, and its BS and STmin mean nothing.
+        # 9.7: no more than N_WFTmax WAITs in a row; each starts N_Bs again, and its BS and STmin are ignored.
         limit = self._params.wftmax
         self._waits += 1
         if limit is not None and self._waits > limit:
@@ -242,7 +242,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._enter(SenderInput.FC_WAIT)
 
     def get_timer(self) -> int | None:
-        """When time alone will bring something about."""
+        """When `handle_timer` or `take` is due, in nanoseconds; None: no timer runs."""
         due = []
         if self._out:
             due.append(self._out_ns + self._params.n_as_ns)
@@ -269,7 +269,7 @@ class Sender(Transfer[SenderState, SenderInput]):
             timeout = FlowControlTimeoutError(
                 f"no flow control for {params.n_bs_ns / 1e6:g} ms, {self.done} of {self._total} bytes sent",
                 link=self._link,
-                remedy="check that the receiver is awake, and which way round rxid and txid are",
+                remedy="check that the receiver is awake, and that rxid and txid are not swapped",
             )
             self._fail(SenderInput.TIMEOUT_BS, timeout)
 

@@ -1,22 +1,21 @@
 """The states of sending and receiving, and every transition between them.
 
-Theory of operation. A link is two independent halves, a sender and a receiver. Each is in one state at a
-time, and each thing that happens to it is an input: a frame, a confirmation, a timer, a call. The tables
-below say which inputs a state takes and where they lead. An input that is not in a state's row does not
-concern it: an unexpected flow control or consecutive frame falls on the floor right there (ISO 15765-2:2016,
+A link has two independent halves, a sender and a receiver. Each is in one state at a time. Whatever happens to it is
+an input: a frame, a confirmation, a timer, a call. The tables say which inputs a state takes and which state follows.
+An input that is not in a state's row is ignored: a flow control that is not expected, for instance (ISO 15765-2:2016,
 9.8.3).
 
-A frame goes through two steps: it is DUE until the driver takes it, then OUT until the driver confirms that
-it is on the bus. N_As and N_Ar run while a frame is OUT. What answers to a frame may overtake its
-confirmation, so answers are taken from OUT on.
+A frame is DUE until the driver takes it, then OUT until the driver confirms that it is on the bus. N_As and N_Ar run
+while a frame is OUT. An answer may arrive before the confirmation of the frame that it answers, so it is accepted while
+that frame is OUT.
 
-Sending: a short message is one single frame. A long one is a first frame, then blocks of consecutive frames,
-each block allowed by a flow control that N_Bs waits for. Within a block, STmin runs from the confirmation of
-one frame to the hand-out of the next; without STmin the whole block goes out in runs.
+Sending: a short message is one single frame. A long one is a first frame, then blocks of consecutive frames. Each block
+is allowed by a flow control, for which the sender waits N_Bs. Within a block, STmin is the time from the confirmation
+of one frame until the next one is handed out; without STmin the driver takes many frames at once.
 
-Receiving: a first frame, and the end of each block, make a flow control DUE: clear to send if the application
-is ready, else N_Br passes and a WAIT goes out, again and again, until the application is ready or N_WFTmax is
-reached. After each flow control and each consecutive frame N_Cr waits for the next one.
+Receiving: a first frame, and the end of each block, make a flow control DUE: CTS if the application is ready. If it is
+not, a WAIT is sent after N_Br, and again, until the application is ready or N_WFTmax is reached. After each CTS and
+each consecutive frame the receiver waits N_Cr for the next consecutive frame.
 """
 
 from enum import Enum, auto
@@ -26,7 +25,7 @@ from typing import Final
 class _Key(Enum):
     """Key of a table."""
 
-    __hash__ = object.__hash__  # Enum's own is Python code, and every transition needs three
+    __hash__ = object.__hash__  # Enum's own is Python code, and every transition calls it three times
 
 
 class SenderState(_Key):
@@ -78,11 +77,11 @@ class ReceiverInput(_Key):
     """What can happen to a receiver."""
 
     GRANT = auto()
-    """The next block is allowed to come."""
+    """The application is ready for the next block."""
     HOLD = auto()
-    """The next block would be due, and the application is not ready."""
+    """The application is not ready for the next block."""
     LISTEN = auto()
-    """The next block comes without our doing."""
+    """We only listen: another node sends the flow control for the next block."""
     TAKEN = auto()
     CONFIRMED = auto()
     COMPLETE = auto()
@@ -90,7 +89,7 @@ class ReceiverInput(_Key):
     BAD_PADDING = auto()
     INTERRUPTED = auto()
     OVERFLOW = auto()
-    """Seen when only listening: another receiver refused the message."""
+    """We only listen, and the receiver refused the message."""
     WFT_OVERRUN = auto()
     TIMEOUT_AR = auto()
     TIMEOUT_BR = auto()

@@ -1,4 +1,4 @@
-"""What sending and receiving have in common: a state, frames on their way to the bus, and how to fail."""
+"""Transfer: what sender and receiver have in common: a state, frames on their way to the bus, and failing."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -23,7 +23,7 @@ class Transfer(ABC, Generic[S, I]):
 
     Args:
         params: of the link.
-        link: how errors name the link.
+        link: the link in words, for errors.
         events: where events go.
         unconfirmed: the link's frames that the driver has to confirm.
     """
@@ -46,7 +46,7 @@ class Transfer(ABC, Generic[S, I]):
     @property
     @abstractmethod
     def done(self) -> int:
-        """How many bytes of the message are through."""
+        """How many bytes of the message are transferred."""
 
     @property
     def total(self) -> int:
@@ -75,14 +75,14 @@ class Transfer(ABC, Generic[S, I]):
         """Our `count` oldest frames are on the bus."""
 
     def _finish(self, what: I) -> None:
-        """The message is over, well or badly; answers may have come before all confirmations."""
+        """End the message, transferred or failed. Frames of it may still be unconfirmed: an answer can arrive first."""
         self._enter(what)
         if self._out:
             self._unconfirmed.disown(self)
             self._out = 0
 
     def _withdraw(self) -> None:
-        """Our frames on the way to the bus will never get there."""
+        """Forget our frames on the way to the bus: the driver drops them and does not confirm them."""
         self._unconfirmed.withdraw(self)
         self._out = 0
 

@@ -5,20 +5,20 @@ from typing import Protocol
 
 
 class Owner(Protocol):
-    """Whose frame it is."""
+    """The half of a link that a frame belongs to."""
 
     def confirmed(self, count: int, now: int) -> None:
-        """Take note that its `count` oldest frames are on the bus."""
+        """Its `count` oldest frames are on the bus."""
 
 
 class Unconfirmed:
-    """Who is to be told when the driver confirms the next frames."""
+    """Frames in the order in which the driver took them, each with its owner."""
 
     def __init__(self) -> None:
         self._entries: deque[tuple[Owner | None, int]] = deque()
 
     def add(self, owner: Owner | None, count: int) -> None:
-        """`count` frames were taken; nobody is to be told if `owner` is None."""
+        """`count` frames were taken; None: no owner has to know when they are confirmed."""
         self._entries.append((owner, count))
 
     def confirm(self, count: int, now: int) -> None:
@@ -33,12 +33,12 @@ class Unconfirmed:
                 owner.confirmed(taken, now)
 
     def disown(self, owner: Owner) -> None:
-        """The transfer is over; its frames will be confirmed all the same."""
-        self._entries = deque((None if who is owner else who, count) for who, count in self._entries)
+        """The transfer of `owner` is over; its frames will still be confirmed."""
+        self._entries = deque((None if one is owner else one, count) for one, count in self._entries)
 
     def withdraw(self, owner: Owner) -> None:
-        """The frames of this transfer, and of those before it, never get to the bus."""
-        self._entries = deque((who, n) for who, n in self._entries if who is not None and who is not owner)
+        """The frames of `owner`, and those without an owner, will not be confirmed."""
+        self._entries = deque((one, n) for one, n in self._entries if one is not None and one is not owner)
 
     def clear(self) -> None:
         """None of the frames will be confirmed."""

@@ -1,1 +1,1 @@
-"""ISO-TP done in this process: the engine, a bus, a clock, and sockets on top."""
+"""Sockets over the engine: `SoftSocket` and `AsyncSoftSocket`, with what connects engines, buses and the clock."""

@@ -20,13 +20,13 @@ _AT_ONCE: Final = 8  # messages
 
 
 class _Wakeup:
-    """Lets one task wait until the driver wakes it."""
+    """One task waits here until the driver wakes it."""
 
     def __init__(self) -> None:
         self._future: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
-        """End the wait; without one it does nothing."""
+        """End the wait, if a task waits."""
         settle(self._future, None)
 
     async def wait(self, deadline: Deadline) -> None:
@@ -38,17 +38,17 @@ class _Wakeup:
 class AsyncSoftSocket(AsyncIsoTpSocket):
     """An ISO-TP socket in user space for asyncio, for where the kernel has none.
 
-    Set options, then `bind`, then `await` `send` and `recv`, as with `isotp.AsyncSocket`; `bind` and `close` are
-    plain calls. The promises are the same. It belongs to the event loop whose tasks wait in it, as all asyncio sockets
-    of its bus do, and to no other thread.
+    Set options, then `bind`, then `await` `send` and `recv`, as with `isotp.AsyncSocket`, with the same guarantees;
+    `bind` and `close` are plain calls. All asyncio sockets of a bus belong to one event loop, the one whose tasks wait
+    in them, and to no other thread.
 
     Args:
         bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus` (that one has a thread), or your own
             (`isotp.bus.Bus`). Any number of asyncio sockets may share it, and no `SoftSocket`.
         timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
-        rcvbuf: bytes of messages to keep until they are read; beyond that senders are asked to wait.
-        on_event: called with every event of the engine (`isotp.engine`), such as progress, by the loop; what it raises
-            comes out of the socket's next call.
+        rcvbuf: bytes of messages to keep until they are read; if they are more, senders are asked to wait.
+        on_event: the loop calls it with every event of the engine (`isotp.engine`), such as progress; the socket's next
+            call raises what it raises.
 
     Raises:
         TypeError: `bus` is no bus.
@@ -76,7 +76,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         return self._end.bus
 
     def set_engine_opts(self, **fields: Unpack[EngineFields]) -> Params:
-        """Set what only an engine can do; see `SoftSocket.set_engine_opts`."""
+        """Set options that only the engine has; see `SoftSocket.set_engine_opts`."""
         return self._end.set_engine_opts(**fields)
 
     def get_engine_opts(self) -> Params:
@@ -125,7 +125,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
             end.cancel(request)
 
     async def _let_others_run(self) -> None:
-        """A task that sends in a loop is not to fill the inboxes of tasks that read."""
+        """Give other tasks time to read, so that a task that sends in a loop does not fill their inboxes."""
         self._sent_at_once += 1
         if self._sent_at_once >= _AT_ONCE:
             self._sent_at_once = 0

@@ -1,8 +1,8 @@
-"""When the hub has to look at which link.
+"""When the timers of which link are due.
 
-One heap for all links. A link whose deadline moves later keeps its entry and is looked at once in vain: that is
-cheaper than an entry for each frame. One whose deadline moves earlier gets another entry before it. So the entries
-of a link get earlier from one to the next, and there are as many as it has kinds of timers.
+One heap for all links. If the deadline of a link moves to a later time, its entry stays and the hub looks at the link
+once for nothing: that costs less than a new entry for each frame. If it moves to an earlier time, the link gets another
+entry. So each new entry of a link is earlier than its others, and there are at most as many as it has kinds of timers.
 """
 
 import heapq
@@ -23,14 +23,14 @@ class Deadlines:
         return len(self._heap)
 
     def arm(self, link: Link, due_ns: int) -> None:
-        """Look at `link` at `due_ns`, or earlier."""
+        """Let `take` return `link` at `due_ns`, or earlier."""
         armed = link.armed
         if not armed or due_ns < armed[-1]:
             armed.append(due_ns)
             heapq.heappush(self._heap, (due_ns, next(self._order), link))
 
     def take(self, now: int) -> list[Link]:
-        """The links to look at now; they have to be armed anew."""
+        """The links whose time has come; each has to be armed again."""
         heap = self._heap
         links: dict[Link, None] = {}
         while heap and heap[0][0] <= now:
@@ -41,7 +41,7 @@ class Deadlines:
         return list(links)
 
     def forget(self, link: Link) -> None:
-        """Look at `link` no more."""
+        """Drop the entries of `link`."""
         if link.armed:
             link.armed.clear()
             self._heap = [entry for entry in self._heap if entry[2] is not link]
@@ -49,5 +49,5 @@ class Deadlines:
 
     @property
     def next_ns(self) -> int:
-        """When to look next; NEVER if nothing is armed."""
+        """When the next link is due; NEVER: none is armed."""
         return self._heap[0][0] if self._heap else NEVER

@@ -1,11 +1,10 @@
-"""One end of a link in user space: what `SoftSocket` and `AsyncSoftSocket` have in common, all but how calls wait.
+"""SoftEnd: all that `SoftSocket` and `AsyncSoftSocket` have in common. The sockets only add how their calls wait.
 
-Messages to be sent wait in a queue for their turn at the engine; what the engine receives goes to the inbox. When the
-inbox is full the engine is not ready: it asks senders to wait, and only what it cannot refuse, single frames, is
-dropped.
+Messages to send wait in a queue until the engine is free. Messages that the engine receives go to the inbox. While the
+inbox is full the engine is not ready: it asks senders of long messages to wait, and drops single frames.
 
-The methods under "in the driver's thread" are called by nothing else. The hub holds an end only weakly: a socket that
-is forgotten without `close` does not stay for ever.
+The methods below "in the driver's thread" are called in that thread only. The hub has a weak reference to an end, so a
+socket that is forgotten without `close` is still freed.
 """
 
 import errno
@@ -51,26 +50,26 @@ T = TypeVar("T")
 
 
 class Driver(Protocol):
-    """What serves a link, in a thread or in an event loop."""
+    """What calls the hub of a bus: a thread or an event loop."""
 
     hub: Hub
 
     @classmethod
     def serving(cls, bus: Bus, link: Link) -> Self:
-        """The driver of `bus`; it serves `link` from now on."""
+        """The driver of `bus`, which serves `link` from now on."""
 
     def release(self, link: Link) -> None:
-        """Serve `link` no more."""
+        """Stop serving `link`."""
 
     def post(self, function: Callable[[], object]) -> None:
-        """Call `function` soon, in the driver's thread; from any thread."""
+        """Let the driver's thread call `function` soon; may be called from any thread."""
 
     def call(self, function: Callable[[], T]) -> T:
-        """Call `function` in the driver's thread, and return what it returns."""
+        """Let the driver's thread call `function`, and return what it returns."""
 
     @property
     def is_current(self) -> bool:
-        """Whether this is a callback, which cannot wait for the driver."""
+        """Whether the caller runs in the driver's thread, so in a callback: it cannot wait for the driver."""
 
 
 D = TypeVar("D", bound=Driver)
@@ -80,10 +79,10 @@ class SoftEnd(Generic[D]):
     """One end of a link on a bus.
 
     Args:
-        bus: where the frames go.
-        driver: the kind of driver that serves it.
+        bus: sends and receives the frames.
+        driver: the class of the driver that serves it.
         rcvbuf: bytes of messages to keep until they are read.
-        on_event: called with every event of the engine.
+        on_event: called with every event of the engine; None: not called.
     """
 
     def __init__(self, bus: Bus, driver: type[D], rcvbuf: int, on_event: Callable[[Event], object] | None) -> None:
@@ -98,16 +97,16 @@ class SoftEnd(Generic[D]):
         """The driver, once bound."""
         self._link: Link | None = None
         self._options = Options()
-        self._requests: deque[Request[Any]] = deque()  # that wait for their turn
+        self._requests: deque[Request[Any]] = deque()  # those that have not begun, the first one at the left
         self._outgoing: Outgoing[Any] | None = None  # the message that the engine is sending
-        self._failed: list[Request[Any]] = []  # whose failure no call has raised yet
+        self._failed: list[Request[Any]] = []  # those that failed, until a call has raised it
         self._unconfirmed = UnconfirmedFailures()
         self._is_ready = True
         self._dropped_warned = 0
         self._on_event = on_event
         self._callback_error: Exception | None = None
 
-    # --- what a socket shows, see `sockets.End`
+    # --- see `sockets.End`
 
     @property
     def interface(self) -> str | None:
@@ -116,7 +115,7 @@ class SoftEnd(Generic[D]):
 
     @property
     def dropped(self) -> int:
-        """How many complete messages were dropped because nobody read them."""
+        """How many complete messages were dropped because they were not read in time."""
         return self.inbox.dropped
 
     def set_general_opts(self, optflags: int | None, **fields: Unpack[GeneralFields]) -> GeneralOptions:
@@ -176,7 +175,7 @@ class SoftEnd(Generic[D]):
         engine = Engine(self._options.link_address(address), self._options.params)
         link = Link(engine, weakref.ref(self))
         self._warn_of_others(engine)
-        self._link, self.address = link, address  # from here on options are fixed
+        self._link, self.address = link, address  # from now on the options are fixed
         self.link = f"{self.bus.name} {address}"
         try:
             self.served_by = self._driver_kind.serving(self.bus, link)
@@ -184,7 +183,7 @@ class SoftEnd(Generic[D]):
             self._link = self.address = None
             self.link = "an unbound socket"
             raise
-        if self.closed:  # meanwhile, by another thread
+        if self.closed:  # by another thread, during this call
             self.served_by.release(link)
             raise self.closed_error()
 
@@ -218,7 +217,7 @@ class SoftEnd(Generic[D]):
             raise self.closed_error()
 
     def check_usable(self) -> None:
-        """Raise what keeps any call from going on; the exception of a callback, too, and once."""
+        """Raise if the socket is closed, its bus has failed, or a callback has raised (once)."""
         self.check_open()
         self._raise_callback_error()
         if self.served_by is not None and self.served_by.hub.has_failed:
@@ -230,7 +229,7 @@ class SoftEnd(Generic[D]):
             raise error
 
     def check_receives(self) -> None:
-        """Raise what keeps a call from receiving. Messages that came before the bus failed can still be read."""
+        """Raise if nothing can be received. Messages that arrived before the bus failed can still be read."""
         self._raise_callback_error()
         if self.closed or not self.inbox:
             self.usable_driver()
@@ -241,7 +240,7 @@ class SoftEnd(Generic[D]):
 
     @property
     def is_in_callback(self) -> bool:
-        """Whether this is a callback, where the driver would wait for itself."""
+        """Whether the caller runs in a callback, where the driver would wait for itself."""
         return self.served_by is not None and self.served_by.is_current
 
     def check_may_wait(self) -> None:
@@ -270,13 +269,13 @@ class SoftEnd(Generic[D]):
         if dropped > self._dropped_warned:
             lost, self._dropped_warned = dropped - self._dropped_warned, dropped
             warn(
-                f"{lost} message(s) were dropped on {self.link}: nobody read them; read sooner, or give the socket a "
-                "bigger buffer (rcvbuf=...)",
+                f"{lost} message(s) were dropped on {self.link}: they were not read in time; read sooner, or give the "
+                "socket a bigger buffer (rcvbuf=...)",
                 MessagesDroppedWarning,
             )
 
     def know_dropped(self, message: ReceivedMessage) -> None:
-        """`message` was returned with its count of dropped ones: no warning is due for those."""
+        """`message` was returned with the count of those dropped before it: no warning is needed for them."""
         self._dropped_warned = max(self._dropped_warned, message.dropped)
 
     @property
@@ -285,7 +284,7 @@ class SoftEnd(Generic[D]):
         return bool(self._options.general.optflags & flags.WAIT_TX_DONE)
 
     def still_sending(self) -> str:
-        """What a message that has not begun is waiting for, in words."""
+        """Why a message waits to be sent, in words."""
         if self.is_sending or self._link is None:
             size = f" ({len(self._outgoing.data)} bytes)" if self._outgoing else ""
             return f"an earlier message{size} is still being sent on {self.link}"
@@ -294,7 +293,7 @@ class SoftEnd(Generic[D]):
     # --- closing
 
     def refuse_calls(self) -> None:
-        """End the calls that wait in the socket, which is being closed. The message being sent goes on."""
+        """The socket is being closed: end the calls that wait in it. The message being sent goes on."""
         if self.served_by is not None:
             self.served_by.call(self._refuse_calls)
 
@@ -304,10 +303,10 @@ class SoftEnd(Generic[D]):
         return self._link is not None and self._link.engine.is_sending
 
     def patience(self) -> Iterator[float]:
-        """How long `close` waits for the message that is being sent: as long as it gets on.
+        """How `close` waits for the message being sent: as long as it makes progress.
 
-        Every frame has its time limit, WAITs have none. Yields how many seconds to wait for its end before the next
-        look; when it ends and the message is still being sent, it is to be given up.
+        Yields how many seconds to wait for its end before the next item. If the message is still being sent after the
+        last item, it has to be given up: the receiver only sends WAITs, for which there is no time limit.
         """
         link = self._link
         if link is None or self.served_by is None:
@@ -325,9 +324,9 @@ class SoftEnd(Generic[D]):
             yield left_ns / 1e9
 
     def leave(self, why: str) -> None:
-        """Be served no more, and warn of what no call asked about, now that none can any more.
+        """Leave the bus, and warn of failures that no call has asked about.
 
-        `why` a message that is still being sent is given up.
+        `why`: in words, why a message that is still being sent is given up.
         """
         if self.served_by is not None and self._link is not None:
             self.served_by.call(partial(self._give_up_sending, why))
@@ -340,7 +339,7 @@ class SoftEnd(Generic[D]):
             self._unconfirmed.warn_of_failures()
 
     def abandon(self) -> None:
-        """Be served no more: the socket is forgotten. From anywhere, a garbage collection included."""
+        """Leave the bus without waiting: the socket was forgotten. The garbage collector calls it, in any thread."""
         self.closed = True
         if self.served_by is not None and self._link is not None:
             self.served_by.post(partial(self.served_by.release, self._link))
@@ -348,7 +347,7 @@ class SoftEnd(Generic[D]):
     # --- in the driver's thread
 
     def submit(self, request: Request[Any], may_wait: bool) -> None:
-        """Let `request` begin in its turn; without `may_wait` now or never."""
+        """Queue `request`; without `may_wait` it begins now or fails."""
         if self.closed:
             request.end(self.closed_error())
             return
@@ -384,7 +383,7 @@ class SoftEnd(Generic[D]):
             self.on_event(event)
 
     def _begin_next(self) -> None:
-        """Begin with the requests whose turn has come."""
+        """Begin the next requests, until one waits for the engine."""
         link = self._link
         assert link is not None
         engine, hub = link.engine, link.hub
@@ -419,7 +418,7 @@ class SoftEnd(Generic[D]):
         request.end(error)
 
     def _settle(self) -> None:
-        """Keep for `confirm` the failures that no call has raised and none waits for any more."""
+        """Keep for `confirm` the failures that no call has raised and no call waits for."""
         open_ones = [request for request in self._failed if not request.was_raised]
         self._failed = [request for request in open_ones if request.is_awaited]
         for request in open_ones:
@@ -462,9 +461,9 @@ class SoftEnd(Generic[D]):
             self.inbox.wake()
 
     def on_bus_failure(self, error: InterfaceError) -> None:
-        """See `Owner`: what was under way is lost, and this is why."""
+        """See `Owner`: messages being sent and received are lost because of `error`."""
         assert self._link is not None
-        self._take_events()  # what came before it
+        self._take_events()  # of what happened before the failure
         error.link = self.link
         engine = self._link.engine
         was_sending, was_receiving = engine.is_sending, engine.is_receiving

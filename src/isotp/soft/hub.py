@@ -1,8 +1,8 @@
-"""The hub of a bus: its links, what each of them listens to, their deadlines, and what one turn does.
+"""Hub: serves all links of a bus. It carries frames between the bus and the engines, one turn at a time.
 
-A turn takes a batch of what has arrived, handles the timers that are due, and lets each link that was touched send and
-report. It is bounded: traffic, however dense, does not keep the driver from the calls that wait for it. The hub has no
-lock and no thread; a driver (`ThreadDriver`, `LoopDriver`, or a test) is the only one that calls it.
+A turn receives a batch of frames, handles the timers that are due, and lets each link concerned send frames and report
+events. A turn is bounded: however dense the traffic is, the driver soon gets to the calls that wait for it. The hub has
+no lock and no thread: only its driver calls it (`ThreadDriver`, `LoopDriver`, or a test).
 """
 
 from collections import deque
@@ -21,35 +21,35 @@ from .link import Link
 from .routes import Routes
 from .unechoed import Unechoed
 
-_RETRY_NS: Final = 500_000  # until a full bus is offered frames again; no descriptor says when a queue has room
+_RETRY_NS: Final = 500_000  # until frames are offered again to a full bus; poll() does not show when it has room
 _LONGEST_TURN_NS: Final = 5_000_000
 _FRAMES_A_TURN: Final = 1024  # of one link
-_GRACE_NS: Final = 20_000_000  # how late a timer may be while frames that came before it may still wait
+_GRACE_NS: Final = 20_000_000  # how late a timer may be while earlier frames may still wait to be received
 
 
 class Driver(Protocol):
-    """What lets a hub make its turns."""
+    """What calls `Hub.turn`, as the hub sees it."""
 
     def wake(self) -> None:
-        """Frames have arrived: make a turn soon. The only method that is called from any thread."""
+        """Frames have arrived: make a turn soon. This method alone is called from any thread."""
 
     def start(self) -> None:
-        """The bus is open now: make turns when it is readable and when `next_ns` has come."""
+        """The bus is open: make a turn when it is readable and when `next_ns` is due."""
 
     def stop(self) -> None:
         """The bus is about to be closed."""
 
     def call_later(self, callback: Callable[[], None]) -> None:
-        """Make a callback of the application after the turn."""
+        """Call `callback`, which is the application's, after the turn."""
 
 
 class Hub:
     """Serves the links of one bus.
 
     Args:
-        bus: where the frames go; only this hub uses it.
-        clock: monotonic nanoseconds.
-        driver: makes the turns.
+        bus: sends and receives the frames; only this hub calls it.
+        clock: returns monotonic nanoseconds.
+        driver: calls the hub.
     """
 
     def __init__(self, bus: Bus, clock: Callable[[], int], driver: Driver) -> None:
@@ -57,20 +57,20 @@ class Hub:
         self.clock = clock
         self.driver = driver
         self.has_work_left = False
-        """Whether the next turn is due at once."""
+        """Whether to make the next turn at once."""
         self._has_sent = False  # in this turn
         self._has_descriptor = False  # of the open bus
         self.is_open = False
-        self._failure: InterfaceError | None = None  # why no link is served any more
+        self._failure: InterfaceError | None = None  # why the bus was given up
         self._links: dict[Link, None] = {}
         self._routes = Routes()
         self._unechoed = Unechoed()
         self._touched: dict[Link, None] = {}
         self._blocked: dict[Link, None] = {}
-        self._looped: list[CanFrame] = []  # our own frames, for other links here, on a bus that does not echo
+        self._looped: list[CanFrame] = []  # on a bus without echo: frames sent, for the other links of this hub
         self._deadlines = Deadlines()
 
-    # --- links come and go
+    # --- links
 
     @property
     def has_links(self) -> bool:
@@ -78,7 +78,7 @@ class Hub:
         return bool(self._links)
 
     def listeners(self, rx: CanAddress | None) -> int:
-        """How many links answer frames that come with `rx`."""
+        """How many links answer frames with the address `rx`."""
         return sum(not link.engine.params.listen_only for link in self._routes.at(rx))
 
     def add(self, link: Link) -> None:
@@ -109,7 +109,7 @@ class Hub:
             raise
 
     def remove(self, link: Link) -> None:
-        """Serve `link` no more; the last one closes the bus."""
+        """Stop serving `link`; the last one closes the bus."""
         if link not in self._links:
             return
         del self._links[link]
@@ -146,7 +146,7 @@ class Hub:
     # --- failures
 
     def fail(self, e: BaseException) -> None:
-        """Serve no link any more: each learns why, and the bus is closed."""
+        """Give up the bus: report `e` to each link, and close the bus."""
         what = e.what if isinstance(e, InterfaceError) else f"{self.bus.name} failed: {type(e).__name__}: {e}"
         self._failure = InterfaceError(what, remedy="close all sockets of this bus, bind new ones")
         self._failure.__cause__ = e
@@ -156,16 +156,16 @@ class Hub:
 
     @property
     def has_failed(self) -> bool:
-        """Whether no link is served any more."""
+        """Whether the bus was given up."""
         return self._failure is not None
 
     def failure(self) -> InterfaceError:
-        """Why no link is served, as a new error; there must have been a failure."""
+        """A new error that says why the bus was given up; only after it was."""
         assert self._failure is not None
         return _again(self._failure)
 
     def _interrupt(self, e: InterfaceError) -> None:
-        """What is under way is lost; the bus may come back."""
+        """Report `e` to each link: messages being sent and received are lost. The bus stays open and may recover."""
         self._blocked.clear()
         self.has_work_left = False
         for link in tuple(self._links):
@@ -176,12 +176,12 @@ class Hub:
     # --- a turn
 
     def touch(self, link: Link) -> None:
-        """Something was done to `link`: a turn is due."""
+        """Let the next turn, which is due now, ask `link` for frames and events."""
         self._touched[link] = None
         self.has_work_left = True
 
     def turn(self, readable: bool = True) -> None:
-        """Do what is to be done now, up to some milliseconds of it; `readable`: frames may have arrived."""
+        """Do what is due, for some milliseconds at most; `readable`: frames may have arrived."""
         if not self.is_open:
             return
         try:
@@ -203,7 +203,7 @@ class Hub:
         if frames:
             self._dispatch(frames, now)
         has_news = bool(frames or echoes)
-        # A timer must not go off before a frame that had arrived in time, which may wait in the next batch.
+        # A frame that arrived before a timer was due goes first, and may still wait in the next batch.
         for link in self._deadlines.take(now - _GRACE_NS if has_news else now):
             link.engine.handle_timer(now)
             self._touched[link] = None
@@ -222,14 +222,14 @@ class Hub:
 
     def _dispatch(self, frames: Iterable[CanFrame], now: int) -> None:
         touched = self._touched
-        for links, run in groupby(frames, self._routes.of):  # a long message comes in long runs
+        for links, run in groupby(frames, self._routes.of):  # the frames of a long message often follow each other
             together = tuple(run)
             for link in links:
                 link.engine.receive_frames(together, now)
                 touched[link] = None
 
     def _pump(self, link: Link, now: int) -> None:
-        """Let `link` send what is due and report what happened, and set its deadline."""
+        """Send the frames of `link` that are due, report its events, and set its deadline."""
         self._send(link, now)
         engine = link.engine
         while (event := engine.next_event()) is not None:
@@ -243,7 +243,7 @@ class Hub:
     def _send(self, link: Link, now: int) -> None:
         engine = link.engine
         if (link.held or link.unechoed) and now > link.moved_ns + _longest_ns(engine.params):
-            # What had a timer of the protocol's is given up by now; this is the rest, and it must not block the link.
+            # N_As and N_Ar do not cover every frame (an OVFLW, for one). The others may wait just as long.
             link.held.clear()
             self._unechoed.forget(link, lambda _: True)
         if link.held:
@@ -267,24 +267,24 @@ class Hub:
         taken = self.bus.send(frames)
         if not taken:
             return 0
-        self._has_sent = True  # a bus inside this process may have the frames for others at once
+        self._has_sent = True  # on a VirtualBus the frames may have arrived already
         sent = frames if taken == len(frames) else frames[:taken]
         if self.bus.echoes:
             self._unechoed.add(link, sent)
         else:
-            # The bus may have taken its time, and STmin begins when it has the frame.
+            # `send` may have taken a while, and STmin begins when the bus has taken the frame.
             link.moved_ns = now = self.clock()
             link.engine.frame_sent(now, taken)
             self._looped += sent
         return taken
 
     def _give_up(self, link: Link, failed: TransferFailed) -> None:
-        """N_As or N_Ar is over: what is left of that message must not be sent any more."""
+        """N_As or N_Ar is over: drop the frames of that message that were not sent yet."""
         link.held = [frame for frame in link.held if not link.belongs_to(frame, failed)]
         self._unechoed.forget(link, lambda frame: link.belongs_to(frame, failed))
 
     def next_ns(self) -> int:
-        """When the next turn is due, by the clock, unless frames arrive before; NEVER if none is."""
+        """When the next turn is due even if no frame arrives, in nanoseconds; NEVER: no timer runs."""
         if self.has_work_left:
             return self.clock()
         due_ns = self._deadlines.next_ns
@@ -296,17 +296,17 @@ class Hub:
         return due_ns
 
     def must_read(self) -> bool:
-        """Whether frames may have arrived unseen: on a bus without descriptor, or before a timer that is due."""
+        """Whether to receive although no descriptor is readable: the bus has none, or a timer is due."""
         return self.is_open and (not self._has_descriptor or self._deadlines.next_ns <= self.clock())
 
 
 def _again(error: InterfaceError) -> InterfaceError:
-    """A new error that says the same: each link raises one of its own."""
+    """A copy of `error`: each link raises an object of its own."""
     new = type(error)(error.what, remedy=error.remedy, errno=error.errno)
     new.__cause__ = error.__cause__
     return new
 
 
 def _longest_ns(params: Params) -> int:
-    """How long a frame may be on its way."""
+    """How long a frame may wait for the bus."""
     return max(params.n_as_ns, params.n_ar_ns)

@@ -1,4 +1,4 @@
-"""What was received and not read yet: messages and broken-off receptions, in the order they happened."""
+"""Inbox: messages and failed receptions that were not read yet, in the order in which they happened."""
 
 import socket
 import threading
@@ -10,10 +10,10 @@ from .request import Wakes
 
 
 class Inbox:
-    """The queue between the engine and the application, with room for so many bytes.
+    """The queue between the engine and the application, with room for a number of bytes.
 
-    It takes one message more than it has room for, so that it is never too small for the next one. The driver puts in,
-    any thread takes out.
+    It accepts messages until it has no room left; the last one may be longer than that room. The driver puts messages
+    in, any thread takes them out.
 
     Args:
         room: bytes of messages to keep.
@@ -28,11 +28,11 @@ class Inbox:
         self._entries: deque[ReceivedMessage | IsoTpError] = deque()
         self._room = room
         self._lock = threading.RLock()
-        self._sign: tuple[socket.socket, socket.socket] | None = None  # readable while there is an entry
+        self._sign: tuple[socket.socket, socket.socket] | None = None  # the first is readable while there is an entry
         self.waiters: dict[Wakes, None] = {}
         """Calls that wait for an entry."""
         self.dropped = 0
-        """How many messages there was no room for."""
+        """How many messages were dropped, for lack of room."""
 
     def __bool__(self) -> bool:
         return bool(self._entries)
@@ -52,7 +52,7 @@ class Inbox:
             self._append(ReceivedMessage(data, timestamp_ns, self.dropped))
 
     def put_failure(self, error: IsoTpError) -> None:
-        """Keep a failure; as in the kernel, of several that nobody read in between only the latest is kept."""
+        """Keep a failure; as in the kernel, of several in a row only the latest is kept."""
         with self._lock:
             if self._entries and isinstance(self._entries[-1], IsoTpError):
                 self._entries[-1] = error
@@ -66,15 +66,15 @@ class Inbox:
         self.wake()
 
     def wake(self) -> None:
-        """Let the calls that wait look again."""
+        """Wake the calls that wait for an entry."""
         for waiter in list(self.waiters):
             waiter.wake()
 
     def take(self, bufsize: int | None, link: str, *, peek: bool) -> ReceivedMessage | None:
-        """The oldest message, which stays if `peek`; None if there is no entry.
+        """The oldest message, which stays in the inbox if `peek`; None if there is no entry.
 
         Raises:
-            IsoTpError: the oldest entry is a failure; it is gone then.
+            IsoTpError: the oldest entry is a failure; it is removed.
             ReceiveBufferTooSmallError: the message has more than `bufsize` bytes; it stays.
         """
         with self._lock:
@@ -97,7 +97,7 @@ class Inbox:
             self._sign[0].recv(1)
 
     def fileno(self) -> int:
-        """A descriptor that is readable while there is an entry; made when first asked for."""
+        """A descriptor that is readable while there is an entry; it is made by the first call."""
         with self._lock:
             if self._sign is None:
                 self._sign = socket.socketpair()

@@ -1,4 +1,4 @@
-"""A link as a hub serves it: its engine, and the frames that are not on the bus yet."""
+"""Link: one end of a link as a hub serves it: its engine, and its frames that are not on the bus yet."""
 
 import weakref
 from typing import TYPE_CHECKING, Protocol
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class Owner(Protocol):
-    """What a link belongs to."""
+    """What a link reports to: a `SoftEnd`."""
 
     def on_event(self, event: Event) -> None:
-        """The engine has this to say."""
+        """The engine reports `event`."""
 
     def on_bus_failure(self, error: InterfaceError) -> None:
-        """The bus failed; `error` is this link's own to raise."""
+        """The bus failed; `error` is an object for this link alone."""
 
 
 class Link:
     """One engine on one bus.
 
     Args:
-        engine: of the link; only the hub lets it send and takes its events.
+        engine: its engine; only the hub takes its frames and events.
         owner: a weak reference to what the hub calls, in the driver's thread.
     """
 
@@ -37,17 +37,17 @@ class Link:
         self.engine = engine
         self._owner = owner
         self.hub: Hub
-        """What serves it, once it is added."""
+        """The hub that serves it, once it is added."""
         self.rx = engine.address.rx
         self.tx = engine.address.tx
         self.held: list[CanFrame] = []
-        """Frames the bus had no room for, oldest first."""
+        """Frames that the bus had no room for, oldest first."""
         self.unechoed = 0
-        """How many frames the bus took and has not echoed."""
+        """How many frames the bus has taken and not echoed."""
         self.moved_ns = 0
-        """When the bus last took or echoed one."""
+        """When the bus last took or echoed one, in nanoseconds."""
         self.armed: list[int] = []
-        """When the hub looks at this link by itself, latest first."""
+        """The times of its entries in `Deadlines`, latest first."""
 
     def on_event(self, event: Event) -> None:
         """Pass on what the engine says, unless the owner is gone."""

@@ -1,11 +1,11 @@
-"""LoopDriver: serves the links of a bus in an event loop, for the asyncio sockets. It has no thread.
+"""LoopDriver: calls the hub of a bus in an event loop, for the asyncio sockets. It has no thread.
 
-A task that sends makes a turn right there; the loop makes one when the bus is readable, when the bus calls `wake`, or
-when the timer is due. Turns that follow each other without a pause stop after some milliseconds and go on when the loop
-has been round: no message, however long, keeps other tasks from running.
+A task that sends makes a turn itself. The loop makes one when the bus is readable, when the bus calls `wake`, or when
+the timer is due. After some milliseconds of turns without a pause other tasks run before the next turn: no message,
+however long, blocks the loop.
 
-A driver belongs to the loop that was running when it was first used; when that has ended, to the next one. A signal
-handler that raises is not for a program that runs an event loop: `loop.add_signal_handler` is.
+A driver belongs to the loop in which it was first used; when that has ended, to the next one. A program that runs an
+event loop handles signals with `loop.add_signal_handler`, not with a handler that raises.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class LoopDriver:
     """Serves the links of one bus from the thread of an event loop.
 
     Args:
-        bus: that no other driver has.
+        bus: a bus that has no other driver.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -42,13 +42,13 @@ class LoopDriver:
         self._watched_fd = -1  # of the bus, while the loop watches it
         self._is_woken = False
         self.waiting: set[object] = set()
-        """Sockets that a task waits in: a loop keeps its tasks weakly, so a task without reference is kept here."""
+        """What tasks wait in. A loop has only weak references to its tasks; through these they are kept."""
 
     # --- for the sockets
 
     @classmethod
     def serving(cls, bus: Bus, link: Link) -> "LoopDriver":
-        """The driver of `bus`; it serves `link` from now on.
+        """The driver of `bus`, which serves `link` from now on.
 
         Raises:
             InterfaceError: the bus cannot be opened, or a thread drives it.
@@ -64,15 +64,15 @@ class LoopDriver:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it serves no link: sockets of another kind may have the bus."""
+        """Whether it serves no link: then blocking sockets may use the bus."""
         return not self.hub.has_links
 
     def release(self, link: Link) -> None:
-        """Serve `link` no more."""
+        """Stop serving `link`."""
         self.hub.remove(link)
 
     def post(self, function: Callable[[], object]) -> None:
-        """Let the loop call `function` soon, and make a turn; from anywhere, a garbage collection included."""
+        """Let the loop call `function` soon and make a turn; without a loop call it now."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._run_posted, function)
         else:
@@ -88,10 +88,10 @@ class LoopDriver:
         return False
 
     def attach(self) -> None:
-        """Be driven by the running loop.
+        """Run in the event loop that is running now.
 
         Raises:
-            RuntimeError: another loop is running that drives it.
+            RuntimeError: it runs in another event loop.
         """
         loop = asyncio.get_running_loop()
         if loop is self._loop:
@@ -105,7 +105,7 @@ class LoopDriver:
             self.run()
 
     def run(self, readable: bool | None = None) -> None:
-        """Make turns until nothing is left to do, or for some milliseconds; `readable`: frames may have arrived."""
+        """Make turns until nothing is due, for some milliseconds at most; `readable`: frames may have arrived."""
         hub = self.hub
         stop_ns = hub.clock() + _LONGEST_NS
         hub.turn(hub.must_read() if readable is None else readable)
@@ -115,7 +115,7 @@ class LoopDriver:
             self._timer.set(hub.next_ns())
 
     async def wait_for_bus(self) -> None:
-        """Wait until a bus that was closed is gone; for a second at most."""
+        """Wait until nothing of a closed bus runs any more; for a second at most."""
         deadline = time.monotonic() + _CLOSING_S
         while self.has_ended and self.hub.bus.is_closing and time.monotonic() < deadline:
             await asyncio.sleep(_PAUSE_S)
@@ -125,7 +125,7 @@ class LoopDriver:
     def start(self) -> None:
         """See `Driver`."""
         self._detach()
-        with contextlib.suppress(RuntimeError):  # no loop is running: the first call that waits attaches it
+        with contextlib.suppress(RuntimeError):  # no loop is running: the first call that waits calls `attach`
             self._loop = asyncio.get_running_loop()
             self._watch(self._loop)
 
@@ -141,7 +141,7 @@ class LoopDriver:
         self._is_woken = True
         try:
             loop.call_soon_threadsafe(self._run_woken)
-        except RuntimeError:  # it is closed: the next one looks when it attaches
+        except RuntimeError:  # the loop is closed: `attach` makes a turn in the next one
             self._is_woken = False
 
     def call_later(self, callback: Callable[[], None]) -> None:
@@ -187,17 +187,17 @@ class LoopDriver:
 
 
 class _Timer:
-    """Calls back at a time that can be moved earlier, to the microsecond where there is a timerfd.
+    """Calls `callback` at a time that can be moved to an earlier one; to the microsecond, if there is a timerfd.
 
-    Loops round: asyncio waits in epoll, in whole milliseconds, and uvloop counts in them; STmin goes down to 100 us.
-    Elsewhere it is the loop's own timer: exact in kqueue (macOS), late by up to a tick in Windows. The engine looks at
-    its clock again in any case, so nothing is ever sent too early.
+    The timers of the loops are too coarse for an STmin of 100 us: asyncio waits in epoll for whole milliseconds, uvloop
+    counts in milliseconds. Without timerfd it is the loop's timer: exact on macOS (kqueue), late by up to a clock tick
+    on Windows. No frame is ever sent too early, since the engine compares the time itself.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self._loop = loop
         self._callback = callback
-        self._armed_ns = NEVER  # of the handle
+        self._armed_ns = NEVER  # when the handle is due
         self._handle: asyncio.TimerHandle | None = None
         try:
             self._timerfd: TimerFd | None = TimerFd()
@@ -206,10 +206,10 @@ class _Timer:
                 raise
             self._timerfd = None  # not on this system
         else:
-            loop.add_reader(self._timerfd.fd, self._ring)
+            loop.add_reader(self._timerfd.fd, self._expire)
 
     def set(self, due_ns: int) -> None:
-        """Call back at `due_ns` (monotonic nanoseconds) or before; NEVER: there is no need to."""
+        """Call at `due_ns` (monotonic nanoseconds) or earlier; NEVER: no call is needed."""
         if self._timerfd is not None:
             self._timerfd.set(due_ns)
         elif due_ns < self._armed_ns and not self._loop.is_closed():
@@ -217,16 +217,16 @@ class _Timer:
                 self._handle.cancel()
             self._armed_ns = due_ns
             delay_s = min(max(0.0, (due_ns - time.monotonic_ns()) / 1e9), _LONGEST_S)
-            self._handle = self._loop.call_later(delay_s, self._ring)
+            self._handle = self._loop.call_later(delay_s, self._expire)
 
-    def _ring(self) -> None:
+    def _expire(self) -> None:
         self._armed_ns, self._handle = NEVER, None
         if self._timerfd is not None:
             self._timerfd.clear()
         self._callback()
 
     def close(self) -> None:
-        """Never call back again."""
+        """Make no more calls."""
         if self._handle is not None:
             self._handle.cancel()
         if self._timerfd is not None:

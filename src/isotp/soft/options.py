@@ -1,4 +1,4 @@
-"""The options of a SoftSocket, by the names and units of the kernel's, and what the engine makes of them."""
+"""Options: those of a kernel socket, by the same names and units, and the `Params` that follow from them."""
 
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack
@@ -24,18 +24,18 @@ _NOT_DONE = {
 
 
 class EngineFields(TypedDict, total=False):
-    """What `set_engine_opts` takes; None or left out: unchanged."""
+    """The arguments of `set_engine_opts`; None or left out: unchanged."""
 
     n_as_ns: int | None
     """Longest time for a frame of a message to get onto the bus, in nanoseconds."""
     n_ar_ns: int | None
-    """The same for a flow control."""
+    """Longest time for a flow control to get onto the bus, in nanoseconds."""
     n_bs_ns: int | None
-    """Longest wait for a flow control."""
+    """Longest wait for a flow control, in nanoseconds."""
     n_br_ns: int | None
-    """Time to become ready before a WAIT is sent, and between WAITs."""
+    """Time to become ready before a WAIT is sent, and between WAITs, in nanoseconds."""
     n_cr_ns: int | None
-    """Longest wait for a consecutive frame."""
+    """Longest wait for a consecutive frame, in nanoseconds."""
     max_pdu_size: int | None
     """Longest message sent or received, in bytes, up to 2**32-1; 8300 unless set."""
     progress_step: int | None
@@ -43,23 +43,23 @@ class EngineFields(TypedDict, total=False):
 
 
 class Options:
-    """Options of a socket, by the names and units of the kernel's; they can be set until it is bound."""
+    """The options of a socket in user space; they can be set until it is bound."""
 
     def __init__(self) -> None:
         self.general = GeneralOptions(frame_txtime=0)
         self.flow_control = FlowControlOptions()
         self.link_layer = LinkLayerOptions()
-        self._engine_fields: dict[str, Any] = {}  # what only an engine can do, by the names of Params
+        self._engine_fields: dict[str, Any] = {}  # parameters of the engine that are no options of the kernel
 
     def set_general(self, optflags: int | None, **fields: Unpack[GeneralFields]) -> GeneralOptions:
         """Set general options.
 
         Raises:
-            OptionError: a value out of range, flags that contradict each other, or that the engine does not do:
+            OptionError: a value out of range, flags that contradict each other, or that the engine does not support:
                 CF_BROADCAST, FORCE_RXSTMIN. Nothing was changed.
 
         Warns:
-            OptionIgnoredWarning: `frame_txtime` was given, and STmin runs from when a frame was sent anyway.
+            OptionIgnoredWarning: `frame_txtime` was given; the engine does not need it to keep STmin.
         """
         new = self.general.changed(optflags, **fields)
         for flag, why in _NOT_DONE.items():
@@ -74,7 +74,7 @@ class Options:
         return new
 
     def set_flow_control(self, bs: int | None, stmin: int | None, wftmax: int | None) -> FlowControlOptions:
-        """Set flow control options; other than in the kernel, `wftmax` is used."""
+        """Set flow control options; unlike the kernel, the engine uses `wftmax`."""
         self.flow_control = self.flow_control.changed(bs, stmin, wftmax)
         if wftmax is not None:
             self._engine_fields["wftmax"] = wftmax
@@ -84,7 +84,7 @@ class Options:
         """Set link layer options.
 
         Raises:
-            OptionError: a value out of range, or CANFD_ESI, which is the controller's to set. Nothing was changed.
+            OptionError: a value out of range, or CANFD_ESI, which only a controller sets. Nothing was changed.
         """
         new = self.link_layer.changed(mtu, tx_dl, tx_flags)
         if new.tx_flags & CANFD_ESI:
@@ -93,7 +93,7 @@ class Options:
         return new
 
     def set_engine(self, **fields: Unpack[EngineFields]) -> Params:
-        """Set what only an engine can do.
+        """Set parameters that only the engine has.
 
         Raises:
             OptionError: a value out of range, or times that contradict each other. Nothing was changed.
@@ -131,7 +131,7 @@ class Options:
         )
 
     def link_address(self, address: Address | AsymmetricAddress) -> Address | AsymmetricAddress:
-        """`address` with what the options add: address bytes, and one way only for SF_BROADCAST."""
+        """`address` with what the options add: address bytes; with SF_BROADCAST only its sending half."""
         general = self.general
         on = general.optflags
         if on & flags.EXTEND_ADDR:

@@ -1,14 +1,14 @@
-"""What a call asks for and waits for: that a message is sent, or that all messages before it have ended."""
+"""Request: what a call waits for: that a message is sent, or that all messages before it have ended."""
 
 import threading
 from typing import Generic, Protocol, TypeVar
 
 
 class Wakeup:
-    """Lets one thread wait until another one wakes it.
+    """One thread waits here until another one wakes it.
 
-    A signal handler may raise while it waits, at any point, and leaves it usable: it is nothing but a lock that only
-    the waking thread releases. (A Condition has two locks, and an exception between them breaks it.)
+    It is usable even after a signal handler has raised during the wait: it is one lock, which only the waking thread
+    releases. (A Condition has two locks; an exception between them breaks it.)
     """
 
     __slots__ = ("_lock",)
@@ -18,17 +18,17 @@ class Wakeup:
         self._lock.acquire()
 
     def wake(self) -> None:
-        """End the wait, or the next one if there is none now; always from the same thread."""
+        """End the wait, or the next one if there is none now; always called by the same thread."""
         if self._lock.locked():
             self._lock.release()
 
     def wait(self, seconds: float | None) -> None:
-        """Wait to be woken, for `seconds` at most; None: without limit."""
+        """Wait for `wake`, for `seconds` at most; None: without limit."""
         self._lock.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
 
 
 class Wakes(Protocol):
-    """A `Wakeup`, or what stands for it in an event loop."""
+    """A `Wakeup`, of a thread or of a task."""
 
     def wake(self) -> None:
         """End the wait."""
@@ -38,11 +38,11 @@ W = TypeVar("W", bound=Wakes)
 
 
 class Request(Generic[W]):
-    """What a call asks for: it begins in its turn, and ends once.
+    """A request of a call: it waits in a queue, begins, and ends once.
 
     Args:
-        wakeup: woken when the call has nothing more to wait for.
-        is_awaited: whether a call waits for the end. A failure that no call raises is kept for `confirm`.
+        wakeup: where the call waits; woken when the request is done.
+        is_awaited: whether the call waits for its end. A failure that no call raises is kept for `confirm`.
     """
 
     def __init__(self, wakeup: W, is_awaited: bool = True) -> None:
@@ -53,27 +53,27 @@ class Request(Generic[W]):
         self.error: Exception | None = None
         """Why it failed, once it has ended."""
         self.was_raised = False
-        """Whether a call has raised that."""
+        """Whether a call has raised `error`."""
 
     @property
     def is_done(self) -> bool:
-        """Whether the call has nothing more to wait for."""
+        """Whether the call can return."""
         return self.has_ended or (self.has_begun and not self.is_awaited)
 
     def begin(self) -> None:
-        """Its turn has come."""
+        """It begins: the requests before it have ended."""
         self.has_begun = True
         if not self.is_awaited:
             self.wakeup.wake()
 
     def end(self, error: Exception | None = None) -> None:
-        """It has ended, well or badly."""
+        """It has ended; `error`: why it failed, or None."""
         self.error = error
         self.has_begun = self.has_ended = True
         self.wakeup.wake()
 
     def raise_failure(self) -> None:
-        """Raise the failure, if it failed."""
+        """Raise `error` if it failed."""
         if self.error is not None:
             try:
                 raise self.error

@@ -1,4 +1,4 @@
-"""Which link a frame is for: one look-up by identifier, one more where an address byte tells links apart."""
+"""Routes: which links a frame is for. A look-up by identifier, and one by identifier and address byte."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -9,9 +9,9 @@ from .link import Link
 
 
 class Routes:
-    """The links of a bus by what they listen to.
+    """The links of a bus, by the address of the frames that they receive.
 
-    Links that listen to the same all get the frame: no link steals another's.
+    If several links receive frames with the same address, each of them gets every frame.
     """
 
     def __init__(self) -> None:
@@ -21,11 +21,11 @@ class Routes:
 
     @property
     def can_ids(self) -> Collection[int]:
-        """Every identifier that a link sends or listens to."""
+        """Every identifier that a link sends or receives."""
         return self._can_ids.keys()
 
     def at(self, rx: CanAddress | None) -> tuple[Link, ...]:
-        """The links that listen to `rx`."""
+        """The links that receive frames with the address `rx`."""
         if rx is None:
             return ()
         if rx.address_byte is None:
@@ -47,12 +47,12 @@ class Routes:
                 del self._by_id_and_byte[key]
 
     def add(self, link: Link) -> None:
-        """Let `link` have its frames."""
+        """From now on `link` receives its frames."""
         self._set(link, (*self.at(link.rx), link))
         self._can_ids.update(half.can_id for half in (link.rx, link.tx) if half)
 
     def remove(self, link: Link) -> None:
-        """Let it have no more."""
+        """From now on it receives none."""
         self._set(link, tuple(other for other in self.at(link.rx) if other is not link))
         for half in (link.rx, link.tx):
             if half:

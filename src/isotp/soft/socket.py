@@ -1,4 +1,4 @@
-"""SoftSocket: the interface and the promises of isotp.socket, over an engine of our own."""
+"""SoftSocket: the interface and the guarantees of isotp.socket, over the engine."""
 
 import warnings
 from collections.abc import Callable
@@ -26,9 +26,9 @@ class SoftSocket(IsoTpSocket):
         bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus`, or your own (`isotp.bus.Bus`). Any
             number of sockets may share it.
         timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
-        rcvbuf: bytes of messages to keep until they are read; beyond that senders are asked to wait.
+        rcvbuf: bytes of messages to keep until they are read; if they are more, senders are asked to wait.
         on_event: called with every event of the engine (`isotp.engine`), such as progress. It runs in the thread of the
-            bus and must not wait; what it raises comes out of the socket's next call.
+            bus and must not wait; the socket's next call raises what it raises.
 
     Raises:
         TypeError: `bus` is no bus.
@@ -53,7 +53,7 @@ class SoftSocket(IsoTpSocket):
         return self._end.bus
 
     def set_engine_opts(self, **fields: Unpack[EngineFields]) -> Params:
-        """Set what only an engine can do; what is left out keeps its value.
+        """Set options that only the engine has; what is left out keeps its value.
 
         Args:
             fields: `n_as_ns`, `n_ar_ns`, `n_bs_ns`, `n_br_ns`, `n_cr_ns` (time limits in nanoseconds), `max_pdu_size`
@@ -102,7 +102,7 @@ class SoftSocket(IsoTpSocket):
             while not request.is_done:
                 end.check_open()
                 end.check_may_wait()
-                if deadline.is_now:  # it begins at once, or it fails
+                if deadline.is_now:  # then it begins or fails at once
                     request.wakeup.wait(None)
                 elif not deadline.has_passed():
                     request.wakeup.wait(deadline.left())
@@ -153,8 +153,8 @@ class SoftSocket(IsoTpSocket):
     def close(self) -> None:
         """See `AnySocket`.
 
-        It waits for a message that is still being sent, as the kernel does, unless a callback closes the socket. A
-        receiver that only asks to wait is not waited for.
+        It waits until a message that is being sent has ended, as the kernel does, unless it is called in a callback. It
+        does not wait for a receiver that only sends WAITs: then the message is given up.
         """
         end = self._end
         if end.closed:

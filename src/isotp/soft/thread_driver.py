@@ -1,8 +1,8 @@
-"""ThreadDriver: the thread that serves the links of a bus for the sockets that block.
+"""ThreadDriver: the thread that calls the hub of a bus, for the sockets that block.
 
-This thread alone calls the hub. A call of a socket posts what it wants done and waits for the outcome, so it ends at
-its own deadline however busy the bus is; and an exception that a signal handler raises (Ctrl-C included) falls into
-that wait, never between two lines of the protocol.
+Only this thread calls the hub. A call of a socket posts a function to it and waits for the outcome. So the call ends at
+its deadline however busy the bus is; and if a signal handler raises (Ctrl-C does), that interrupts only the wait, never
+the protocol.
 """
 
 import contextlib
@@ -25,16 +25,16 @@ from .request import Wakeup
 
 T = TypeVar("T")
 
-_CLOSING_S: Final = 1.0  # how long the end of a bus is waited for
+_CLOSING_S: Final = 1.0  # how long to wait until nothing of a closed bus runs any more
 _PAUSE_S: Final = 0.005
 _LONGEST_S: Final = 3600.0
 
-_lock = threading.RLock()  # held while a bus gets a driver; a signal handler may bind a socket, too
+_lock = threading.RLock()  # held while a bus gets its driver; a signal handler may bind a socket, too
 _drivers: "weakref.WeakSet[ThreadDriver]" = weakref.WeakSet()
 
 
 class _Call:
-    """A function that the driver's thread is to call, and what came of it."""
+    """A function for the driver's thread to call, and its result."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
@@ -57,13 +57,13 @@ class _Call:
 
 
 class _HasEndedError(Exception):
-    """The driver has ended: the bus needs a new one."""
+    """The driver has ended; the bus needs a new one."""
 
 
 class _WakeSockets:
-    """Two connected sockets that wake a selector from any thread.
+    """Two connected sockets, to wake a selector from any thread.
 
-    They are closed when nothing refers to this object any more: no thread ever writes to a descriptor that was closed.
+    They are closed when the last reference to this object is gone, so no thread writes to a closed descriptor.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class _WakeSockets:
 
     def write(self) -> None:
         """Make the receiver readable."""
-        with contextlib.suppress(BlockingIOError):  # it is already, by many bytes
+        with contextlib.suppress(BlockingIOError):  # its buffer is full: it is readable
             self._sender.send(b"\0")
 
     def __del__(self) -> None:
@@ -82,16 +82,16 @@ class _WakeSockets:
 
 
 class ThreadDriver:
-    """Serves the links of one bus, from the first one that is bound to the last one that is closed.
+    """Serves the links of one bus, from the first `bind` to the last `close`.
 
     Args:
-        bus: that no other driver has.
+        bus: a bus that has no other driver.
     """
 
     def __init__(self, bus: Bus) -> None:
         self.hub = Hub(bus, time.monotonic_ns, self)
         self.has_ended = False
-        """Whether it takes no more calls. Whoever posts one looks at this afterwards, see `_post`."""
+        """Whether its thread calls no more functions; see `_post`."""
         self._posted: deque[Callable[[], object]] = deque()
         self._callbacks: deque[Callable[[], None]] = deque()
         self._is_woken = self._is_asleep = False
@@ -116,7 +116,7 @@ class ThreadDriver:
 
     @classmethod
     def serving(cls, bus: Bus, link: Link) -> "ThreadDriver":
-        """The driver of `bus`, started if there is none; it serves `link` from now on.
+        """The driver of `bus`, a new one if there is none; it serves `link` from now on.
 
         Raises:
             InterfaceError: the bus cannot be opened, or an event loop drives it.
@@ -125,7 +125,7 @@ class ThreadDriver:
         while True:
             driver = _driver_of(bus)
             try:
-                driver.call(lambda: driver._change(driver.hub.add, link))  # noqa: B023 - called in this turn
+                driver.call(lambda: driver._change(driver.hub.add, link))  # noqa: B023 - called in this round
             except _HasEndedError:
                 continue
             except BaseException:
@@ -134,12 +134,12 @@ class ThreadDriver:
             return driver
 
     def release(self, link: Link) -> None:
-        """Serve `link` no more; with the last one the thread ends, which is waited for."""
+        """Stop serving `link`; after the last one wait until the thread has ended."""
         if self.call(lambda: self._change(self.hub.remove, link)) and not self.is_current:
             self._thread.join(2 * _CLOSING_S)
 
     def post(self, function: Callable[[], object]) -> None:
-        """Let the driver's thread call `function` soon; what it returns is ignored."""
+        """Let the driver's thread call `function` soon; its result is ignored."""
         if self.is_current:
             function()
         else:
@@ -156,10 +156,10 @@ class ThreadDriver:
         return result
 
     def _post(self, function: Callable[[], object]) -> bool:
-        """Leave `function` to the thread; False if that has ended, and will not call it.
+        """Queue `function` for the thread; False: the thread has ended and will not call it.
 
-        The thread sets `has_ended` and calls what is posted then; this posts and looks at `has_ended` then. So each
-        function is called by one of the two.
+        The thread sets `has_ended` and then empties the queue. This appends to the queue and then reads `has_ended`. So
+        a function is either called by the thread, or still in the queue here.
         """
         self._posted.append(function)
         if self.has_ended:
@@ -173,11 +173,11 @@ class ThreadDriver:
 
     @property
     def is_current(self) -> bool:
-        """Whether this is the driver's thread: in a callback, which cannot wait for it."""
+        """Whether the caller runs in the driver's thread, so in a callback: it cannot wait for the driver."""
         return threading.current_thread() is self._thread
 
     def forked(self) -> None:
-        """Become unusable, in a child process: the thread and the bus stay with the parent."""
+        """Called in a child process after a fork: the thread and the bus stay with the parent, links here fail."""
         self.has_ended, self._watched_fd = True, -1
         self._close_descriptors()
         self.hub.is_open = False
@@ -234,7 +234,7 @@ class ThreadDriver:
             self._posted.popleft()()
 
     def _change(self, change: Callable[[Link], None], link: Link) -> bool:
-        """Add or remove `link`; returns whether the driver has ended, since no link is left."""
+        """Call `change`, which adds or removes `link`; returns whether the driver has ended: no link is left."""
         if self.has_ended and change == self.hub.add:
             raise _HasEndedError
         try:
@@ -244,12 +244,12 @@ class ThreadDriver:
         return self.has_ended
 
     def _sleep(self) -> bool:
-        """Wait until there is something to do; returns whether frames may have arrived."""
+        """Wait until a turn is due; returns whether frames may have arrived."""
         assert self._wake_sockets is not None
         due_ns = self.hub.next_ns()
         seconds = None
         self._is_asleep = True
-        if self._is_woken or self._posted:  # looked at last: nothing posted is missed
+        if self._is_woken or self._posted:  # read after `_is_asleep` is set: so `wake` is never missed
             seconds = 0.0
         elif self._timer is not None:
             self._timer.set(due_ns)
@@ -297,7 +297,7 @@ def _timer() -> TimerFd | None:
 
 
 def bus_is_taken(bus: Bus) -> InterfaceError:
-    """The error of a bus that the other kind of driver has."""
+    """The error for a bus whose driver is of the other kind."""
     return InterfaceError(
         f"{bus.name} is in use by sockets of another kind: those that block and those of asyncio",
         remedy="use one kind on a bus, or give each kind its own (SocketCanBus twice for one interface)",

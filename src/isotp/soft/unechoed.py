@@ -1,4 +1,4 @@
-"""Frames that a bus took and has not echoed yet, so that each echo finds the link that sent it."""
+"""Unechoed: frames that a bus has taken and not echoed yet, to find the link that sent the frame of an echo."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -9,27 +9,27 @@ from .link import Link
 
 
 class Unechoed:
-    """Frames on their way, by identifier: those of one identifier do not overtake each other.
+    """Frames that were not echoed yet, by identifier: those with the same identifier keep their order.
 
-    An echo is known by identifier and data; controllers differ in the flags they put on it.
+    Identifier and data decide whether an echo is of a frame; flags do not, since controllers set them differently.
     """
 
     def __init__(self) -> None:
         self._by_id: dict[int, deque[tuple[CanFrame, Link]]] = {}
 
     def add(self, link: Link, frames: Sequence[CanFrame]) -> None:
-        """The bus took `frames` of `link`, which all have its one identifier."""
+        """The bus has taken `frames` of `link`; they all have the same identifier."""
         if frames:
             self._by_id.setdefault(frames[0].can_id, deque()).extend(zip(frames, repeat(link), strict=False))
             link.unechoed += len(frames)
 
     def take_all(self, echoes: Iterable[CanFrame]) -> dict[Link, int]:
-        """How many of its frames each link that sent some of `echoes` has on the wire now."""
+        """How many of `echoes` are of frames of which link; these frames are removed."""
         sent: dict[Link, int] = {}
         for echo in echoes:
             waiting = self._by_id.get(echo[0])
             link: Link | None
-            if waiting and ((first := waiting[0][0]) is echo or first[1] == echo[1]):  # as `take`, without the call
+            if waiting and ((first := waiting[0][0]) is echo or first[1] == echo[1]):  # `take` without the call
                 link = waiting.popleft()[1]
                 link.unechoed -= 1
             else:
@@ -39,12 +39,12 @@ class Unechoed:
         return sent
 
     def take(self, echo: CanFrame) -> Link | None:
-        """The link that sent `echo`; None for a frame that was given up, or that is not ours."""
+        """The link that sent the frame of `echo`; None: it was given up, or is not ours."""
         sent = self._by_id.get(echo[0])
         if not sent:
             return None
         if sent[0][0][1] != echo[1]:
-            # Frames that never got to the wire (the queue was flushed, the controller restarted) lie before it.
+            # Frames before it were never sent: the queue was flushed, or the controller restarted.
             lost = next((i for i, (frame, _) in enumerate(sent) if frame[1] == echo[1]), None)
             if lost is None:
                 return None
@@ -55,11 +55,11 @@ class Unechoed:
         return link
 
     def forget(self, link: Link, which: Callable[[CanFrame], bool]) -> None:
-        """Take no more notice of the frames of `link` that `which` says yes to."""
+        """Forget the frames of `link` for which `which` returns True."""
         if not link.unechoed or link.tx is None:
             return
         sent = self._by_id.get(link.tx.can_id, deque())
-        kept = deque((frame, who) for frame, who in sent if who is not link or not which(frame))
+        kept = deque((frame, sender) for frame, sender in sent if sender is not link or not which(frame))
         link.unechoed -= len(sent) - len(kept)
         self._by_id[link.tx.can_id] = kept
         if not kept:

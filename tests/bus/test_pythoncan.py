@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import isotp
+from isotp.bus.base import Received
 from isotp.can_frame import CanFrame
 
-from ..waiting import until
+from ..waiting import async_until, until
 
 can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
 
@@ -31,11 +32,14 @@ def buses(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
 
 def taken(bus: isotp.PythonCanBus) -> tuple[list[CanFrame], list[CanFrame]]:
     """What arrives at `bus` until there is something."""
-    deadline = time.monotonic() + 5
-    while not any(received := bus.receive()):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    return received.frames, received.echoes
+    received: list[Received] = []
+
+    def has_arrived() -> bool:
+        received[:] = [bus.receive()]
+        return any(received[0])
+
+    until(has_arrived)
+    return received[0].frames, received[0].echoes
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_stmin_begins_when_a_slow_adapter_has_the_frame() -> None:
 def test_the_loop_does_not_wait_for_an_adapter_that_keeps_its_thread() -> None:
     """python-can's drivers need not keep the timeout of `recv`."""
     adapter, let_go = Adapter(), threading.Event()
-    adapter.recv = lambda timeout=None: let_go.wait(10) and None
+    adapter.recv = lambda timeout=None: let_go.wait(60) and None
     bus = isotp.PythonCanBus(adapter)
 
     async def test() -> None:
@@ -206,7 +210,7 @@ def test_the_loop_does_not_wait_for_an_adapter_that_keeps_its_thread() -> None:
         assert not closing.done()
         let_go.set()
         await closing
-        assert not bus.is_closing
+        await async_until(lambda: not bus.is_closing)
 
     asyncio.run(test())
     adapter.shutdown()
@@ -215,7 +219,7 @@ def test_the_loop_does_not_wait_for_an_adapter_that_keeps_its_thread() -> None:
 def test_close_gives_up_an_adapter_that_keeps_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isotp.soft.thread_driver._CLOSING_S", 0.01)
     adapter, let_go = Adapter(), threading.Event()
-    adapter.recv = lambda timeout=None: let_go.wait(10) and None
+    adapter.recv = lambda timeout=None: let_go.wait(60) and None
     bus = isotp.PythonCanBus(adapter)
     s = isotp.SoftSocket(bus)
     s.bind(rxid=1, txid=2)

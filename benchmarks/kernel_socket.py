@@ -21,8 +21,8 @@ from contest import Report, Transfer, in_turn, seconds_per_message
 
 import isotp
 from isotp import opts
+from isotp.linux.constants import CAN_ISOTP_OPTS, SOL_CAN_ISOTP
 from isotp.linux.modules import max_pdu_size
-from isotp.opts import sockopt
 
 ROUNDS = 21
 SECONDS_PER_ROUND = 0.25
@@ -31,7 +31,7 @@ SECONDS_PER_ROUND = 0.25
 def native(rxid: int, txid: int, flags: int = 0) -> socket.socket:
     sock = socket.socket(socket.AF_CAN, socket.SOCK_DGRAM, socket.CAN_ISOTP)
     packed = struct.pack("=IIBBBB", flags, 0, 0, 0, 0, 0)
-    sock.setsockopt(sockopt.SOL_CAN_ISOTP, sockopt.CAN_ISOTP_OPTS, packed)
+    sock.setsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, packed)
     sock.bind(("vcan0", rxid, txid))
     return sock
 

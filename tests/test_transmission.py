@@ -332,6 +332,5 @@ def test_an_error_number_outlives_an_interrupt(
     assert native.slot == 0
     monkeypatch.undo()
     monkeypatch.setattr(translate, "names", lambda: ["vcan0"])
-    tx.sort()
     assert tx.look()
     assert type(failure(tx)) is isotp.FlowControlTimeoutError

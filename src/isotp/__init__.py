@@ -53,13 +53,16 @@ if TYPE_CHECKING:
     from .functional import Reply, async_functional_request, functional_request
     from .kernel.async_socket import AsyncSocket
     from .kernel.socket import socket
-    from .sockets import AsyncIsoTpSocket, IsoTpSocket, ReceivedMessage
+    from .sockets import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, AsyncIsoTpSocket, IsoTpSocket, ReceivedMessage
     from .soft.async_socket import AsyncSoftSocket
     from .soft.socket import SoftSocket
     from .stmin import STmin
 
 __all__ = [
     "CAN_EFF_FLAG",
+    "MSG_DONTWAIT",
+    "MSG_PEEK",
+    "MSG_TRUNC",
     "Address",
     "AddressError",
     "AddressingMode",
@@ -126,6 +129,9 @@ _HOME = {
     "AsyncSoftSocket": "soft.async_socket",
     "CAN_EFF_FLAG": "address",
     "IsoTpSocket": "sockets",
+    "MSG_DONTWAIT": "sockets",
+    "MSG_PEEK": "sockets",
+    "MSG_TRUNC": "sockets",
     "PythonCanBus": "bus.pythoncan",
     "ReceivedMessage": "sockets",
     "Reply": "functional",

@@ -152,7 +152,7 @@ class Address:
         if self.rx_only and self.tx_only:
             raise AddressError("an address cannot be both rx_only and tx_only")
         if self.is_functional and not self.rx_only:
-            object.__setattr__(self, "tx_only", True)  # nobody answers to a group
+            object.__setattr__(self, "tx_only", True)  # a group does not answer
         self._check_parameters()
         tx, rx = self.tx, self.rx  # computing them checks the ranges
         if tx is not None and tx == rx:

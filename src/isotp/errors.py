@@ -1,4 +1,4 @@
-"""What can go wrong, one tree for both worlds.
+"""What can go wrong: one tree of errors for the kernel and the engine.
 
 Every error is an `OSError` with the errno the Linux kernel uses for the same event, so code written for plain
 sockets keeps working; the ones that end a transfer also carry the N_Result of ISO 15765-2:2016, 8.3.7.
@@ -115,7 +115,7 @@ class TransmitTimeoutError(TransferError):
 
 
 class FlowControlTimeoutError(TransferError):
-    """The receiver did not answer with flow control in time: nobody there, asleep, or the ids are swapped."""
+    """The receiver did not answer with flow control in time: it is absent, asleep, or the ids are swapped."""
 
     n_result = N_Result.N_TIMEOUT_Bs
     default_errno = ECOMM
@@ -164,7 +164,7 @@ class BufferOverflowError(TransferError):
 
 
 class UnknownOutcomeError(TransferError):
-    """Whether the message got through cannot be told: the kernel's error slot was overwritten meanwhile."""
+    """Whether the message got through cannot be known: the kernel's error slot was overwritten meanwhile."""
 
 
 # --- the bus
@@ -260,29 +260,27 @@ class OneWayError(IsoTpError):
 class ReceiveBufferTooSmallError(IsoTpError):
     """The message is longer than the buffer given; it was kept and can be received with a larger one.
 
-    `needed` is the length of the message in bytes, `given` the size of the buffer. `data` is the message itself
-    where it could not be kept, because another thread was receiving at the same time; else None.
+    `needed` is the length of the message in bytes, `given` the size of the buffer.
     """
 
     default_errno = EMSGSIZE
     needed: int = 0
     given: int = 0
-    data: bytes | None = None
 
 
-# --- what is told without failing the call
+# --- warnings: the call itself succeeds
 
 
 class IsoTpWarning(UserWarning):
-    """Something that is not this call's failure and that must not pass in silence."""
+    """Something that the user has to know, although the call succeeds."""
 
 
 class MessagesDroppedWarning(IsoTpWarning):
-    """The kernel dropped complete messages because nobody read them."""
+    """Complete messages were dropped because they were not read in time."""
 
 
 class UnconfirmedSendWarning(IsoTpWarning):
-    """A message sent with `confirm=False` failed, and nobody asked for its outcome."""
+    """A message sent with `confirm=False` failed, and no call asked for its outcome."""
 
 
 class OptionIgnoredWarning(IsoTpWarning):

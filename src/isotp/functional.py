@@ -38,7 +38,7 @@ def functional_request(
     """Send one functional request and gather the replies, in the order of their time stamps.
 
     Messages that wait in a receiver before the request is sent are no replies; they are dropped with a warning.
-    Meanwhile nobody else may receive on the receivers, or change their timeout.
+    Meanwhile no other call may receive on the receivers, or change their timeout.
 
     Args:
         sender: a socket bound to a functional address: `Address.normal(txid=0x7DF, functional=True)`.

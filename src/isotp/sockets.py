@@ -38,7 +38,7 @@ class ReceivedMessage(NamedTuple):
     timestamp_ns: int
     """When its last frame was received: nanoseconds since the epoch, as time.time_ns()."""
     dropped: int
-    """Messages dropped since the socket was made, up to this one, because nobody read them."""
+    """Messages dropped since the socket was made, up to this one, because they were not read in time."""
 
 
 class End(Protocol):
@@ -62,7 +62,7 @@ class End(Protocol):
 
     @property
     def dropped(self) -> int:
-        """How many complete messages were dropped because nobody read them."""
+        """How many complete messages were dropped because they were not read in time."""
 
     def bind(self, interface: str | None, address: Address | AsymmetricAddress) -> None:
         """Bind to a link; nothing is changed if it fails."""
@@ -164,7 +164,7 @@ class AnySocket(ABC):
 
     @property
     def dropped(self) -> int:
-        """How many complete messages were dropped because nobody read them."""
+        """How many complete messages were dropped because they were not read in time."""
         return self._end.dropped
 
     def __repr__(self) -> str:
@@ -341,7 +341,7 @@ class IsoTpSocket(AnySocket):
             InterfaceError: the interface or bus went down or away.
 
         Warns:
-            MessagesDroppedWarning: messages were dropped because nobody read them.
+            MessagesDroppedWarning: messages were dropped because they were not read in time.
         """
 
     @abstractmethod

@@ -1,5 +1,6 @@
 """isotp.socket's own promises: confirmed sends, whole messages, waiting, closing."""
 
+import asyncio
 import contextlib
 import errno
 import functools
@@ -565,6 +566,34 @@ def test_select_and_selectors(pair: MakePair) -> None:
     assert b.recv() == b"abc"
 
 
+# --- the native socket made non-blocking, as the loop.sock_* calls of asyncio want it
+
+
+def test_calls_of_the_loop_on_the_socket(pair: MakePair) -> None:
+    """As examples of can-isotp and odxtools do; the loop must go on meanwhile."""
+    a, b = pair()
+    for s in (a, b):
+        s._socket.setblocking(False)
+        assert (s.gettimeout(), s.getblocking()) == (0, False)
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        receiving = asyncio.create_task(loop.sock_recv(b, 4095))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert not receiving.done()
+        await loop.sock_sendall(a, LONG)  # type: ignore[arg-type]
+        assert await receiving == LONG
+
+    asyncio.run(test(), debug=True)
+    with pytest.raises(BlockingIOError):
+        b.recv()
+    b.settimeout(5.0)  # from now on it waits again
+    a.settimeout(5.0)
+    a.confirm()
+    assert a.send(b"x") == 1
+    assert b.recv() == b"x"
+
+
 # --- closing
 
 
@@ -750,6 +779,58 @@ def test_no_interrupt_breaks_the_socket(pair: MakePair) -> None:
     assert b.recv() == b"after"
     assert time.monotonic() - start < 5
     a.confirm()
+
+
+def test_no_interrupt_loses_an_outcome(vcan: Link, new_socket: Sockets, bus: Bus, background: Background) -> None:
+    """Ctrl-C at any moment of a send that fails: it raises its failure, or confirm() does."""
+    a = lonely(new_socket, vcan)
+    stopped = threading.Event()
+
+    def refuse() -> None:
+        while not stopped.is_set():
+            with contextlib.suppress(TimeoutError):
+                if bus.recv(0.05).data[0] >> 4 == 1:
+                    bus.send(B_TO_A, b"\x32\x00\x00")
+
+    armed = False
+
+    def interrupt(*_: object) -> None:
+        if armed:
+            raise KeyboardInterrupt
+
+    numbers = random.Random(7)
+    outcomes = {"send": 0, "confirm": 0}
+    refusing = background(refuse)
+    with on_alarm(interrupt):
+        while outcomes["confirm"] < 100:
+            raised: list[isotp.BufferOverflowError] = []
+            before = a._end.transmission.message
+            try:
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, numbers.uniform(0.0001, 0.003))
+                try:
+                    a.send(LONG)
+                except isotp.BufferOverflowError as e:
+                    armed = False
+                    raised.append(e)
+            except KeyboardInterrupt as e:
+                armed = False
+                if isinstance(e.__context__, isotp.BufferOverflowError):
+                    raised.append(e.__context__)  # it was on its way out
+            armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            message = a._end.transmission.message
+            is_sent = message is not before and message.is_sent
+            try:
+                a.confirm()
+            except isotp.BufferOverflowError:
+                outcomes["confirm"] += 1
+                assert not raised
+            else:
+                outcomes["send"] += bool(raised)
+                assert raised or not is_sent
+    stopped.set()
+    refusing.result()
 
 
 def test_close_that_is_interrupted_has_closed(vcan: Link, new_socket: Sockets) -> None:

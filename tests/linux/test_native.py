@@ -1,6 +1,7 @@
 """Where there is no ISO-TP: what is missing, and what to do about it."""
 
 import errno
+import gc
 import os
 import socket
 import subprocess
@@ -36,6 +37,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel")
 @pytest.fixture(autouse=True)
 def no_descriptor_is_left() -> Iterator[None]:
     """Whatever a test here makes fail, it leaves no file descriptor behind."""
+    gc.collect()  # what other tests left to the garbage collector
     fds = Path("/proc/self/fd")
     before = set(os.listdir(fds)) if fds.exists() else set()
     yield
@@ -201,9 +203,7 @@ def test_an_error_of_another_kind_is_left_as_it_is(machine: Machine, number: int
 
 def remedy(machine: Machine, number: int = errno.EPROTONOSUPPORT) -> str:
     machine.error = OSError(number, "no")
-    remedy, _, engine = str(unavailable().remedy).partition("; or ")
-    assert f"or {engine}" == ENGINE
-    return remedy
+    return str(unavailable().remedy)
 
 
 @pytest.mark.parametrize("file", ["can-isotp.ko", "can-isotp.ko.xz", "can-isotp.ko.zst", "can-isotp.ko.gz"])

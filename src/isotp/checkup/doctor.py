@@ -32,7 +32,7 @@ class Finding:
 
     name: str
     ok: bool | None
-    """None: not needed, or could not be told."""
+    """None: not needed, or not known."""
     what: str
     remedy: str | None = None
 

@@ -56,8 +56,8 @@ def live_transfer() -> Live:
     except OSError as e:
         return Live(None, f"not known: {sys.executable} cannot be started: {e.strerror}", None, {})
     try:
-        told = json.loads(done.stdout)
-        return Live(told["ok"], told["what"], told["remedy"], told["honoured"])
+        found = json.loads(done.stdout)
+        return Live(found["ok"], found["what"], found["remedy"], found["honoured"])
     except (ValueError, KeyError, TypeError):
         why = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"exit status {done.returncode}"
         return Live(None, f"not known: the process that tries it failed: {why}", None, {})
@@ -127,7 +127,7 @@ def _transfer() -> float:
 
 
 def _observe_flags() -> dict[str, bool]:
-    """What the flags that not every kernel knows really do; those that cannot be told are left out."""
+    """What the flags that not every kernel knows really do; those that could not be tried are left out."""
     observed = {}
     for flag in (flags.SF_BROADCAST, flags.CF_BROADCAST, flags.DYN_FC_PARMS):
         try:

@@ -254,8 +254,9 @@ class KernelEnd:
         if tx.found:
             tx.sort()
         if tx.reception:
+            error = translate.reception_failed(tx.reception, self.interface, self.link)
             try:
-                raise translate.reception_failed(tx.reception, self.interface, self.link)
+                raise error
             finally:
                 tx.reception = 0
 

@@ -110,6 +110,7 @@ class Transmission:
             events |= POLLERR
         if events & POLLERR:
             self.found.extend(filter(None, map(self._getsockopt, _LEVEL, _OPTION)))
+        if self.found:
             self.sort()
         if has_ended and self.state is not _IDLE:
             if self.message.failure:
@@ -192,8 +193,9 @@ class Transmission:
     def raise_failure(self, message: Message) -> None:
         """Raise the failure of `message`, if it has one; `raise_unconfirmed` does not raise it again."""
         if message.failure:
+            error = self._error(message)
             try:
-                raise self._error(message)
+                raise error
             finally:
                 message.is_reported = True  # at the same time: no signal handler runs between the two
 

@@ -61,8 +61,8 @@ class Wait:
 class Waits:
     """The calls that wait in one socket.
 
-    A descriptor is used by a call only while the call holds the lock of its wait and the socket is open; who closes the
-    socket takes these locks first. So no descriptor is used after it was closed.
+    A descriptor is used by a call only while the call holds the lock of its wait and the socket is open; close
+    takes these locks first. So no descriptor is used after it was closed.
 
     Args:
         fd: the native socket.

@@ -1,6 +1,6 @@
 """Where the tasks of an event loop wait for kernel sockets: in one epoll, which is a single reader for the loop.
 
-The loop's own add_reader and add_writer would not do: they do not tell an error from readiness, and uvloop stops
+The loop's own add_reader and add_writer would not do: they do not distinguish an error from readiness, and uvloop stops
 watching a descriptor that shows an error, which is common here. With EPOLLONESHOT a wait costs one system call, and no
 event is reported that no task waits for.
 """

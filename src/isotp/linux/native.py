@@ -4,10 +4,13 @@ import errno
 import os
 import socket
 import sys
+from typing import Final
 
 from ..errors import UnavailableError
 from .constants import SO_RCVBUFFORCE
 from .modules import MODULE, remedy_for_module
+
+_ENGINE: Final = "or use the engine in Python: isotp.SoftSocket(bus), isotp.AsyncSoftSocket(bus)"
 
 
 def open_native_socket() -> socket.socket:
@@ -21,13 +24,13 @@ def open_native_socket() -> socket.socket:
         raise _unavailable(
             "platform",
             f"kernel ISO-TP sockets exist on Linux only, and this is {sys.platform}",
-            "run this on Linux (a virtual machine will do)",
+            f"run this on Linux (a virtual machine will do); {_ENGINE}",
         )
     if not hasattr(socket, "CAN_ISOTP"):
         raise _unavailable(
             "python",
             f"this Python ({sys.executable}) was built without CAN_ISOTP",
-            "use the Python of your distribution, or build CPython where linux/can.h is installed",
+            f"use the Python of your distribution, or build CPython where linux/can.h is installed; {_ENGINE}",
         )
     try:
         return socket.socket(socket.AF_CAN, socket.SOCK_DGRAM, socket.CAN_ISOTP)
@@ -39,7 +42,6 @@ def open_native_socket() -> socket.socket:
 
 
 def _unavailable(missing: str, what: str, remedy: str, number: int | None = None) -> UnavailableError:
-    remedy = f"{remedy}; or use the engine in Python: isotp.SoftSocket(bus), isotp.AsyncSoftSocket(bus)"
     error = UnavailableError(what, remedy=remedy, errno=number)
     error.missing = missing
     return error
@@ -52,7 +54,7 @@ def _explain(e: OSError) -> UnavailableError | None:
         return _unavailable(
             "permission",
             "the kernel does not let this process open CAN sockets",
-            "look at the sandbox: seccomp or AppArmor profile, container settings",
+            f"look at the sandbox: seccomp or AppArmor profile, container settings; {_ENGINE}",
             e.errno,
         )
     if e.errno == errno.EAFNOSUPPORT:

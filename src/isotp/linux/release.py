@@ -1,6 +1,6 @@
 """Which Linux is running, and what can-isotp does in which release.
 
-It is told by release because the kernel stores flags that it does not know and returns them: reading back proves
+It goes by release because the kernel stores flags that it does not know and returns them: reading back proves
 nothing. Observed on 6.1.192, 6.12.107, 7.2.13 and 7.3.4.
 """
 

@@ -138,7 +138,7 @@ def test_a_very_long_message_leaves_time_for_others(run: Run[Any]) -> None:
             for s, rxid, txid in ((a, 1, 2), (b, 2, 1)):
                 s.set_engine_opts(max_pdu_size=len(message))
                 s.bind(rxid=rxid, txid=txid)
-            assert await ticks_during(a.send(message), 0.0) > 50
+            assert await ticks_during(a.send(message), 0.0) > 10
             assert await b.recv() == message
 
     run(test())

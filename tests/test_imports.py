@@ -174,7 +174,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     done: set[str] = set()
 
     def walk(path: list[str]) -> list[str]:
-        for module in sorted(graph.get(path[-1], ()) - done):
+        for module in sorted(graph[path[-1]] - done):
             if module in path:
                 return [*path[path.index(module) :], module]
             if found := walk([*path, module]):

@@ -95,6 +95,7 @@ def test_serve_speaks_as_isotpserver(vcan: Link, new_socket: Sockets, start: Sta
         if server == "isotpserver":
             until(lambda: listeners(vcan, "isotp") == 1 + number)
         else:
+            assert process.stderr is not None
             while number:
                 number -= process.stderr.readline().endswith(b" came\n")
 

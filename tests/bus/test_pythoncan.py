@@ -80,7 +80,7 @@ def test_what_is_no_data_frame_is_left_out(buses: tuple[Any, Any]) -> None:
 
 def test_echoes_confirm(buses: tuple[Any, Any]) -> None:
     bus = isotp.PythonCanBus(buses[0], echoes=True)
-    with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(isotp.PythonCanBus(buses[1]), 5) as b:
+    with isotp.SoftSocket(bus, 30) as a, isotp.SoftSocket(isotp.PythonCanBus(buses[1]), 30) as b:
         a.bind(rxid=1, txid=2)
         b.bind(rxid=2, txid=1)
         a.send(bytes(500))
@@ -92,7 +92,7 @@ def test_a_queue_that_stays_full_ends_with_n_as(buses: tuple[Any, Any], monkeypa
         raise can.CanOperationError("Transmit buffer full")
 
     monkeypatch.setattr(buses[0], "send", full)
-    with isotp.SoftSocket(isotp.PythonCanBus(buses[0]), 5) as s:
+    with isotp.SoftSocket(isotp.PythonCanBus(buses[0]), 30) as s:
         s.set_engine_opts(n_as_ns=20_000_000)
         s.bind(rxid=1, txid=2)
         with pytest.raises(isotp.TransmitTimeoutError, match="20 ms"):
@@ -106,7 +106,7 @@ def test_an_interface_that_breaks_reaches_the_callers(buses: tuple[Any, Any], mo
         raise can.CanError("unplugged")
 
     monkeypatch.setattr(buses[0], "recv", broken)
-    with isotp.SoftSocket(isotp.PythonCanBus(buses[0]), 5) as s:
+    with isotp.SoftSocket(isotp.PythonCanBus(buses[0]), 30) as s:
         s.bind(rxid=1, txid=2)
         with pytest.raises(isotp.InterfaceError, match="unplugged"):
             s.recv()
@@ -151,7 +151,7 @@ class Adapter(can.BusABC):  # type: ignore[misc,name-defined]
 @pytest.mark.parametrize("error", [can.CanOperationError("full"), can.CanTimeoutError("full")], ids=["any", "timeout"])
 def test_an_adapter_that_is_full_for_a_moment(error: Exception) -> None:
     adapter = Adapter()
-    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 5) as s:
+    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 30) as s:
         s.bind(rxid=1, txid=2)
         adapter.on_send.append(error)
         s.send(b"x")
@@ -161,7 +161,7 @@ def test_an_adapter_that_is_full_for_a_moment(error: Exception) -> None:
 
 def test_an_adapter_that_reads_again_after_an_error() -> None:
     adapter = Adapter()
-    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 5) as s:
+    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 30) as s:
         s.bind(rxid=1, txid=2)
         adapter.on_recv.append(can.CanOperationError("overrun"))
         with pytest.raises(isotp.InterfaceError, match="overrun"):
@@ -182,7 +182,7 @@ def test_stmin_begins_when_a_slow_adapter_has_the_frame() -> None:
     adapter = Adapter()
     adapter.slow_s = 0.004
     bus = isotp.PythonCanBus(adapter)
-    with isotp.SoftSocket(bus, 5) as s:
+    with isotp.SoftSocket(bus, 30) as s:
         s.set_general_opts(tx_stmin=5_000_000)
         s.bind(rxid=1, txid=2)
         s.send(bytes(50), confirm=False)

@@ -96,7 +96,7 @@ def test_an_exception_anywhere_in_send_and_recv(
 def test_a_failure_is_not_lost_with_the_call(interrupt: Interrupt, attempt: int) -> None:
     """The peer refuses the message about when the signal comes: one of the two calls raises that, or close warns."""
     bus = isotp.VirtualBus()
-    with isotp.SoftSocket(bus, 5) as a:
+    with isotp.SoftSocket(bus, 30) as a:
         a.bind(rxid=1, txid=2)
         begun: list[CanFrame] = []
 
@@ -162,11 +162,11 @@ def test_a_forked_child_is_told() -> None:
         def hold() -> None:
             with bus._lock:
                 holding.set()
-                release.wait(5)
+                release.wait(30)
 
         holder = threading.Thread(target=hold)
         holder.start()
-        holding.wait(5)
+        holding.wait(30)
         child = os.fork()
         if not child:
             os._exit(in_child(bus, a))

@@ -51,7 +51,7 @@ def test_a_thousand_links_cost_one_thread_and_take_their_own_frames_only() -> No
     with contextlib.ExitStack() as stack:
         pairs = []
         for n in range(500):
-            ends = [stack.enter_context(isotp.SoftSocket(bus, 5)) for _ in range(2)]
+            ends = [stack.enter_context(isotp.SoftSocket(bus, 30)) for _ in range(2)]
             ends[0].bind(rxid=2 * n, txid=2 * n + 1)
             ends[1].bind(rxid=2 * n + 1, txid=2 * n)
             pairs.append(ends)
@@ -68,7 +68,7 @@ def test_a_thousand_links_cost_one_thread_and_take_their_own_frames_only() -> No
 def test_a_bus_can_be_used_again(pair: Pair) -> None:
     bus = VirtualBus()
     for _ in range(3):
-        with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(bus, 5) as b:
+        with isotp.SoftSocket(bus, 30) as a, isotp.SoftSocket(bus, 30) as b:
             a.bind(rxid=1, txid=2)
             b.bind(rxid=2, txid=1)
             a.send(LONG)
@@ -78,7 +78,7 @@ def test_a_bus_can_be_used_again(pair: Pair) -> None:
 def test_links_told_apart_by_their_address_byte(pair: Pair) -> None:
     with contextlib.ExitStack() as stack:
         bus = VirtualBus()
-        tester, *ecus = (stack.enter_context(isotp.SoftSocket(bus, 5)) for _ in range(4))
+        tester, *ecus = (stack.enter_context(isotp.SoftSocket(bus, 30)) for _ in range(4))
         tester.bind(isotp.Address.extended(rxid=0x6F1, txid=0x600, target_address=2, source_address=0xF1))
         for n, ecu in enumerate(ecus):
             ecu.bind(isotp.Address.extended(rxid=0x600, txid=0x6F1, target_address=0xF1, source_address=n))
@@ -115,7 +115,7 @@ def test_an_exception_in_the_reactor_reaches_the_callers(pair: Pair) -> None:
     receiver.start()
     bus.error = KeyError("a bug")
     bus.inject(CanFrame(0x7E0, b"\x01x"))
-    receiver.join(5)
+    receiver.join(30)
     assert isinstance(outcome[0], isotp.InterfaceError)
     assert isinstance(outcome[0].__cause__, KeyError)
     with pytest.raises(isotp.InterfaceError, match="virtual failed: KeyError: 'a bug'"):

@@ -229,7 +229,7 @@ def test_the_check_finds_circles(b: str, has_circle: bool) -> None:
 LATE_IMPORTS = {
     "public names are loaded on first use": {"isotp: importlib.import_module"},
     "an extra: it need not be installed": {
-        "isotp.capture.recording: can",
+        "isotp.capture.readers.python_can: can",
         "isotp.capture.uds: udsoncan.services",
         "isotp.capture.uds: udsoncan.BaseService.BaseService",
         "isotp.capture.uds: udsoncan.Response.Response",

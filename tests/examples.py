@@ -34,3 +34,10 @@ THREE_ECUS = """\
 0xf195 of gearbox: 3600 bytes
 0xf195 of airbag: RequestOutOfRange
 """
+
+VINS = """\
+can1 0x6A9: the recording ends after 6 of 20 bytes
+14 frames, 1 of other traffic, 0 lines were no frames
+can0 0x7E8: WVWZZZ1JZXW000001
+can0 0x6A9: WVWZZZ1JZXW000001
+"""

@@ -22,7 +22,7 @@ byte = st.integers(0, 0xFF)
 id_11 = st.integers(0, 0x7FF)
 id_29 = st.integers(0, 0x1FFFFFFF)
 id_29_marked = id_29.map(lambda i: i | EFF)
-modest = settings(max_examples=40, deadline=None)
+modest = settings(max_examples=40)
 
 
 def pair_of(values: st.SearchStrategy[int]) -> st.SearchStrategy[list[int]]:

@@ -151,6 +151,134 @@ def test_the_check_allows(module: str, source: str) -> None:
     assert violations(source, module) == []
 
 
+# --- no circles, and few imports inside functions
+
+
+def on_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that run when a module is imported; what is for type checkers alone is left out."""
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from on_import(node.orelse)
+            continue
+        yield node
+        for part in ("body", "orelse", "finalbody"):
+            yield from on_import(getattr(node, part, []))
+        for handler in getattr(node, "handlers", []):
+            yield from on_import(handler.body)
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of a circle, the first one again at the end; empty if there is none."""
+    done: set[str] = set()
+
+    def walk(path: list[str]) -> list[str]:
+        for module in sorted(graph[path[-1]] - done):
+            if module in path:
+                return [*path[path.index(module) :], module]
+            if found := walk([*path, module]):
+                return found
+        done.add(path[-1])
+        return []
+
+    return next(filter(None, map(walk, ([module] for module in sorted(graph)))), [])
+
+
+def graph_of(sources: dict[str, tuple[str, bool]]) -> dict[str, set[str]]:
+    """Which modules each module imports when it is imported itself; `sources`: text, and whether it is a package.
+
+    The package that a module is in, which Python imports first, is left out.
+    """
+    graph = {}
+    for module, (source, is_package) in sources.items():
+        statements = [n for n in on_import(ast.parse(source).body) if isinstance(n, (ast.Import, ast.ImportFrom))]
+        names = imports("\n".join(map(ast.unparse, statements)), module, is_package)
+        graph[module] = {name if name in sources else name.rpartition(".")[0] for name in names} & set(sources)
+    return graph
+
+
+def all_sources() -> dict[str, tuple[str, bool]]:
+    return {module: (path.read_text(encoding="utf-8"), is_package) for path, module, is_package in modules()}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert circle(graph_of(all_sources())) == []
+
+
+@pytest.mark.parametrize(
+    ("b", "has_circle"),
+    [
+        ("from .a import x", True),
+        ("from . import a", True),
+        ("import isotp.a", True),
+        ("try:\n    import isotp.a\nexcept ImportError: ...", True),
+        ("class B:\n    from .a import x", True),
+        ("from .c import x", True),
+        ("from .d import x", False),
+        ("def f():\n    from .a import x", False),
+        ("if TYPE_CHECKING:\n    from .a import x", False),
+    ],
+)
+def test_the_check_finds_circles(b: str, has_circle: bool) -> None:
+    sources = {"a": "from .b import y", "b": b, "c": "from .a import z", "d": ""}
+    graph = graph_of({f"isotp.{name}": (source, False) for name, source in sources.items()})
+    assert bool(circle(graph)) == has_circle
+
+
+LATE_IMPORTS = {
+    "public names are loaded on first use": {"isotp: importlib.import_module"},
+    "an extra: it need not be installed": {
+        "isotp.capture.readers.python_can: can",
+        "isotp.capture.uds: udsoncan.services",
+        "isotp.capture.uds: udsoncan.BaseService.BaseService",
+        "isotp.capture.uds: udsoncan.Response.Response",
+        "isotp.capture.uds: udsoncan.DataIdentifier",
+        "isotp.capture.uds: udsoncan.Routine",
+        "isotp.capture.uds: udsoncan.BaseService.BaseSubfunction",
+        "isotp.cli.links.buses: can",
+        "isotp.cli.links.listening: can",
+        "isotp.cli.main: shtab",
+    },
+    "not on every system, and doctor runs on all": {
+        "isotp.checkup.doctor: isotp.linux.interface.CanInterface",
+        "isotp.checkup.doctor: isotp.linux.interface.can_interfaces",
+        "isotp.checkup.doctor: isotp.linux.rtnetlink.query_link",
+        "isotp.checkup.doctor: isotp.kernel.binding.listeners",
+        "isotp.checkup.live: isotp.kernel.socket.socket",
+        "isotp.linux.interface: fcntl",
+    },
+    "start-up time: few calls need it": {
+        "isotp.checkup.doctor: isotp.bus.virtual.VirtualBus",
+        "isotp.checkup.doctor: isotp.soft.socket.SoftSocket",
+        "isotp.checkup.live: ctypes",
+        "isotp.cli.commands.perf: isotp.cli.commands.perf_self.measure",
+        "isotp.cli.links.link: isotp.engine.params.Params",
+        "isotp.cli.links.opening: isotp.cli.links.sent_bytes.counting",
+        "isotp.cli.links.opening: isotp.cli.links.sent_bytes.of_engine",
+        "isotp.cli.main: difflib",
+        "isotp.cli.main: isotp.cli.links.remedies.reworded_warning",
+        "isotp.cli.output.terminal: shutil",
+        "isotp.cli.output.terminal: textwrap",
+    },
+}
+
+
+def late_imports(source: str, module: str, is_package: bool) -> set[str]:
+    """The imports inside functions."""
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    statements = [n for each in functions for n in ast.walk(each) if isinstance(n, (ast.Import, ast.ImportFrom))]
+    return {f"{module}: {name}" for name in imports("\n".join(map(ast.unparse, statements)), module, is_package)}
+
+
+def test_each_import_inside_a_function_has_a_reason() -> None:
+    """One that is new belongs to the top of its module; where that is not possible, its reason belongs here."""
+    late = set().union(*(late_imports(source, name, package) for name, (source, package) in all_sources().items()))
+    allowed = set().union(*LATE_IMPORTS.values())
+    assert late - allowed == set()
+    assert allowed - late == set(), "no longer there: remove them from the list"
+
+
 # --- what an import loads
 
 

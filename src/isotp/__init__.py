@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing
 if TYPE_CHECKING:
-    from . import bus, engine, errors, opts
+    from . import bus, capture, engine, errors, opts
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
     from .bus.faults import Faults
     from .bus.pythoncan import PythonCanBus
@@ -114,6 +114,7 @@ __all__ = [
     "WrongSequenceNumberError",
     "async_functional_request",
     "bus",
+    "capture",
     "doctor",
     "engine",
     "errors",
@@ -122,7 +123,7 @@ __all__ = [
     "socket",
 ]
 
-_MODULES = ("bus", "engine", "errors", "opts")
+_MODULES = ("bus", "capture", "engine", "errors", "opts")
 # Where a public name lives; it is loaded when first used (PEP 562). All others live in `errors`.
 _HOME = {
     "Address": "address",

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import isotp
+from isotp.bus.base import Received
 from isotp.can_frame import CanFrame
 
-from ..waiting import until
+from ..waiting import async_until, until
 
 can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
 
@@ -31,11 +32,14 @@ def buses(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
 
 def taken(bus: isotp.PythonCanBus) -> tuple[list[CanFrame], list[CanFrame]]:
     """What arrives at `bus` until there is something."""
-    deadline = time.monotonic() + 5
-    while not any(received := bus.receive()):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    return received.frames, received.echoes
+    received: list[Received] = []
+
+    def has_arrived() -> bool:
+        received[:] = [bus.receive()]
+        return any(received[0])
+
+    until(has_arrived)
+    return received[0].frames, received[0].echoes
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ def test_what_is_no_data_frame_is_left_out(buses: tuple[Any, Any]) -> None:
 
 def test_echoes_confirm(buses: tuple[Any, Any]) -> None:
     bus = isotp.PythonCanBus(buses[0], echoes=True)
-    with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(isotp.PythonCanBus(buses[1]), 5) as b:
+    with isotp.SoftSocket(bus, 30) as a, isotp.SoftSocket(isotp.PythonCanBus(buses[1]), 30) as b:
         a.bind(rxid=1, txid=2)
         b.bind(rxid=2, txid=1)
         a.send(bytes(500))
@@ -88,7 +92,7 @@ def test_a_queue_that_stays_full_ends_with_n_as(buses: tuple[Any, Any], monkeypa
         raise can.CanOperationError("Transmit buffer full")
 
     monkeypatch.setattr(buses[0], "send", full)
-    with isotp.SoftSocket(isotp.PythonCanBus(buses[0]), 5) as s:
+    with isotp.SoftSocket(isotp.PythonCanBus(buses[0]), 30) as s:
         s.set_engine_opts(n_as_ns=20_000_000)
         s.bind(rxid=1, txid=2)
         with pytest.raises(isotp.TransmitTimeoutError, match="20 ms"):
@@ -102,7 +106,7 @@ def test_an_interface_that_breaks_reaches_the_callers(buses: tuple[Any, Any], mo
         raise can.CanError("unplugged")
 
     monkeypatch.setattr(buses[0], "recv", broken)
-    with isotp.SoftSocket(isotp.PythonCanBus(buses[0]), 5) as s:
+    with isotp.SoftSocket(isotp.PythonCanBus(buses[0]), 30) as s:
         s.bind(rxid=1, txid=2)
         with pytest.raises(isotp.InterfaceError, match="unplugged"):
             s.recv()
@@ -147,7 +151,7 @@ class Adapter(can.BusABC):  # type: ignore[misc,name-defined]
 @pytest.mark.parametrize("error", [can.CanOperationError("full"), can.CanTimeoutError("full")], ids=["any", "timeout"])
 def test_an_adapter_that_is_full_for_a_moment(error: Exception) -> None:
     adapter = Adapter()
-    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 5) as s:
+    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 30) as s:
         s.bind(rxid=1, txid=2)
         adapter.on_send.append(error)
         s.send(b"x")
@@ -157,7 +161,7 @@ def test_an_adapter_that_is_full_for_a_moment(error: Exception) -> None:
 
 def test_an_adapter_that_reads_again_after_an_error() -> None:
     adapter = Adapter()
-    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 5) as s:
+    with isotp.SoftSocket(isotp.PythonCanBus(adapter), 30) as s:
         s.bind(rxid=1, txid=2)
         adapter.on_recv.append(can.CanOperationError("overrun"))
         with pytest.raises(isotp.InterfaceError, match="overrun"):
@@ -178,7 +182,7 @@ def test_stmin_begins_when_a_slow_adapter_has_the_frame() -> None:
     adapter = Adapter()
     adapter.slow_s = 0.004
     bus = isotp.PythonCanBus(adapter)
-    with isotp.SoftSocket(bus, 5) as s:
+    with isotp.SoftSocket(bus, 30) as s:
         s.set_general_opts(tx_stmin=5_000_000)
         s.bind(rxid=1, txid=2)
         s.send(bytes(50), confirm=False)
@@ -193,7 +197,7 @@ def test_stmin_begins_when_a_slow_adapter_has_the_frame() -> None:
 def test_the_loop_does_not_wait_for_an_adapter_that_keeps_its_thread() -> None:
     """python-can's drivers need not keep the timeout of `recv`."""
     adapter, let_go = Adapter(), threading.Event()
-    adapter.recv = lambda timeout=None: let_go.wait(10) and None
+    adapter.recv = lambda timeout=None: let_go.wait(60) and None
     bus = isotp.PythonCanBus(adapter)
 
     async def test() -> None:
@@ -206,7 +210,7 @@ def test_the_loop_does_not_wait_for_an_adapter_that_keeps_its_thread() -> None:
         assert not closing.done()
         let_go.set()
         await closing
-        assert not bus.is_closing
+        await async_until(lambda: not bus.is_closing)
 
     asyncio.run(test())
     adapter.shutdown()
@@ -215,7 +219,7 @@ def test_the_loop_does_not_wait_for_an_adapter_that_keeps_its_thread() -> None:
 def test_close_gives_up_an_adapter_that_keeps_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isotp.soft.thread_driver._CLOSING_S", 0.01)
     adapter, let_go = Adapter(), threading.Event()
-    adapter.recv = lambda timeout=None: let_go.wait(10) and None
+    adapter.recv = lambda timeout=None: let_go.wait(60) and None
     bus = isotp.PythonCanBus(adapter)
     s = isotp.SoftSocket(bus)
     s.bind(rxid=1, txid=2)

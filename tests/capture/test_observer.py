@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isotp.address import CAN_EFF_FLAG, Address, CanAddress
+from isotp.capture.message import Fault, LinkFrame
+from isotp.capture.message import Message as ObservedMessage
 from isotp.capture.observer import STREAMS_MAX, Observer
-from isotp.capture.stream import Fault, ObservedMessage
 from isotp.engine.params import Params
 from isotp.errors import (
     BufferOverflowError,
@@ -188,7 +189,7 @@ def test_too_long() -> None:
 
 
 def test_too_many_unfinished_messages_give_up_the_oldest() -> None:
-    observer = Observer(Address.normal(txid=1), Address.normal(txid=2), Address.normal(txid=3), unfinished_max=200)
+    observer = Observer(Address.normal(txid=1), Address.normal(txid=2), Address.normal(txid=3), unfinished_max=30)
     feed(observer, f"001#{FIRST} 002#{FIRST} 003#{FIRST}")
     assert told(observer) == ["0x001: BufferOverflowError"]
     assert [str(stream) for stream in observer.unfinished()] == ["0x002", "0x003"]
@@ -225,15 +226,19 @@ def test_one_direction_only() -> None:
 
 
 def test_nothing_is_lost_by_finding() -> None:
-    observer = Observer()
+    observer = Observer(shows_frames=True)
     feed(observer, f"456#{FIRST} 123#300000cccccccccc")
     assert observer.streams() == []
     feed(observer, " ".join(f"456#2{sn & 15:x}05050505050505" for sn in range(1, 15)), 2 * MS)
-    assert [(frame.can_id, frame.time_ns, str(stream.address)) for frame, stream in observer.released] == [
-        (0x456, 0, "0x456"),
-        (0x123, MS, "0x123"),
+    frames = [event for event in observer.events if isinstance(event, LinkFrame)]
+    assert [(frame.time_ns, str(frame.stream.address)) for frame in frames[:3]] == [
+        (0, "0x456"),
+        (MS, "0x123"),
+        (2 * MS, "0x456"),
     ]
-    message = only(observer)
+    assert (len(frames), observer.frames, observer.shown, observer.missed) == (16, 16, 16, 0)
+    message = observer.events[-1]
+    assert isinstance(message, ObservedMessage)
     assert len(message.data) == 100
     assert (str(message.stream), message.begin_ns) == ("0x456 > 0x123", 0)
     assert message.timing is not None

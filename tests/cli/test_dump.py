@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -341,7 +340,7 @@ def test_standard_input(tmp_path: Path) -> None:
 # --- the terminal
 
 
-def big(path: Path, times: int = 20_000) -> Path:
+def big(path: Path, times: int = 8_000) -> Path:
     block = "".join(f"({1.0:.6f}) can0 {can_id:03X}#{data}\n" for _, can_id, data in TRAFFIC)
     opening = gzip.open if path.suffix == ".gz" else open
     with opening(path, "wt") as file:
@@ -431,8 +430,7 @@ def test_a_bus_of_python_can(capsys: pytest.CaptureFixture[str]) -> None:
     with can.Bus(interface="virtual", channel="dump-test") as sender:
 
         def send() -> None:
-            deadline = time.monotonic() + 30
-            while time.monotonic() < deadline and not done.wait(0.02):
+            while not done.wait(0.02):
                 sender.send(can.Message(arbitration_id=0x7E0, data=b"\x02\x10\x03", is_extended_id=False))
 
         done = threading.Event()

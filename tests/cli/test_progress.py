@@ -16,7 +16,8 @@ from isotp.cli.output.progress import Bar
 
 ISOTP = [sys.executable, "-m", "isotp"]
 LINK = ["--bus", "virtual", "-s", "7E0", "-d", "7E8"]
-SCAN = ["scan", "--bus", "virtual", "--range", "700-7FF", "--wait", "5ms", "--listen", "0"]
+SCAN = ["scan", "--bus", "virtual", "--range", "700-7FF", "--wait", "100ms", "--listen", "0"]
+SHORT_SCAN = ["scan", "--bus", "virtual", "--range", "7E0", "--listen", "0"]
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was() -> None:
         except OSError:  # EIO: the other end is closed
             pass
         os.close(terminal)
-        assert process.wait(30) == 130
+        assert process.wait(60) == 130
         assert rest.endswith(b"\r\x1b[2K")
         assert b"\x1b[?25l" not in rest, "a hidden cursor stays hidden where a signal ends the program"
 
@@ -53,7 +54,7 @@ def test_a_terminal_that_goes_away_is_no_failure(tmp_path: Path) -> None:
     path.write_bytes(bytes(3000))
     with with_a_bar("send", *LINK, "-w", "--tx-stmin", "2ms", "--file", str(path)) as (process, terminal):
         os.close(terminal)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=60)
         assert (process.returncode, bytes.fromhex(out.decode())) == (0, bytes(3000))
 
 
@@ -68,7 +69,7 @@ def test_a_terminal_that_is_stopped_does_not_stop_the_transfer(monkeypatch: pyte
 
         def write(self, _: str) -> None:
             writing.set()
-            go_on.wait(30)
+            go_on.wait(60)
 
         def flush(self) -> None:
             pass
@@ -77,14 +78,14 @@ def test_a_terminal_that_is_stopped_does_not_stop_the_transfer(monkeypatch: pyte
     monkeypatch.setenv("TERM", "xterm")
     with Bar("bytes", 10) as bar:
         bar.advance(1)
-        assert writing.wait(30)
+        assert writing.wait(60)
         bar.advance(1)  # which would not come back
         assert not go_on.is_set()
         go_on.set()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"), [(["send", *LINK, "0g"], 2), (["send", *LINK, "--file", "nowhere"], 1), (SCAN, 0)]
+    ("arguments", "status"), [(["send", *LINK, "0g"], 2), (["send", *LINK, "--file", "nowhere"], 1), (SHORT_SCAN, 0)]
 )
 def test_a_full_disk_behind_stderr_changes_no_status(arguments: list[str], status: int) -> None:
     with open("/dev/full", "w") as full:

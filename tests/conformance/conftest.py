@@ -197,12 +197,12 @@ class Sockets:
         self.world = world
         self._stack = contextlib.ExitStack()
 
-    def __call__(self, timeout: float | None = 5.0) -> IsoTpSocket:
+    def __call__(self, timeout: float | None = 30.0) -> IsoTpSocket:
         """An unbound socket."""
         return self._stack.enter_context(self.world.open(timeout))
 
     def pair(
-        self, configure: Callable[[IsoTpSocket], object] | None = None, timeout: float | None = 5.0
+        self, configure: Callable[[IsoTpSocket], object] | None = None, timeout: float | None = 30.0
     ) -> tuple[IsoTpSocket, IsoTpSocket]:
         """Two bound sockets that are each other's peer, both configured first."""
         a, b = self(timeout), self(timeout)

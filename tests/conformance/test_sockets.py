@@ -24,7 +24,7 @@ class Task:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(call,))
         self._thread.start()
-        assert self._started.wait(5)
+        assert self._started.wait(30)
 
     def _run(self, call: Callable[[], Any]) -> None:
         self._started.set()
@@ -34,7 +34,7 @@ class Task:
             self._outcome.append(e)
 
     def outcome(self) -> Any:
-        self._thread.join(10)
+        self._thread.join(30)
         assert not self._thread.is_alive()
         return self._outcome[0]
 
@@ -116,15 +116,20 @@ def test_flow_control_options(sockets: Sockets, bs: int) -> None:
 
 
 def test_forced_stmin_overrules_the_receiver(sockets: Sockets) -> None:
+    """A time below the receiver's STmin is possible only if it is overruled, however busy the machine is."""
+
     def configure(s: IsoTpSocket) -> None:
-        s.set_fc_opts(stmin=100)
+        s.set_fc_opts(stmin=127)
         s.set_general_opts(tx_stmin=1_000_000)
 
     a, b = sockets.pair(configure)
-    start = time.monotonic()
-    a.send(LONG)
-    assert 0.013 <= time.monotonic() - start < 1.0
-    assert b.recv() == LONG
+    seconds = []
+    for _ in range(3):
+        start = time.monotonic()
+        a.send(LONG)
+        seconds.append(time.monotonic() - start)
+        assert b.recv() == LONG
+    assert 13 * 0.001 <= min(seconds) < 13 * 0.127
 
 
 @pytest.mark.parametrize("tx_dl", [8, 64])
@@ -178,20 +183,20 @@ def test_failure_nobody_asked_about_is_told_at_close(sockets: Sockets) -> None:
 
 
 def test_timeout_ends_the_wait_and_not_the_message(sockets: Sockets) -> None:
-    a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=20))
+    a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=100))
     a.settimeout(0.05)
     with pytest.raises(TimeoutError, match="100 bytes are still being sent") as caught:
         a.send(LONG)
     assert not isinstance(caught.value, isotp.IsoTpError)
     with pytest.raises(TimeoutError, match="still being sent"):
         a.send(b"next")
-    a.settimeout(5)
+    a.settimeout(30)
     a.confirm()
     assert b.recv() == LONG
 
 
 def test_sends_that_do_not_block(sockets: Sockets) -> None:
-    a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=20))
+    a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=100))
     assert a.send(LONG, MSG_DONTWAIT) == 100
     with pytest.raises(BlockingIOError) as caught:
         a.send(b"next", MSG_DONTWAIT)
@@ -376,24 +381,22 @@ def test_bad_timeouts(sockets: Sockets, timeout: float) -> None:
 # --- closing
 
 
-@pytest.mark.parametrize("timeout", [None, 30.0])
+@pytest.mark.parametrize("timeout", [None, 1000.0])
 def test_close_ends_a_blocked_recv(sockets: Sockets, timeout: float | None) -> None:
     _, b = sockets.pair(timeout=timeout)
     receivers = [Task(b.recv), Task(b.recv_message)]
-    start = time.monotonic()
     b.close()
     for receiver in receivers:
         assert isinstance(receiver.outcome(), isotp.SocketClosedError)
-    assert time.monotonic() - start < 2
 
 
 def test_close_ends_a_blocked_send(sockets: Sockets) -> None:
     a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=50))
-    senders = [Task(lambda: a.send(LONG)), Task(lambda: a.send(LONG))]
-    time.sleep(0.05)  # as good as any moment: every one has to end the same way
+    a.send(LONG, confirm=False)
+    calls = [Task(a.confirm), Task(lambda: a.send(LONG)), Task(lambda: a.send(LONG))]
     a.close()
-    for sender in senders:
-        assert isinstance(sender.outcome(), isotp.SocketClosedError)
+    for call in calls:
+        assert isinstance(call.outcome(), isotp.SocketClosedError)
     assert b.recv() == LONG  # as the kernel does, close waits for what is being sent
 
 
@@ -436,7 +439,7 @@ def one_tester(sockets: Sockets, ecus: int) -> tuple[IsoTpSocket, list[IsoTpSock
 def test_functional_request(sockets: Sockets) -> None:
     sender, receivers = one_tester(sockets, 3)
     ecus = [Ecu(sockets, number) for number in range(3)]
-    asking = Task(lambda: sockets.world.ask(sender, receivers, b"\x22\xf1\x90", timeout=5.0))
+    asking = Task(lambda: sockets.world.ask(sender, receivers, b"\x22\xf1\x90", timeout=30.0))
     for ecu in (ecus[2], ecus[0], ecus[1]):
         assert ecu.ear.recv() == b"\x22\xf1\x90"
         ecu.mouth.send(LONG)  # each with flow control of its own
@@ -462,11 +465,11 @@ def test_functional_request_until_the_deadline(sockets: Sockets) -> None:
     replying = Task(reply)
     start = time.monotonic()
     with pytest.warns(isotp.MessagesDroppedWarning, match="1 message"):
-        replies = sockets.world.ask(sender, receivers, b"\x3e\x00", timeout=0.8, limit=None)
-    assert 0.8 <= time.monotonic() - start < 4
+        replies = sockets.world.ask(sender, receivers, b"\x3e\x00", timeout=2.0, limit=None)
+    assert 2.0 <= time.monotonic() - start < 20
     replying.outcome()
     assert [(r.can_id, r.data) for r in replies] == [(0x7E8, b"pending"), (0x7E8, b"done"), (0x7E9, b"only")]
-    assert receivers[0].timeout == 5.0
+    assert receivers[0].timeout == 30.0
 
 
 def test_functional_requests_that_cannot_be(sockets: Sockets) -> None:

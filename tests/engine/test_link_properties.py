@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isotp.address import Address
@@ -112,7 +112,6 @@ def converse(scene: Scene) -> None:
         assert link.of(receiver)[-1] == MessageReceived(b"and now for something completely different")
 
 
-@settings(deadline=None)
 @given(scenes(longest=4200))
 def test_a_link_without_faults(scene: Scene) -> None:
     link, one, two, data = scene
@@ -147,7 +146,6 @@ FATES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(scenes(longest=300), st.dictionaries(WHICH, FATES, max_size=5), st.integers(0, 3 * SECOND))
 def test_a_link_with_faults(scene: Scene, fates: dict[int, list[tuple[int, int]]], busy_ns: int) -> None:
     link, one, two, data = scene
@@ -185,7 +183,6 @@ NOISE = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(scenes(longest=300), st.dictionaries(WHICH, NOISE, max_size=5))
 def test_a_link_that_garbles(scene: Scene, noise: dict[int, tuple[int, bytes]]) -> None:
     link, one = scene.link, scene.one

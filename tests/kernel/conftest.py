@@ -252,7 +252,7 @@ class Bus:
         size = 64 if fd else 8
         self._socket.send(self._HEADER.pack(can_id, len(data), brs) + data.ljust(size, b"\0"))
 
-    def recv(self, timeout: float = 5.0) -> Frame:
+    def recv(self, timeout: float = 30.0) -> Frame:
         """The next frame; TimeoutError if there is none within `timeout` seconds."""
         self._socket.settimeout(timeout)
         raw, ancillary, _, _ = self._socket.recvmsg(72, 64)
@@ -359,7 +359,7 @@ class Task(Generic[T]):
         except BaseException as e:
             self._error = e
 
-    def result(self, timeout: float = 20.0) -> T:
+    def result(self, timeout: float = 60.0) -> T:
         """What the call returned; what it raised is raised here."""
         self._thread.join(timeout)
         assert not self._thread.is_alive(), "still running"
@@ -384,7 +384,7 @@ class Task(Generic[T]):
             return ""
 
     def join(self) -> None:
-        self._thread.join(20)
+        self._thread.join(60)
 
 
 class Background:
@@ -427,7 +427,7 @@ class Sockets:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
 
-    def __call__(self, timeout: float | None = 10.0, *, rcvbuf: int | None = None) -> isotp.socket:
+    def __call__(self, timeout: float | None = 30.0, *, rcvbuf: int | None = None) -> isotp.socket:
         """An unbound socket."""
         return self._stack.enter_context(isotp.socket(timeout, rcvbuf=rcvbuf))
 

@@ -209,7 +209,7 @@ class Kinds:
         self._interface = interface
         self._bus = isotp.SocketCanBus(interface)
 
-    def __call__(self, kind: str, end: End, timeout: float = 10.0) -> IsoTpSocket:
+    def __call__(self, kind: str, end: End, timeout: float = 30.0) -> IsoTpSocket:
         """A socket that is `end`; `kind` is "kernel" or "soft"."""
         if kind == "kernel":
             native = self._open_kernel()

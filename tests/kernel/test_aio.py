@@ -32,7 +32,7 @@ def run(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Run
 
 @asynccontextmanager
 async def pair(
-    interface: str, configure: Configure | None = None, timeout: float | None = 10.0
+    interface: str, configure: Configure | None = None, timeout: float | None = 30.0
 ) -> AsyncIterator[tuple[isotp.AsyncSocket, isotp.AsyncSocket]]:
     async with isotp.AsyncSocket(timeout) as a, isotp.AsyncSocket(timeout) as b:
         for s in (a, b):
@@ -44,8 +44,8 @@ async def pair(
 
 
 def slow(s: isotp.AsyncSocket) -> None:
-    """14 frames of LONG take 0.28 s."""
-    s.set_fc_opts(stmin=20)
+    """The frames of LONG take 1.3 s."""
+    s.set_fc_opts(stmin=100)
 
 
 async def waits(task: asyncio.Task[Any]) -> None:
@@ -72,8 +72,9 @@ def test_it_never_spins(run: Run[Any], vcan: Link, monkeypatch: pytest.MonkeyPat
             start, busy = time.monotonic(), time.process_time()
             await a.send(LONG)
             assert await receiving == LONG
-            assert time.monotonic() - start > 1.5
-            assert time.process_time() - busy < 0.6  # spinning takes all of it
+            took = time.monotonic() - start
+            assert took > 1.5
+            assert time.process_time() - busy < 0.7 * took  # spinning takes all of it
         if truthful is None:
             assert Transmission.poll_is_truthful  # learned from seeing no POLLOUT while it was sending
 
@@ -84,7 +85,7 @@ def test_what_fails_one_way_leaves_the_other_alone(run: Run[Any], vcan: Link, bu
     """Both directions wait in one socket, and the kernel has one place for their errors."""
 
     async def test() -> None:
-        async with isotp.AsyncSocket(10.0) as a:
+        async with isotp.AsyncSocket(30.0) as a:
             a.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
             receiving, sending = asyncio.create_task(a.recv()), asyncio.create_task(a.send(LONG))
             await waits(sending)
@@ -101,7 +102,7 @@ def test_what_fails_one_way_leaves_the_other_alone(run: Run[Any], vcan: Link, bu
 
 def test_an_interface_that_goes_down_is_told_to_both(run: Run[Any], vcan: Link, bus: Bus) -> None:
     async def test() -> None:
-        async with isotp.AsyncSocket(10.0) as a:
+        async with isotp.AsyncSocket(30.0) as a:
             a.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
             receiving, sending = asyncio.create_task(a.recv()), asyncio.create_task(a.send(LONG))
             await waits(sending)
@@ -119,7 +120,7 @@ def test_an_interface_that_goes_down_is_told_to_both(run: Run[Any], vcan: Link, 
 
 
 def test_close_without_a_loop(vcan: Link) -> None:
-    a, b = isotp.AsyncSocket(), isotp.socket(5.0)
+    a, b = isotp.AsyncSocket(), isotp.socket(30.0)
     slow(b)  # type: ignore[arg-type]
     a.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
     b.bind(vcan, rxid=A_TO_B, txid=B_TO_A)
@@ -147,7 +148,6 @@ def test_two_loops_at_once_are_refused(vcan: Link) -> None:
     asyncio.run(test())
 
 
-@pytest.mark.timeout(120)
 def test_a_thousand_sockets_in_one_loop(vcan: Link) -> None:
     files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
 

@@ -54,7 +54,7 @@ def interrupted(process: "subprocess.Popen[str]", last: str) -> str:
         assert line, process.communicate()
         out += line
     process.send_signal(signal.SIGINT)
-    rest, err = process.communicate(timeout=50)
+    rest, err = process.communicate(timeout=100)
     assert process.returncode == 130, err
     assert err == ""
     return out + rest
@@ -66,7 +66,7 @@ def objects(out: str) -> list[dict[str, Any]]:
 
 def talk(interface: str, sizes: Sequence[int] = SIZES) -> None:
     """Messages of all sizes in both directions, the kernel at both ends."""
-    with warnings.catch_warnings(), isotp.socket(timeout=10) as tester, isotp.socket(timeout=10) as ecu:
+    with warnings.catch_warnings(), isotp.socket(timeout=30) as tester, isotp.socket(timeout=30) as ecu:
         warnings.simplefilter("ignore", isotp.DuplicateBindingWarning)  # isotpsniffer, which only listens
         tester.set_general_opts(txpad=0x55)
         ecu.set_fc_opts(bs=8, stmin=1)
@@ -98,7 +98,7 @@ def test_messages_are_what_isotpsniffer_sees(vcan: Link, start: Start, how: str)
     sizes = SIZES[:4] if how == "python-can" else SIZES
     talk(vcan, sizes)
     out = interrupted(ours, payload(sizes[-1], 1).hex())
-    theirs, _ = sniffer.communicate("\n", timeout=50)  # a key ends it
+    theirs, _ = sniffer.communicate("\n", timeout=100)  # a key ends it
     seen = [
         (found[1], bytes.fromhex(found[2]))
         for found in re.finditer(rf"{vcan}\s+(\w+)\s+\[\d+\]\s+((?:[0-9A-F]{{2}} ?)+)", theirs)
@@ -126,7 +126,7 @@ def test_frames_are_what_isotpdump_sees(vcan: Link, start: Start, new_bus: Calla
         raw.send(ECU, bytes.fromhex(data))
     found = [each for each in objects(interrupted(ours, LAST)) if "id" in each]
     theirs.send_signal(signal.SIGINT)
-    shown = theirs.communicate(timeout=50)[0].splitlines()
+    shown = theirs.communicate(timeout=100)[0].splitlines()
     assert len(found) >= len(shown) > 2 * sum(size // 7 for size in SIZES)
     if len(found) != len(shown):  # isotpdump does not show empty frames
         found = [each for each in found if each["raw"]]
@@ -158,7 +158,7 @@ def test_perf_agrees_with_isotpperf(vcan: Link, start: Start) -> None:
     talk(vcan)
     out = interrupted(ours, f"7E8 > 7E0  {SIZES[-1]} bytes")
     theirs.send_signal(signal.SIGINT)
-    shown = theirs.communicate(timeout=50)[0]
+    shown = theirs.communicate(timeout=100)[0]
     seen = [
         tuple(map(float, each))
         for each in re.findall(r"BS:\s*(\d+) # STmin:\s*(\d+) msec\) : (\d+) byte in ([\d.]+)s", shown)
@@ -176,13 +176,13 @@ def test_perf_agrees_with_isotpperf(vcan: Link, start: Start) -> None:
 
 def test_can_fd(vcan: Link, start: Start) -> None:
     ours = start(vcan, *ISOTP, "dump", "-m", "--json", "-n", "1", vcan)
-    with isotp.socket(timeout=10) as one, isotp.socket(timeout=10) as two:
+    with isotp.socket(timeout=30) as one, isotp.socket(timeout=30) as two:
         for sock in (one, two):
             sock.set_ll_opts(mtu=72, tx_dl=64)
         one.bind(vcan, rxid=0x123, txid=0x456)
         two.bind(vcan, rxid=0x456, txid=0x123)
         one.send(payload(500))
-    out, _ = ours.communicate(timeout=50)
+    out, _ = ours.communicate(timeout=100)
     (message,) = objects(out)
     assert (message["source"], message["target"], message["data"]) == ("456", "123", payload(500).hex())
     assert ours.returncode == 0
@@ -191,7 +191,7 @@ def test_can_fd(vcan: Link, start: Start) -> None:
 def test_silence_is_told_though_no_frame_comes(vcan: Link, start: Start, new_bus: Callable[[str], Bus]) -> None:
     ours = start(vcan, *ISOTP, "dump", "-m", "-n", "1", vcan, *IDS)
     new_bus(vcan).send(TESTER, bytes.fromhex("1064010203040506"))
-    out, _ = ours.communicate(timeout=50)
+    out, _ = ours.communicate(timeout=100)
     assert "no flow control after the first frame, 6 of 100 bytes done (N_TIMEOUT_Bs)" in out
 
 
@@ -201,7 +201,7 @@ def test_an_interface_that_disappears(vcan: Link, start: Start, command: str, wh
     ours = start(vcan, *ISOTP, command, vcan)
     talk(vcan)
     getattr(vcan, what)()
-    out, err = ours.communicate(timeout=50)
+    out, err = ours.communicate(timeout=100)
     assert ours.returncode == 1
     assert f"{vcan} {text}" in err
     assert "Traceback" not in err
@@ -227,5 +227,5 @@ def test_a_closed_pipe(vcan: Link) -> None:
         until(lambda: listeners(vcan, "raw"))
         ours.stdout.close()
         talk(vcan)
-        assert ours.wait(50) == 141
+        assert ours.wait(100) == 141
         assert ours.stderr.read() == ""

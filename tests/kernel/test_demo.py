@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import time
 from itertools import pairwise
 
 import pytest
@@ -121,12 +120,10 @@ def test_ctrl_c(vcan: Link) -> None:
     with child:
         assert child.stdout is not None
         assert vcan in child.stdout.readline()
-        started = time.monotonic()
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate()
+        out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (130, "")
     assert "identical" not in out
-    assert time.monotonic() - started < 10
 
 
 def test_a_reader_who_goes_away(vcan: Link) -> None:

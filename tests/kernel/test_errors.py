@@ -58,7 +58,7 @@ def wait_for_error(sock: isotp.socket) -> None:
     """Wait until the kernel has an error for `sock`, without taking it."""
     poll = select.poll()
     poll.register(sock, 0)
-    assert poll.poll(5000) == [(sock.fileno(), select.POLLERR)]
+    assert poll.poll(30_000) == [(sock.fileno(), select.POLLERR)]
 
 
 # --- sending
@@ -68,7 +68,7 @@ def test_nobody_answers(a: isotp.socket, vcan: Link) -> None:
     began = time.monotonic()
     with pytest.raises(isotp.FlowControlTimeoutError) as caught:
         a.send(payload(100))
-    assert 0.9 < time.monotonic() - began < 3
+    assert 0.9 < time.monotonic() - began < 10
     check(caught.value, isotp.FlowControlTimeoutError, errno.ECOMM, N_Result.N_TIMEOUT_Bs, link_of(vcan))
     assert "100 bytes" in caught.value.what
     assert a.send(b"short") == 5
@@ -127,9 +127,9 @@ def test_waits_are_waited_for(a: isotp.socket, bus: Bus, background: Background)
     sending = background(lambda: a.send(payload(10)))
     bus.recv()
     began = time.monotonic()
-    for _ in range(4):
+    for _ in range(8):
         bus.send(B_TO_A, WAIT)
-        time.sleep(0.4)  # together longer than N_Bs
+        time.sleep(0.2)  # together longer than N_Bs
     assert not sending.is_done
     bus.send(B_TO_A, CTS)
     assert sending.result() == 10
@@ -640,7 +640,7 @@ def test_a_single_frame_that_never_gets_out(slow: isotp.socket, slow_link: Link,
     began = time.monotonic()
     with pytest.raises(isotp.TransmitTimeoutError) as caught:
         slow.send(b"lost")
-    assert 1.9 < time.monotonic() - began < 4
+    assert 1.9 < time.monotonic() - began < 20
     check(caught.value, isotp.TransmitTimeoutError, errno.ECOMM, N_Result.N_TIMEOUT_A, link_of(slow_link))
     assert "bit rate" in str(caught.value)
     slow_link.take_frames_again()
@@ -651,7 +651,7 @@ def test_a_single_frame_that_never_gets_out(slow: isotp.socket, slow_link: Link,
 def test_a_single_frame_that_gets_out_late(slow: isotp.socket, slow_link: Link) -> None:
     subprocess.run(["modprobe", "sch_netem"], check=False, capture_output=True)
     delay = subprocess.run(
-        ["tc", "qdisc", "replace", "dev", slow_link, "root", "netem", "delay", "300ms"],
+        ["tc", "qdisc", "replace", "dev", slow_link, "root", "netem", "delay", "900ms"],
         check=False,
         capture_output=True,
         text=True,
@@ -662,11 +662,11 @@ def test_a_single_frame_that_gets_out_late(slow: isotp.socket, slow_link: Link) 
     for confirm in (True, False):
         began = time.monotonic()
         assert slow.send(b"late", confirm=confirm) == 4
-        assert (time.monotonic() - began >= 0.3) == confirm
+        assert (time.monotonic() - began >= 0.9) == confirm
     slow.confirm()
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - began >= 0.9
     slow.settimeout(0.1)
     with pytest.raises(TimeoutError, match="4 bytes are still being sent"):
         slow.send(b"late")
-    slow.settimeout(5)
+    slow.settimeout(30)
     slow.confirm()

@@ -26,7 +26,7 @@ def test_twenty_threads_on_twenty_links(new_socket: Sockets, vcan: Link, backgro
 
     def use(n: int) -> int:
         a, b = pairs[n]
-        together.wait(30)
+        together.wait(100)
         for turn in range(ROUNDS):
             request, response = payload(100 + 10 * n + turn, n), payload(300 - 10 * n + turn, 100 + n)
             a.send(request)
@@ -81,12 +81,12 @@ def test_full_duplex(new_socket: Sockets, vcan: Link, background: Background) ->
     together = threading.Barrier(4)
 
     def send(way: Way) -> None:
-        together.wait(30)
+        together.wait(100)
         for turn in range(30):
             way.sender.send(payload(50 + 5 * turn, way.seed))
 
     def receive(way: Way) -> None:
-        together.wait(30)
+        together.wait(100)
         for turn in range(30):
             assert way.receiver.recv() == payload(50 + 5 * turn, way.seed)
 

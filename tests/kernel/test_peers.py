@@ -54,7 +54,7 @@ def test_send_to_isotprecv(new_socket: Sockets, vcan: Link, bus: Bus, start: Sta
     for size in (6, 62, 100):
         receiver = start(peer.command("isotprecv", vcan), lambda: listeners(vcan, "isotp") > own)
         assert a.send(payload(size)) == size
-        output, said = receiver.communicate(timeout=50)
+        output, said = receiver.communicate(timeout=100)
         assert bytes.fromhex(output) == payload(size)
         assert (said, receiver.returncode) == ("", 0)
         frames = peer.frames(payload(size), ours=True)
@@ -72,7 +72,7 @@ def test_isotprecv_asks_for_blocks_and_pauses(
     command = ["isotprecv", "-s", "7E8", "-d", "7E0", "-b", f"{bs:x}", "-m", stmin, vcan]
     receiver = start(command, lambda: listeners(vcan, "isotp") > own)
     a.send(payload(76))
-    assert bytes.fromhex(receiver.communicate(timeout=50)[0]) == payload(76)
+    assert bytes.fromhex(receiver.communicate(timeout=100)[0]) == payload(76)
     flow_controls = 1 + (9 // bs if bs else 0)
     got = bus.take(11 + flow_controls)
     answers = [f.data for f in got if f.can_id == 0x7E8]
@@ -131,7 +131,7 @@ def test_candump_sees_what_the_raw_socket_sees(
     for size in (5, 30, 300):
         a.send(payload(size))
         assert b.recv() == payload(size)
-    output, said = dump.communicate(timeout=50)
+    output, said = dump.communicate(timeout=100)
     assert (said, dump.returncode) == ("", os.EX_OK)
     seen = [parse(line) for line in output.splitlines()]
     assert {interface for interface, _ in seen} == {vcan}

@@ -30,7 +30,7 @@ def receive(raw: RawCanSocket, count: int) -> list[ReceivedFrame]:
     """The next `count` frames."""
     received: list[ReceivedFrame] = []
     while len(received) < count:
-        assert raw.wait(5.0)
+        assert raw.wait(30.0)
         received += raw.receive()
     return received
 

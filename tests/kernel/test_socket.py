@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import functools
+import gc
 import os
 import random
 import select
@@ -56,13 +57,24 @@ def hesitating(native: Callable[[Any, int], T], meanwhile: Callable[[], Task[Any
 
 @contextlib.contextmanager
 def on_alarm(handler: Callable[..., object]) -> Iterator[None]:
-    """Have a handler for SIGALRM."""
+    """Have a handler for SIGALRM. No garbage is collected: Python ignores what is raised in a finalizer."""
     before = signal.signal(signal.SIGALRM, handler)
+    gc.disable()
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        gc.enable()
+
+
+alarmed = pytest.mark.timeout(method="thread")  # the other method has a SIGALRM of its own
+
+
+def with_alarm(call: Callable[[], T]) -> T:
+    """Make a call; SIGALRM comes in 0.2 s."""
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    return call()
 
 
 # --- the example of the README
@@ -105,12 +117,12 @@ def test_send_returns_when_the_message_is_on_the_bus(pair: MakePair, bus: Bus) -
 
 
 def test_send_without_confirmation_returns_at_once(pair: MakePair) -> None:
-    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=50))
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=100))
     start = time.monotonic()
     assert a.send(LONG, confirm=False) == 100
-    assert time.monotonic() - start < 13 * 0.050
+    assert time.monotonic() - start < 13 * 0.100
     a.confirm()
-    assert time.monotonic() - start >= 13 * 0.050
+    assert time.monotonic() - start >= 13 * 0.100
     assert b.recv() == LONG
 
 
@@ -139,14 +151,14 @@ def test_timeout_ends_the_wait_and_not_the_message(pair: MakePair) -> None:
     with pytest.raises(TimeoutError, match="100 bytes are still being sent") as caught:
         a.send(LONG)
     assert not isinstance(caught.value, isotp.IsoTpError)
-    assert 0.2 <= time.monotonic() - start < 13 * 0.100
-    a.settimeout(10)
+    assert time.monotonic() - start >= 0.2
+    a.settimeout(30)
     a.confirm()
     assert b.recv() == LONG
 
 
 def test_failure_after_a_timeout_is_for_confirm(vcan: Link, new_socket: Sockets) -> None:
-    a = lonely(new_socket, vcan, timeout=0.2)
+    a = lonely(new_socket, vcan, timeout=0.1)
     with pytest.raises(TimeoutError):
         a.send(LONG)
     with pytest.raises(TimeoutError, match="earlier message"):
@@ -158,7 +170,7 @@ def test_failure_after_a_timeout_is_for_confirm(vcan: Link, new_socket: Sockets)
 
 
 def test_not_blocking(pair: MakePair) -> None:
-    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=20))
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=100))
     a.setblocking(False)
     b.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -170,7 +182,7 @@ def test_not_blocking(pair: MakePair) -> None:
         a.confirm()
     poll = select.poll()
     poll.register(a, select.POLLOUT)
-    assert poll.poll(5000) == [(a.fileno(), select.POLLOUT)]
+    assert poll.poll(30_000) == [(a.fileno(), select.POLLOUT)]
     a.confirm()
     assert b.recv() == LONG
     assert b.gettimeout() == 0
@@ -190,10 +202,8 @@ def test_wait_tx_done_is_taken_over(vcan: Link, new_socket: Sockets) -> None:
     a.set_general_opts(isotp.opts.flags.WAIT_TX_DONE)
     a.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
     assert a.get_general_opts().optflags == isotp.opts.flags.WAIT_TX_DONE
-    start = time.monotonic()
-    with pytest.raises(TimeoutError):  # the kernel's own would be deaf to the timeout
+    with pytest.raises(TimeoutError):  # the kernel's own, deaf to the timeout, would be a FlowControlTimeoutError
         a.send(LONG, confirm=False)
-    assert time.monotonic() - start < 0.9
     a.settimeout(None)
     with pytest.raises(isotp.FlowControlTimeoutError):
         a.confirm()
@@ -212,8 +222,9 @@ def test_a_poll_that_lies_about_writability(
     a.send(b"single")
     with pytest.raises(isotp.FlowControlTimeoutError):
         a.send(LONG)
-    assert time.monotonic() - start >= 0.9
-    assert time.process_time() - busy < 0.5
+    took = time.monotonic() - start
+    assert took >= 0.9
+    assert time.process_time() - busy < 0.7 * took  # spinning takes all of it
     if truthful is None:
         assert Transmission.poll_is_truthful  # learned from seeing no POLLOUT while it was sending
 
@@ -254,7 +265,7 @@ def test_sender_and_receiver_share_the_error_slot_fairly(
     vcan: Link, new_socket: Sockets, background: Background
 ) -> None:
     """A thread blocked in recv must neither raise nor swallow the failure of a send."""
-    a = lonely(new_socket, vcan, timeout=3)
+    a = lonely(new_socket, vcan, timeout=5)
     receiver = background(a.recv)
     receiver.wait_until_polling()
     for _ in range(2):
@@ -388,13 +399,11 @@ def test_a_failure_on_the_native_socket_is_its_own(vcan: Link, new_socket: Socke
 
 
 def test_the_timeout_is_for_the_whole_call(vcan: Link, new_socket: Sockets) -> None:
-    a = lonely(new_socket, vcan, timeout=0.8)
-    a.send(LONG, confirm=False)
-    start = time.monotonic()
+    a = lonely(new_socket, vcan, timeout=1.5)
+    a.send(LONG, confirm=False)  # fails after 1 s
     with pytest.raises(TimeoutError):
-        a.send(LONG)  # waits for the first one, and has less time for itself
-    assert 0.8 <= time.monotonic() - start < 1.5
-    a.settimeout(5)
+        a.send(LONG)  # waits for that, and has less time than the second that its own failure takes
+    a.settimeout(30)
     with pytest.raises(isotp.FlowControlTimeoutError):
         a.confirm()
 
@@ -475,7 +484,7 @@ def test_timeout_of_recv_is_the_builtin(pair: MakePair) -> None:
         with pytest.raises(TimeoutError) as caught:
             receive()
         assert not isinstance(caught.value, isotp.IsoTpError)
-        assert 0.1 <= time.monotonic() - start < 1
+        assert 0.1 <= time.monotonic() - start < 10
 
 
 def test_receive_timestamp_is_that_of_the_last_frame(pair: MakePair, bus: Bus) -> None:
@@ -485,7 +494,7 @@ def test_receive_timestamp_is_that_of_the_last_frame(pair: MakePair, bus: Bus) -
     message = b.recv_message()
     assert message.data == LONG
     assert message.timestamp_ns == last.timestamp_ns
-    assert abs(message.timestamp_ns - time.time_ns()) < 5_000_000_000
+    assert abs(message.timestamp_ns - time.time_ns()) < 60_000_000_000
     assert message.dropped == 0
 
 
@@ -597,23 +606,21 @@ def test_calls_of_the_loop_on_the_socket(pair: MakePair) -> None:
 # --- closing
 
 
-@pytest.mark.parametrize("timeout", [None, 30.0])
+@pytest.mark.parametrize("timeout", [None, 1000.0])
 def test_close_ends_a_blocked_recv(pair: MakePair, background: Background, timeout: float | None) -> None:
     _, b = pair()
     b.settimeout(timeout)
     receivers: list[Task[Any]] = [background(b.recv), background(b.recv_message)]
     for receiver in receivers:
         receiver.wait_until_polling()
-    start = time.monotonic()
     b.close()
     for receiver in receivers:
         with pytest.raises(isotp.SocketClosedError):
             receiver.result()
-    assert time.monotonic() - start < 2
     assert b.fileno() == -1
 
 
-@pytest.mark.parametrize("timeout", [None, 30.0])
+@pytest.mark.parametrize("timeout", [None, 1000.0])
 def test_close_ends_a_blocked_send(
     vcan: Link, new_socket: Sockets, background: Background, timeout: float | None
 ) -> None:
@@ -627,42 +634,38 @@ def test_close_ends_a_blocked_send(
             sender.result()
 
 
+@alarmed
 def test_close_from_a_signal_handler(pair: MakePair) -> None:
     """It runs on top of the blocked call it ends."""
     _, b = pair()
-    with on_alarm(lambda *_: b.close()):
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
-        start = time.monotonic()
-        with pytest.raises(isotp.SocketClosedError):
-            b.recv()
-        assert time.monotonic() - start < 5
+    with on_alarm(lambda *_: b.close()), pytest.raises(isotp.SocketClosedError):
+        with_alarm(b.recv)
 
 
+@alarmed
 def test_exception_from_a_signal_handler_leaves_the_socket_usable(pair: MakePair) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=30))
+    a, b = pair(configure_b=lambda s: s.set_fc_opts(stmin=100))
+    calls: list[Callable[[], object]] = [b.recv, lambda: a.send(LONG)]
     with on_alarm(interrupt):
-        for call in (b.recv, lambda: a.send(LONG)):
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
+        for call in calls:
             with pytest.raises(KeyboardInterrupt):
-                call()
+                with_alarm(call)
     assert a.send(b"after") == 5
     assert [b.recv(), b.recv()] == [LONG, b"after"]
     a.confirm()
 
 
+@alarmed
 def test_close_in_a_signal_handler_on_top_of_a_send(vcan: Link, new_socket: Sockets) -> None:
     a = lonely(new_socket, vcan, timeout=None)
-    with on_alarm(lambda *_: a.close()):
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
-        start = time.monotonic()
-        with pytest.raises(isotp.SocketClosedError):
-            a.send(LONG)
-        assert time.monotonic() - start < 1.9  # the kernel's own close waits for the message
+    with on_alarm(lambda *_: a.close()), pytest.raises(isotp.SocketClosedError):
+        with_alarm(lambda: a.send(LONG))
 
 
+@alarmed
 def test_what_a_signal_handler_raises_does_not_send_again(pair: MakePair) -> None:
     """Not even what the kernel raises when it has no room."""
 
@@ -699,6 +702,7 @@ def interrupt_step(a: isotp.socket) -> None:
     a._end._native_send = interrupted
 
 
+@alarmed
 def test_a_signal_handler_on_top_of_a_step_is_refused_all_but_close(pair: MakePair) -> None:
     a, b = pair()
     refused: list[str] = []
@@ -716,6 +720,7 @@ def test_a_signal_handler_on_top_of_a_step_is_refused_all_but_close(pair: MakePa
     assert b.recv() == b"through"
 
 
+@alarmed
 def test_close_in_a_signal_handler_on_top_of_a_step(pair: MakePair) -> None:
     a, b = pair()
     descriptors: list[int] = []
@@ -732,6 +737,7 @@ def test_close_in_a_signal_handler_on_top_of_a_step(pair: MakePair) -> None:
     assert b.recv() == b"through"
 
 
+@alarmed
 def test_what_a_signal_handler_raises_on_top_of_a_step_is_no_refusal(pair: MakePair) -> None:
     """As those that make a timeout out of SIGALRM: the message is sent, and its outcome is not lost."""
 
@@ -748,18 +754,21 @@ def test_what_a_signal_handler_raises_on_top_of_a_step_is_no_refusal(pair: MakeP
     assert b.recv() == b"twice"
 
 
+@alarmed
 def test_no_interrupt_breaks_the_socket(pair: MakePair) -> None:
     """Ctrl-C may come after any instruction of send and recv."""
     armed = False
 
     def interrupt(*_: object) -> None:
+        nonlocal armed
         if armed:
+            armed = False
             raise KeyboardInterrupt
 
     a, b = pair()
-    interrupts, end = 0, time.monotonic() + 3
+    interrupts = 0
     with on_alarm(interrupt):
-        while time.monotonic() < end:
+        while interrupts < 200:
             try:
                 armed = True
                 signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.005))
@@ -767,20 +776,15 @@ def test_no_interrupt_breaks_the_socket(pair: MakePair) -> None:
                     a.send(b"x")
                     b.recv()
             except KeyboardInterrupt:
-                armed = False
                 interrupts += 1
                 while select.select([b], [], [], 0)[0]:
                     b.recv()
-    assert interrupts > 50
-    while select.select([b], [], [], 0)[0]:
-        b.recv()
-    start = time.monotonic()
     assert a.send(b"after") == 5
     assert b.recv() == b"after"
-    assert time.monotonic() - start < 5
     a.confirm()
 
 
+@alarmed
 def test_no_interrupt_loses_an_outcome(vcan: Link, new_socket: Sockets, bus: Bus, background: Background) -> None:
     """Ctrl-C at any moment of a send that fails: it raises its failure, or confirm() does."""
     a = lonely(new_socket, vcan)
@@ -833,16 +837,15 @@ def test_no_interrupt_loses_an_outcome(vcan: Link, new_socket: Sockets, bus: Bus
     refusing.result()
 
 
+@alarmed
 def test_close_that_is_interrupted_has_closed(vcan: Link, new_socket: Sockets) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     a = lonely(new_socket, vcan)
     a.send(LONG, confirm=False)
-    with on_alarm(interrupt):
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
-        with pytest.raises(KeyboardInterrupt):
-            a.close()
+    with on_alarm(interrupt), pytest.raises(KeyboardInterrupt):
+        with_alarm(a.close)
     assert a.closed
     assert a.fileno() == -1
     a.close()
@@ -877,19 +880,20 @@ def test_close_while_many_threads_use_it(pair: MakePair, background: Background)
     """No call of another thread may touch a descriptor that is gone, whatever it is doing."""
     for _ in range(10):
         a, b = pair()
+        received: list[bytes] = []
 
-        def use(s: isotp.socket) -> str:
+        def use(s: isotp.socket, received: list[bytes] = received) -> str:
             try:
                 while True:
                     s.send(b"x" * 20)
-                    s.recv()
+                    received.append(s.recv())
             except (isotp.SocketClosedError, isotp.FlowControlTimeoutError) as e:
                 return type(e).__name__
 
         a.settimeout(None)
         b.settimeout(None)
         users = [background(functools.partial(use, s)) for s in (a, b)]
-        time.sleep(0.01 * random.random())
+        until(lambda: len(received) > random.randrange(10))  # noqa: B023 - called in this turn
         a.close()
         b.close()
         assert "SocketClosedError" in {u.result() for u in users}

@@ -90,7 +90,7 @@ def test_functional_addresses(
     direction: str,
 ) -> None:
     chance = random.Random(f"{SEED} {can_id}")
-    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=5.0) as soft:
+    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=30.0) as soft:
         kernel = new_socket()
         for sock in (soft, kernel):
             if tx_dl is not None:

@@ -21,7 +21,7 @@ def bound(sock: isotp.SoftSocket, peer: Peer) -> None:
 
 @pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS)
 def test_isotpsend_to_recv(vcan: Link, bus: Bus, peer: Peer) -> None:
-    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=5.0) as soft:
+    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=30.0) as soft:
         bound(soft, peer)
         sent: list[bytes] = []
         for size in SIZES:
@@ -40,12 +40,12 @@ def test_isotpsend_to_recv(vcan: Link, bus: Bus, peer: Peer) -> None:
 
 @pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS)
 def test_send_to_isotprecv(vcan: Link, bus: Bus, start: Start, peer: Peer) -> None:
-    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=5.0) as soft:
+    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=30.0) as soft:
         bound(soft, peer)
         for size in (6, 62, 4095):
             receiver = start(peer.command("isotprecv", vcan), lambda: listeners(vcan, "isotp"))
             assert soft.send(payload(size)) == size
-            output, said = receiver.communicate(timeout=10)
+            output, said = receiver.communicate(timeout=60)
             assert bytes.fromhex(output) == payload(size)
             assert (said, receiver.returncode) == ("", 0)
             frames = peer.frames(payload(size), ours=True)
@@ -55,18 +55,18 @@ def test_send_to_isotprecv(vcan: Link, bus: Bus, start: Start, peer: Peer) -> No
 
 @pytest.mark.parametrize(("bs", "stmin"), [(1, "0"), (4, "5"), (3, "F3")])
 def test_isotprecv_asks_for_blocks_and_pauses(vcan: Link, bus: Bus, start: Start, bs: int, stmin: str) -> None:
-    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=5.0) as soft:
+    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=30.0) as soft:
         soft.bind(rxid=0x7E8, txid=0x7E0)
         command = ["isotprecv", "-s", "7E8", "-d", "7E0", "-b", f"{bs:x}", "-m", stmin, vcan]
         receiver = start(command, lambda: listeners(vcan, "isotp"))
         soft.send(payload(76))
-        assert bytes.fromhex(receiver.communicate(timeout=10)[0]) == payload(76)
+        assert bytes.fromhex(receiver.communicate(timeout=60)[0]) == payload(76)
     got = bus.take(11 + 1 + 9 // bs)
     assert [f.data for f in got if f.can_id == 0x7E8] == [bytes([0x30, bs, int(stmin, 16)])] * (1 + 9 // bs)
 
 
 def test_isotprecv_that_does_not_pad_is_refused(vcan: Link, start: Start) -> None:
-    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=5.0) as soft:
+    with isotp.SoftSocket(isotp.SocketCanBus(vcan), timeout=30.0) as soft:
         soft.set_general_opts(isotp.opts.flags.CHK_PAD_LEN | isotp.opts.flags.CHK_PAD_DATA, rxpad=0xAA)
         soft.bind(rxid=0x7E8, txid=0x7E0)
         start(["isotprecv", "-s", "7E8", "-d", "7E0", vcan], lambda: listeners(vcan, "isotp"))

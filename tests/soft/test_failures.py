@@ -43,7 +43,7 @@ class Flaky(VirtualBus):
 
 def test_a_failure_does_not_swallow_what_was_through() -> None:
     bus = Flaky()
-    with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(bus, 5) as b:
+    with isotp.SoftSocket(bus, 30) as a, isotp.SoftSocket(bus, 30) as b:
         a.bind(rxid=1, txid=2)
         b.bind(rxid=2, txid=1)
         a.send(b"before")
@@ -62,7 +62,7 @@ def test_a_failure_does_not_swallow_what_was_through() -> None:
 
 def test_messages_received_before_the_end_can_be_read_and_each_error_is_new() -> None:
     bus = Flaky()
-    with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(bus, 5) as b:
+    with isotp.SoftSocket(bus, 30) as a, isotp.SoftSocket(bus, 30) as b:
         a.bind(rxid=1, txid=2)
         b.bind(rxid=2, txid=1)
         a.send(b"before")
@@ -84,7 +84,7 @@ def test_messages_received_before_the_end_can_be_read_and_each_error_is_new() ->
 
 def test_a_removed_interface_is_final() -> None:
     bus = Flaky()
-    with isotp.SoftSocket(bus, 5) as a:
+    with isotp.SoftSocket(bus, 30) as a:
         a.bind(rxid=1, txid=2)
         bus.error, bus.at = isotp.InterfaceNotFoundError("it was removed"), b"now"
         with pytest.raises(isotp.InterfaceError, match="it was removed"):
@@ -96,7 +96,7 @@ def test_a_removed_interface_is_final() -> None:
 def test_a_flow_control_nobody_has_room_for_does_not_block_the_link() -> None:
     bus = VirtualBus(frame_ns=60_000_000_000, queue_length=1)
     with contextlib.ExitStack() as stack:
-        other, a = (stack.enter_context(isotp.SoftSocket(bus, 5)) for _ in range(2))
+        other, a = (stack.enter_context(isotp.SoftSocket(bus, 30)) for _ in range(2))
         for end in (other, a):
             end.set_engine_opts(n_as_ns=100_000_000, n_ar_ns=100_000_000, max_pdu_size=1000)
         other.bind(rxid=3, txid=4)
@@ -117,11 +117,11 @@ def test_a_flow_control_nobody_has_room_for_does_not_block_the_link() -> None:
 
 
 def test_links_share_a_bus_that_has_a_bit_rate() -> None:
-    bus = VirtualBus(frame_ns=222_000)
+    bus = VirtualBus(frame_ns=1_000_000)
     with contextlib.ExitStack() as stack:
-        a, b, c, d = (stack.enter_context(isotp.SoftSocket(bus, 10)) for _ in range(4))
+        a, b, c, d = (stack.enter_context(isotp.SoftSocket(bus, 30)) for _ in range(4))
         for end, rxid, txid in ((a, 1, 2), (b, 2, 1), (c, 3, 4), (d, 4, 3)):
-            end.set_engine_opts(max_pdu_size=10_000, n_as_ns=200_000_000)
+            end.set_engine_opts(max_pdu_size=10_000, n_as_ns=1_000_000_000)
             end.bind(rxid=rxid, txid=txid)
         a.send(bytes(10_000), confirm=False)
         c.send(b"urgent")
@@ -158,14 +158,14 @@ def test_a_callback_that_would_stop_the_bus_is_told() -> None:
             done.set()
 
     with contextlib.ExitStack() as stack:
-        a = stack.enter_context(isotp.SoftSocket(bus, 5))
+        a = stack.enter_context(isotp.SoftSocket(bus, 30))
         b = stack.enter_context(isotp.SoftSocket(bus, 5, on_event=lambda e: answer(e, lambda: b.send(LONG))))
         b.set_engine_opts(n_bs_ns=100_000_000)
         a.set_fc_opts(stmin=5)
         a.bind(rxid=1, txid=2)
         b.bind(rxid=2, txid=1)
         a.send(b"ask")
-        assert done.wait(5)
+        assert done.wait(30)
         assert isinstance(outcome[0], isotp.BusyError)
         assert "confirm=False" in str(outcome[0])
         assert a.recv() == LONG, "it is sent all the same"
@@ -205,7 +205,7 @@ def test_a_listener_is_no_duplicate() -> None:
 
 def test_each_socket_raises_an_error_of_its_own() -> None:
     bus = Flaky()
-    with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(bus, 5) as b:
+    with isotp.SoftSocket(bus, 30) as a, isotp.SoftSocket(bus, 30) as b:
         a.bind(rxid=1, txid=2)
         b.bind(rxid=2, txid=1)
         bus.error, bus.at = InterfaceError("it went down", remedy="up with it"), b"now"
@@ -254,7 +254,7 @@ def test_the_interface_may_be_named_where_it_is_the_buss_own(kind: type[Any]) ->
 
 def test_select_shows_when_a_message_waits() -> None:
     bus = VirtualBus()
-    with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(bus, 5) as b, selectors.DefaultSelector() as selector:
+    with isotp.SoftSocket(bus, 30) as a, isotp.SoftSocket(bus, 30) as b, selectors.DefaultSelector() as selector:
         a.bind(rxid=1, txid=2)
         b.bind(rxid=2, txid=1)
         selector.register(b, selectors.EVENT_READ)

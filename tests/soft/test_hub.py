@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ class End:
         self.events: list[Event] = []
         self.failures: list[InterfaceError] = []
         self.engine = Engine(isotp.Address.normal(rxid=rxid, txid=txid), params)
-        self.link = Link(self.engine, self)
+        self.link = Link(self.engine, weakref.ref(self))
         self._hub = hub
         hub.add(self.link)
 

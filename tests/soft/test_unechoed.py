@@ -1,5 +1,7 @@
 """Which link an echo confirms."""
 
+import weakref
+
 from isotp.address import Address
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
@@ -17,8 +19,11 @@ class Nobody:
         pass
 
 
+NOBODY = Nobody()
+
+
 def link(address: Address) -> Link:
-    return Link(Engine(address), Nobody())
+    return Link(Engine(address), weakref.ref(NOBODY))
 
 
 ONE = link(Address.extended(rxid=1, txid=2, target_address=1, source_address=1))

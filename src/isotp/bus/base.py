@@ -101,7 +101,10 @@ class Bus(ABC):
 
     @abstractmethod
     def receive(self) -> Received:
-        """Return what has arrived: some hundred frames at most, so that no other work waits long."""
+        """Return what has arrived: some hundred frames at most, so that no other work waits long.
+
+        A bus without file descriptor that keeps more back calls `wake` again.
+        """
 
     def fileno(self) -> int:
         """The file descriptor that is readable when frames have arrived; -1 if the bus calls `wake`."""

@@ -46,12 +46,13 @@ class PythonCanBus(Bus):
         self._messages: deque[Any] = deque()
         self._error: Exception | None = None
         self._reader: threading.Thread | None = None
+        self._wake: Callable[[], None] = lambda: None
         self._ending = threading.Event()
 
     def __repr__(self) -> str:
         return f"<isotp.PythonCanBus {self.name!r}>"
 
-    def _read(self, wake: Callable[[], None], ending: threading.Event, previous: threading.Thread | None) -> None:
+    def _read(self, ending: threading.Event, previous: threading.Thread | None) -> None:
         if previous is not None:  # only one thread may read an adapter
             previous.join()
         while not ending.is_set():
@@ -60,16 +61,16 @@ class PythonCanBus(Bus):
             except self._can.CanOperationError as e:  # such as an overrun; the adapter may recover
                 self._error = InterfaceError(f"{self.name}: {e}")
                 self._error.__cause__ = e
-                wake()
+                self._wake()
                 ending.wait(_POLL_S)
             except Exception as e:
                 self._error = e  # `receive` raises it
-                wake()
+                self._wake()
                 return
             else:
                 if message is not None:
                     self._messages.append(message)
-                    wake()
+                    self._wake()
 
     # --- see `Bus`
 
@@ -77,8 +78,9 @@ class PythonCanBus(Bus):
         """See `Bus`."""
         self._error = None
         self._ending = threading.Event()
+        self._wake = wake
         self._reader = threading.Thread(
-            target=self._read, args=(wake, self._ending, self._reader), name=f"isotp reads {self.name}", daemon=True
+            target=self._read, args=(self._ending, self._reader), name=f"isotp reads {self.name}", daemon=True
         )
         self._reader.start()
 
@@ -129,4 +131,6 @@ class PythonCanBus(Bus):
             received.frames.append(frame)
             if is_echo:
                 received.echoes.append(frame)
+        if self._messages:
+            self._wake()
         return received

@@ -1,272 +1,294 @@
-"""One direction of a link, seen from outside: its messages, how they were timed, and what went wrong."""
+"""One direction of a link, seen from outside: its messages, and what went wrong.
 
-from collections import deque
+A stream is idle, or it has a message under way: its first frame came, and consecutive frames or flow control may
+follow. What each kind of frame does in either state:
+
+    frame               idle                      under way
+    single frame        a message                 the old message fails (N_UNEXP_PDU), then the same
+    first frame         under way                 the old message fails (N_UNEXP_PDU), then the same
+    consecutive frame   fault                     the next one: goes on, or complete; else fails (N_WRONG_SN)
+    flow control        (the observer decides)    noted; OVFLW: fails (N_BUFFER_OVFLW)
+    no N_PDU            fault                     fault, and the message goes on
+    silence                                       fails (N_TIMEOUT_Bs, N_TIMEOUT_Cr)
+"""
+
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ..address import CanAddress
-from ..can_frame import CanFrame
-from ..engine.events import Event, MessageReceived, TransferFailed
-from ..engine.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, FlowStatus, Malformed, SingleFrame, decode
-from ..engine.params import Params
-from ..engine.receiver import Receiver
-from ..engine.states import ReceiverState
-from ..engine.unconfirmed import Unconfirmed
-from ..errors import ConsecutiveFrameTimeoutError, FlowControlTimeoutError, TransferError
+from ..engine.n_pdu import (
+    ConsecutiveFrame,
+    FirstFrame,
+    FlowControl,
+    FlowStatus,
+    Malformed,
+    NPciType,
+    SingleFrame,
+)
+from ..errors import (
+    BufferOverflowError,
+    ConsecutiveFrameTimeoutError,
+    FlowControlTimeoutError,
+    ReceptionInterruptedError,
+    TransferError,
+    WrongSequenceNumberError,
+)
+from .message import Fault, FlowControlSeen, Message, Timing
+from .standards import Key
 
-_IDLE: Final = ReceiverState.IDLE
-_NO_GAP: Final = 1 << 62
+__all__ = ["Fault", "ObservedMessage", "Stream", "Timing"]
 
+# N_Bs and N_Cr together (ISO 15765-2:2016, table 18): the time limits that the two nodes have may not begin with a
+# frame that is seen.
+SILENCE_NS: Final = 2_000_000_000
+_PCIS: Final = tuple(NPciType.CF << 4 | sn for sn in range(16))
 
-class Timing(NamedTuple):
-    """How a message of several frames went over the bus; all times are between frames as they were seen."""
-
-    bs: int | None
-    """BS and the raw STmin of its first flow control; None if none was seen."""
-    stmin: int | None
-    flow_controls: int
-    waits: int
-    """How many of them said WAIT."""
-    n_bs_ns: int | None
-    """The longest wait for a flow control; None if none was seen."""
-    n_cr_ns: int | None
-    """The longest wait for a consecutive frame; None if there was none."""
-    min_gap_ns: int | None
-    """The shortest time from one consecutive frame to the next without flow control in between: the STmin that
-    was kept; None if there were no two."""
-
-
-class ObservedMessage(NamedTuple):
-    """A message, complete or given up."""
-
-    stream: "Stream"
-    begin_ns: int
-    """When its first frame was seen, and its last, or the one that ended it."""
-    end_ns: int
-    data: bytes
-    """All of it; of a message that failed, what its first frame carried."""
-    length: int
-    """How many bytes were announced, and how many arrived in order."""
-    done: int
-    timing: Timing | None
-    """None for a single frame."""
-    error: TransferError | None
-    """Why it is not complete."""
-
-    @property
-    def rate(self) -> float | None:
-        """Bytes per second from the first frame to the last; None if there was only one."""
-        duration = self.end_ns - self.begin_ns
-        return self.done * 1e9 / duration if duration > 0 else None
+ObservedMessage = Message
 
 
-class Fault(NamedTuple):
-    """A frame that belongs to no message."""
+class Partner(NamedTuple):
+    """See `Stream.partner`."""
 
-    stream: "Stream"
-    time_ns: int
-    reason: str
-    frame_data: bytes
+    address: CanAddress
 
 
 class Stream:
     """What one node sends to another.
 
     Args:
-        address: how its frames are addressed.
-        params: shared by all; only listening.
-        events: where `ObservedMessage` and `Fault` go.
+        key: channel, identifier, and address byte if there is one.
+        report: gets each `Message` and `Fault`.
+        is_timed: whether the frames have times.
     """
 
     __slots__ = (
-        "_bytes_per_frame",
-        "_done_at_fc",
-        "_events",
-        "_fault_told",
-        "_from_receiver",
-        "_in_block",
-        "_waits",
+        "_frame_length",
+        "_frames",
+        "_is_fd",
+        "_last",
+        "_pci_at",
+        "_report",
+        "_reported_fault",
+        "_times",
         "address",
-        "address_size",
-        "begin_ns",
-        "bs",
-        "firm",
+        "channel",
         "flow_controls",
         "heard_ns",
-        "min_gap_ns",
-        "n_bs_ns",
-        "n_cr_ns",
-        "partner",
-        "receiver",
-        "run",
-        "stmin",
+        "is_timed",
+        "key",
+        "target",
+        "total",
     )
 
-    def __init__(self, address: CanAddress, params: Params, events: "deque[ObservedMessage | Fault]") -> None:
-        self.address = address
-        self.address_size = 0 if address.address_byte is None else 1
-        self.partner: Stream | None = None
-        """Where the flow control for this stream comes from."""
-        self.firm = False
-        """Whether the partner is known for sure, or only the best guess so far."""
-        self._events = events
-        self._from_receiver: deque[Event] = deque()
-        self.receiver = Receiver(
-            self.address_size, None, False, params, str(address), self._from_receiver, Unconfirmed()
-        )
-        self.run = self.receiver.run
+    def __init__(self, key: Key, report: Callable[[Message | Fault], None], is_timed: bool = True) -> None:
+        self.key = key
+        self.channel = key[0]
+        self.address = CanAddress(*key[1:])
+        self.target: CanAddress | None = None
+        """What the other node's frames carry; None where that is not known, or where it sends to many."""
+        self.is_timed = is_timed
         self.heard_ns = 0
-        """When its last frame was seen, but for those in a run."""
-        self._fault_told = False
-        self._bytes_per_frame = 0
-        self._begin(0)
+        """When its last frame was seen, except consecutive frames in the middle of a message."""
+        self.total = 0
+        """How many bytes the message under way announced; 0 without one."""
+        self.flow_controls: list[FlowControlSeen] = []
+        self._report = report
+        self._pci_at = self.address_size
+        self._reported_fault = False
+        self._is_fd = False
+        self._end()
+
+    def _end(self) -> None:
+        self.total = 0
+        self.flow_controls = []
+        self._frames: list[bytes] = []
+        self._times: list[int] = []
+        self._frame_length = -1  # no frame has
+        self._last = 0  # index of the last frame of the message
 
     def __str__(self) -> str:
-        return f"{self.address} > {self.partner.address}" if self.partner else str(self.address)
+        return f"{self.address} > {self.target}" if self.target else str(self.address)
 
-    def _begin(self, now: int) -> None:
-        self.begin_ns = now
-        self.bs: int | None = None
-        self.stmin: int | None = None
-        self.flow_controls = self._waits = self._done_at_fc = 0
-        self.n_bs_ns = self.n_cr_ns = -1
-        self.min_gap_ns = _NO_GAP
-        self._in_block = False
+    @property
+    def address_size(self) -> int:
+        """How many bytes of a frame come before its N_PCI."""
+        return 0 if self.address.address_byte is None else 1
 
     @property
     def is_open(self) -> bool:
         """Whether a message is under way."""
-        return self.receiver.state is not _IDLE
+        return self.total > 0
 
     @property
-    def awaits_answer(self) -> bool:
-        """Whether a first frame has had no flow control yet."""
-        return not self.flow_controls and self.is_open
+    def done(self) -> int:
+        """How many bytes of the message under way have arrived."""
+        count = len(self._frames)
+        return count and len(self._first_data()) + (count - 1) * self._payload()
 
     @property
-    def last_heard_ns(self) -> int:
-        """When its last frame was seen."""
-        return max(self.heard_ns, self.run.heard_ns)
+    def last_ns(self) -> int:
+        """When its last frame was seen, or the flow control for it."""
+        return max(self.heard_ns, self._times[-1] if self._times else 0)
+
+    @property
+    def awaits_flow_control(self) -> bool:
+        """Whether the next frame of the message is flow control: after the first one, a WAIT, and each block."""
+        if not self.is_open or not self.flow_controls:
+            return self.is_open
+        last = self.flow_controls[-1]
+        block = len(self._frames) - last.after
+        return last.status == FlowStatus.WAIT or 0 < last.bs <= block
+
+    @property
+    def partner(self) -> "Partner | None":
+        """The other node's direction, as far as is known; for the command line, until it takes `target`."""
+        return None if self.target is None else Partner(self.target)
+
+    @property
+    def receiver(self) -> "Stream":
+        """The same, for the command line until it takes `done` and `total` from here."""
+        return self
+
+    def _payload(self) -> int:
+        return self._frame_length - self._pci_at - 1
+
+    def _first_data(self) -> bytes:
+        return self._frames[0][self._pci_at + (2 if self.total <= 0xFFF else 6) :]
 
     def keep(self, data: bytes, now: int) -> bool:
         """Take a frame if it is a consecutive frame in the middle of the message: the way most frames go."""
-        run = self.run
-        if len(data) != run.length or data[run.pci_at] != run.pcis[len(run.frames)]:
+        frames = self._frames
+        count = len(frames)
+        if len(data) != self._frame_length or count >= self._last or data[self._pci_at] != _PCIS[count & 15]:
             return False
-        run.frames.append(data)
-        gap = now - run.heard_ns
-        run.heard_ns = now
-        if gap > self.n_cr_ns:
-            self.n_cr_ns = gap
-        if self._in_block:
-            if gap < self.min_gap_ns:
-                self.min_gap_ns = gap
-        else:
-            self._in_block = True
+        frames.append(data)
+        self._times.append(now)
         return True
 
     def receive(
-        self, n_pdu: SingleFrame | FirstFrame | ConsecutiveFrame | Malformed, frame: CanFrame, now: int
+        self, n_pdu: SingleFrame | FirstFrame | ConsecutiveFrame | Malformed, data: bytes, is_fd: bool, now: int
     ) -> None:
         """Take any other frame but flow control."""
-        self.heard_ns = now
         if isinstance(n_pdu, ConsecutiveFrame):
-            if not self.is_open:
-                self._fault(now, "consecutive frame without a first frame", frame)
-                return
-            self._time_consecutive(now)
+            self._consecutive(n_pdu, data, now)
         elif isinstance(n_pdu, Malformed):
-            self._events.append(Fault(self, now, n_pdu.reason, frame.data))
-        self.receiver.receive(n_pdu, frame, now)
-        if self._from_receiver:
-            self._tell(now, isinstance(n_pdu, SingleFrame))
-        if isinstance(n_pdu, FirstFrame) and self.is_open:
-            self._bytes_per_frame = len(frame.data) - self.address_size - 1
-            self._begin(now)
+            self._report(Fault(self, now, n_pdu.reason, data))
+        else:
+            if self.is_open:
+                what = f"a new message began after {self.done} of {self.total} bytes"
+                self._fail(ReceptionInterruptedError(what), now)
+            if isinstance(n_pdu, SingleFrame):
+                self._report(self._message(n_pdu.data, len(n_pdu.data), [now], [data], is_fd))
+                self._reported_fault = False
+            else:
+                self._first(n_pdu, data, is_fd, now)
+        self.heard_ns = now
 
-    def _time_consecutive(self, now: int) -> None:
-        gap = now - self.run.heard_ns
-        self.n_cr_ns = max(self.n_cr_ns, gap)
-        if self._in_block:
-            self.min_gap_ns = min(self.min_gap_ns, gap)
-        self._in_block = True
+    def _first(self, n_pdu: FirstFrame, data: bytes, is_fd: bool, now: int) -> None:
+        self.total = n_pdu.length
+        self._is_fd = is_fd
+        self._frame_length = len(data)
+        self._last = -(-(n_pdu.length - len(n_pdu.data)) // self._payload())
+        self._frames = [data]
+        self._times = [now]
 
-    def hear_flow_control(self, n_pdu: FlowControl, frame: CanFrame, now: int) -> None:
-        """Take the receiver's answer."""
+    def refuse(self, n_pdu: FirstFrame, data: bytes, is_fd: bool, now: int, error: TransferError) -> None:
+        """Report a message that is too long to be followed."""
+        if self.is_open:
+            self.give_up(ReceptionInterruptedError(f"a new message began after {self.done} of {self.total} bytes"))
+        message = self._message(n_pdu.data, n_pdu.length, [], [data], is_fd)
+        self._report(message._replace(done=0, begin_ns=now, end_ns=now, error=error))
+        self._reported_fault = True
+
+    @property
+    def frames_wanted(self) -> int:
+        """How many consecutive frames the message under way has."""
+        return self._last
+
+    def _consecutive(self, n_pdu: ConsecutiveFrame, data: bytes, now: int) -> None:
         if not self.is_open:
-            if self.partner is not None:
-                self.partner._fault(now, "flow control without a message", frame)
+            self.fault(now, "consecutive frame without a first frame", data)
             return
-        if self.bs is None:
-            self.bs, self.stmin = n_pdu.bs, n_pdu.stmin
-        self.flow_controls += 1
-        self.n_bs_ns = max(self.n_bs_ns, now - self.run.heard_ns)
-        self._in_block = False
-        self._done_at_fc = self.receiver.done
-        if n_pdu.status == FlowStatus.WAIT:
-            self._waits += 1
-        elif n_pdu.status > FlowStatus.OVFLW and self.partner is not None:
-            self._events.append(Fault(self.partner, now, f"reserved flow status {n_pdu.status}", frame.data))
-        self.receiver.overhear(n_pdu, frame, now)
-        if self._from_receiver:
-            self._tell(now)
+        rest = min(self._payload(), self.total - self.done)
+        if len(data) > self._frame_length or len(n_pdu.data) < rest:
+            return  # 9.5: none is longer than the first frame, and only the last may be shorter; else it is ignored
+        sn = len(self._frames) & 15
+        if n_pdu.sn != sn:
+            what = f"SN {n_pdu.sn} instead of {sn} after {self.done} of {self.total} bytes"
+            self._fail(WrongSequenceNumberError(what), now, data)
+            return
+        whole = bytearray(self._first_data())
+        middle = bytearray().join(self._frames[1:])
+        for header in range(self._pci_at + 1):
+            del middle[:: self._frame_length - header]
+        whole += middle
+        whole += n_pdu.data[:rest]
+        self._frames.append(data)
+        self._times.append(now)
+        message = self._message(bytes(whole), self.total, self._times, self._frames, self._is_fd)
+        self._end()
+        self._reported_fault = False
+        self._report(message)
 
-    def handle_timer(self, now: int) -> None:
-        """Report the message that broke off, if the time for it has come."""
-        self.receiver.handle_timer(now)
-        if self._from_receiver:
-            self._tell(self.run.heard_ns)
+    def hear_flow_control(self, n_pdu: FlowControl, data: bytes, now: int) -> None:
+        """Take the receiver's answer to the message under way."""
+        self.flow_controls.append(FlowControlSeen(now, *n_pdu, len(self._frames), data))
+        self.heard_ns = now
+        if n_pdu.status == FlowStatus.OVFLW:
+            self._fail(BufferOverflowError(f"the receiver has no room for {self.total} bytes"), now)
+
+    def expire(self, now: int) -> None:
+        """Report the message under way as broken off if nothing came for too long."""
+        if self.is_open and now - self.last_ns >= SILENCE_NS:
+            self.give_up(self._silence())
+
+    def _silence(self) -> TransferError:
+        """The reason for silence depends on whose turn it was."""
+        if self.awaits_flow_control and self.target is not None:
+            last = self.flow_controls[-1] if self.flow_controls else None
+            after = "the first frame" if last is None else "a WAIT" if last.status else f"a block of {last.bs}"
+            return FlowControlTimeoutError(f"no flow control after {after}, {self.done} of {self.total} bytes done")
+        silence_ms = SILENCE_NS // 1_000_000
+        return ConsecutiveFrameTimeoutError(f"nothing for {silence_ms} ms after {self.done} of {self.total} bytes")
 
     def give_up(self, error: TransferError) -> None:
         """End the message that is under way."""
-        self.receiver.abort(error)
-        self._tell(self.run.heard_ns)
+        self._fail(error, self.last_ns)
 
-    def _fault(self, now: int, reason: str, frame: CanFrame) -> None:
+    def _fail(self, error: TransferError, end_ns: int, wrong: bytes | None = None) -> None:
+        """End the message that is under way; `wrong` is the frame of it that ended it."""
+        done = self.done
+        if wrong is not None:
+            self._frames.append(wrong)
+            self._times.append(end_ns)
+        failed = self._message(self._first_data(), self.total, self._times, self._frames, self._is_fd)
+        failed = failed._replace(done=done, end_ns=end_ns, error=error)
+        self._end()
+        self._reported_fault = True
+        self._report(failed)
+
+    def fault(self, now: int, reason: str, data: bytes) -> None:
         """Report the first of a row of frames out of place; after a failure that is none."""
-        if not self._fault_told:
-            self._fault_told = True
-            self._events.append(Fault(self, now, reason, frame.data))
+        if not self._reported_fault:
+            self._reported_fault = True
+            self._report(Fault(self, now, reason, data))
 
-    def _tell(self, now: int, is_single: bool = False) -> None:
-        """Turn the receiver's events into ours."""
-        while self._from_receiver:
-            event = self._from_receiver.popleft()
-            if isinstance(event, MessageReceived):
-                size = len(event.data)
-                begin, timing = (now, None) if is_single else (self.begin_ns, self._timing())
-                self._events.append(ObservedMessage(self, begin, now, event.data, size, size, timing, None))
-                self._fault_told = False
-            elif isinstance(event, TransferFailed):
-                # A message that was refused at once was never under way.
-                refused = event.phase is _IDLE
-                begin, timing = (now, None) if refused else (self.begin_ns, self._timing())
-                end = now if refused else self.last_heard_ns
-                first = decode(event.frames[0].data, self.address_size)
-                data = first.data if isinstance(first, FirstFrame) else b""
-                error = event.error if refused else self._explained(event)
-                self._events.append(ObservedMessage(self, begin, end, data, event.total, event.done, timing, error))
-                self._fault_told = True
-
-    def _timing(self) -> Timing:
-        return Timing(
-            self.bs,
-            self.stmin,
+    def _message(self, data: bytes, length: int, times: list[int], frames: list[bytes], is_fd: bool) -> Message:
+        begin, end = (times[0], times[-1]) if times else (0, 0)
+        return Message(
+            self,
+            self.channel,
+            self.address,
+            self.target,
+            begin,
+            end,
+            data,
+            length,
+            len(data),
+            times,
+            frames,
             self.flow_controls,
-            self._waits,
-            self.n_bs_ns if self.flow_controls else None,
-            self.n_cr_ns if self.n_cr_ns >= 0 else None,
-            self.min_gap_ns if self.min_gap_ns != _NO_GAP else None,
+            is_fd,
+            self.is_timed,
+            None,
         )
-
-    def _explained(self, event: TransferFailed) -> TransferError:
-        """The receiver cannot know whose turn it was when silence fell."""
-        error = event.error
-        if not isinstance(error, ConsecutiveFrameTimeoutError) or self.partner is None:
-            return error
-        if not self.flow_controls:
-            after = "the first frame"
-        elif self.bs and event.done - self._done_at_fc >= self.bs * self._bytes_per_frame:
-            after = f"a block of {self.bs}"
-        else:
-            return error
-        return FlowControlTimeoutError(f"no flow control after {after}, {event.done} of {event.total} bytes done")

@@ -9,6 +9,7 @@ _POSITIVE: Final = 0x40
 _SUPPRESS: Final = 0x80  # suppressPosRspMsgIndicationBit, the top bit of a sub-function
 _SECURITY_ACCESS: Final = 0x27
 _ROUTINE_CONTROL: Final = 0x31
+_READ_BY_IDENTIFIER: Final = 0x22
 _BY_IDENTIFIER: Final = frozenset((0x22, 0x24, 0x2E, 0x2F))
 _HEAD: Final = 4  # bytes that decide what a message is called
 
@@ -28,28 +29,76 @@ class Uds(NamedTuple):
         return f"{self.service} {self.kind}{f' {self.detail}' if self.detail else ''}"
 
 
-def describe(data: bytes) -> Uds | None:
-    """`data` in words; None for what is no UDS that udsoncan knows."""
-    return _describe(data[:_HEAD])
+# How many bytes messages of a service have at most, and responses at least (ISO 14229-1:2020); without an entry, any.
+# A request that is too short is still shown as one: testers send such, and ECUs refuse them.
+_REQUEST_MAX: Final = {0x10: 2, 0x11: 2, 0x14: 5, 0x24: 3, 0x28: 5, 0x3E: 2, 0x87: 5}
+_RESPONSE: Final = {
+    0x10: (2, 6),
+    0x11: (2, 3),
+    0x14: (1, 1),
+    0x19: (2, None),
+    0x22: (4, None),
+    0x23: (2, None),
+    0x24: (4, None),
+    0x27: (2, None),
+    0x28: (2, 2),
+    0x29: (3, None),
+    0x2A: (1, 1),
+    0x2C: (2, 4),
+    0x2E: (3, 3),
+    0x2F: (4, None),
+    0x31: (4, None),
+    0x34: (3, 17),
+    0x35: (3, 17),
+    0x36: (2, None),
+    0x38: (2, None),
+    0x3D: (4, None),
+    0x3E: (2, 2),
+    0x83: (2, None),
+    0x84: (2, None),
+    0x85: (2, 2),
+    0x86: (3, None),
+    0x87: (2, 2),
+}
+
+
+def describe(data: bytes, length: int | None = None) -> Uds | None:
+    """`data` in words; None for what cannot be UDS that udsoncan knows.
+
+    Args:
+        data: the message, or its beginning.
+        length: how many bytes the message has, if `data` is only the beginning.
+    """
+    return _describe(data[:_HEAD], len(data) if length is None else length)
 
 
 @lru_cache(4096)
-def _describe(head: bytes) -> Uds | None:
+def _describe(head: bytes, length: int) -> Uds | None:
     if not head:
         return None
     services = _services()
     if head[0] == _NEGATIVE:
-        if len(head) < 3:
+        if length != 3 or len(head) < 3 or head[1] & _POSITIVE or not head[1]:
             return None
         service = services.get(head[1])
         name = service.get_name() if service else f"service 0x{head[1]:02X}"
         return Uds(name, "negative response", _response_code(head[2]))
     if (service := services.get(head[0])) is not None:
-        return Uds(service.get_name(), "request", _detail(service, head[0], head))
+        return Uds(service.get_name(), "request", _detail(service, head[0], head)) if _fits(head, length) else None
     sid = head[0] & ~_POSITIVE
-    if head[0] & _POSITIVE and (service := services.get(sid)) is not None:
+    if head[0] & _POSITIVE and (service := services.get(sid)) is not None and _fits(head, length):
         return Uds(service.get_name(), "response", _detail(service, sid, head))
     return None
+
+
+def _fits(head: bytes, length: int) -> bool:
+    """Whether a message of this length can be what its first byte says."""
+    if head[0] & _POSITIVE:
+        least, most = _RESPONSE.get(head[0] & ~_POSITIVE, (1, None))
+        return least <= length and (most is None or length <= most)
+    if head[0] == _READ_BY_IDENTIFIER:
+        return length % 2 == 1 and length > 1
+    return length <= _REQUEST_MAX.get(head[0], length)
 
 
 @cache

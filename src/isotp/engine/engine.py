@@ -190,8 +190,10 @@ class Engine:
 
     def get_timer(self) -> int | None:
         """When to call `handle_timer`, and `frames_to_send` after it; None: no timer runs."""
-        timers = (self._sender.get_timer(), self._receiver.get_timer())
-        return min((due for due in timers if due is not None), default=None)
+        of_sender, of_receiver = self._sender.get_timer(), self._receiver.get_timer()
+        if of_sender is None or (of_receiver is not None and of_receiver < of_sender):
+            return of_receiver
+        return of_sender
 
     def handle_timer(self, now: int) -> None:
         """Handle the timers that are due; it may be called at any time."""

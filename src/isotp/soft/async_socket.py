@@ -106,7 +106,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
 
     async def _ask(self, request: Request[_Wakeup], deadline: Deadline) -> bool:
         """Wait until `request` is done, and raise its failure; False if `deadline` passed first."""
-        end, driver = self._end, self._end.driver
+        end, driver = self._end, self._end.usable_driver()
         driver.attach()
         try:
             end.submit(request, not deadline.is_now)
@@ -146,7 +146,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
     async def _receive(self, bufsize: int | None, flags: int) -> ReceivedMessage:
         end, deadline = self._end, self._deadline(flags)
         end.check_receives()
-        driver = end.served_by or end.driver
+        driver = end.served_by or end.usable_driver()
         driver.attach()
         if not await self._rx_turns.take(deadline):
             raise self._too_late(f"no message on {end.link}", deadline)

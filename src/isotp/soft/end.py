@@ -44,7 +44,6 @@ from .options import EngineFields, Options
 from .request import Outgoing, Request
 
 INBOX_BYTES: Final = 256 * 1024
-_UNBOUND: Final = "an unbound socket"
 _LONGEST_STMIN_NS: Final = STmin(0x7F).ns
 
 T = TypeVar("T")
@@ -90,9 +89,9 @@ class SoftEnd(Generic[D]):
         self.bus = bus
         self.inbox = Inbox(rcvbuf)
         self.closed = False
-        self.address: Address | AsymmetricAddress | None = None
-        self.link = _UNBOUND
+        self.link = "an unbound socket"
         """The link in words, for errors."""
+        self.address: Address | AsymmetricAddress | None = None
         self._driver_kind = driver
         self.served_by: D | None = None
         """The driver, once bound."""
@@ -174,14 +173,15 @@ class SoftEnd(Generic[D]):
                 remedy="leave the interface out of bind, or make the socket for another bus",
             )
         engine = Engine(self._options.link_address(address), self._options.params)
-        link = Link(engine, _WeakOwner(self))
+        link = Link(engine, weakref.ref(self))
         self._warn_of_others(engine)
         self._link, self.address = link, address  # from now on the options are fixed
         self.link = f"{self.bus.name} {address}"
         try:
             self.served_by = self._driver_kind.serving(self.bus, link)
         except BaseException:
-            self._link, self.address, self.link = None, None, _UNBOUND
+            self._link = self.address = None
+            self.link = "an unbound socket"
             raise
         if self.closed:  # by another thread, during this call
             self.served_by.release(link)
@@ -200,8 +200,7 @@ class SoftEnd(Generic[D]):
 
     # --- for the calls of the socket, from their thread
 
-    @property
-    def driver(self) -> D:
+    def usable_driver(self) -> D:
         """What serves the link.
 
         Raises:
@@ -233,7 +232,7 @@ class SoftEnd(Generic[D]):
         """Raise if nothing can be received. Messages that arrived before the bus failed can still be read."""
         self._raise_callback_error()
         if self.closed or not self.inbox:
-            self.driver  # noqa: B018 - raises
+            self.usable_driver()
         if self._link is not None and self._link.rx is None:
             raise OneWayError(
                 "this address only sends", link=self.link, remedy="receive the answers on one socket for each receiver"
@@ -393,7 +392,8 @@ class SoftEnd(Generic[D]):
             if isinstance(request, Outgoing) and engine.params.half_duplex and engine.is_receiving:
                 return
             self._requests.popleft()
-            self._settle()
+            if self._failed:
+                self._settle()
             if hub.has_failed:
                 request.end(hub.failure())
             elif isinstance(request, Outgoing):
@@ -481,23 +481,6 @@ class SoftEnd(Generic[D]):
         except Exception as e:
             self._callback_error = e
             self.inbox.wake()
-
-
-class _WeakOwner:
-    """The owner of a link: calls its end, without keeping it alive."""
-
-    def __init__(self, end: "SoftEnd[Any]") -> None:
-        self._end = weakref.ref(end)
-
-    def on_event(self, event: Event) -> None:
-        """See `Owner`."""
-        if (end := self._end()) is not None:
-            end.on_event(event)
-
-    def on_bus_failure(self, error: InterfaceError) -> None:
-        """See `Owner`."""
-        if (end := self._end()) is not None:
-            end.on_bus_failure(error)
 
 
 def checked_bus(bus: object) -> Bus:

@@ -59,6 +59,7 @@ class Hub:
         self.has_work_left = False
         """Whether to make the next turn at once."""
         self._has_sent = False  # in this turn
+        self._has_descriptor = False  # of the open bus
         self.is_open = False
         self._failure: InterfaceError | None = None  # why the bus was given up
         self._links: dict[Link, None] = {}
@@ -125,6 +126,7 @@ class Hub:
     def _open(self) -> None:
         self.bus.open(self.driver.wake)
         self.is_open = True
+        self._has_descriptor = self.bus.fileno() >= 0
         try:
             self.driver.start()
         except BaseException:  # no descriptor left
@@ -149,7 +151,7 @@ class Hub:
         self._failure = InterfaceError(what, remedy="close all sockets of this bus, bind new ones")
         self._failure.__cause__ = e
         for link in tuple(self._links):
-            link.owner.on_bus_failure(self.failure())
+            link.on_bus_failure(self.failure())
         self._close()
 
     @property
@@ -169,7 +171,7 @@ class Hub:
         for link in tuple(self._links):
             link.held.clear()
             self._unechoed.forget(link, lambda _: True)
-            link.owner.on_bus_failure(_again(e))
+            link.on_bus_failure(_again(e))
 
     # --- a turn
 
@@ -210,7 +212,7 @@ class Hub:
         while due and self.clock() - now <= _LONGEST_TURN_NS:
             self._pump(due.popleft(), now)
         self._touched.update(dict.fromkeys(due))
-        self.has_work_left = has_news or self._has_sent or bool(self._looped or self._touched)
+        self.has_work_left = self._has_sent or bool(self._looped or self._touched)
 
     def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
         for link, confirmed in self._unechoed.take_all(echoes).items():
@@ -233,7 +235,7 @@ class Hub:
         while (event := engine.next_event()) is not None:
             if isinstance(event, TransferFailed) and event.n_result is N_Result.N_TIMEOUT_A:
                 self._give_up(link, event)
-            link.owner.on_event(event)
+            link.on_event(event)
         due_ns = engine.get_timer()
         if due_ns is not None:
             self._deadlines.arm(link, due_ns)
@@ -248,15 +250,13 @@ class Hub:
             link.held = link.held[self._put(link, link.held) :]
         elif not link.unechoed:
             link.moved_ns = now
-        left = _FRAMES_A_TURN
-        while not link.held:
-            frames = engine.frames_to_send(now, min(left, self.bus.window - link.unechoed))
-            if not frames:
-                break
-            link.held = frames[self._put(link, frames) :]
-            left -= len(frames)
-        if not left:
-            self._touched[link] = None
+        if not link.held:
+            room = min(_FRAMES_A_TURN, self.bus.window - link.unechoed)
+            frames = engine.frames_to_send(now, room)
+            if frames:
+                link.held = frames[self._put(link, frames) :]
+            if 0 < len(frames) == room:  # there may be more
+                self._touched[link] = None
         if link.held:
             self._blocked[link] = None
         else:
@@ -297,7 +297,7 @@ class Hub:
 
     def must_read(self) -> bool:
         """Whether to receive although no descriptor is readable: the bus has none, or a timer is due."""
-        return self.is_open and (self.bus.fileno() < 0 or self._deadlines.next_ns <= self.clock())
+        return self.is_open and (not self._has_descriptor or self._deadlines.next_ns <= self.clock())
 
 
 def _again(error: InterfaceError) -> InterfaceError:

@@ -1,5 +1,6 @@
 """Link: one end of a link as a hub serves it: its engine, and its frames that are not on the bus yet."""
 
+import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from ..can_frame import CanFrame
@@ -27,14 +28,14 @@ class Link:
 
     Args:
         engine: its engine; only the hub takes its frames and events.
-        owner: the hub calls it, in the driver's thread.
+        owner: a weak reference to what the hub calls, in the driver's thread.
     """
 
-    __slots__ = ("armed", "engine", "held", "hub", "moved_ns", "owner", "rx", "tx", "unechoed")
+    __slots__ = ("_owner", "armed", "engine", "held", "hub", "moved_ns", "rx", "tx", "unechoed")
 
-    def __init__(self, engine: Engine, owner: Owner) -> None:
+    def __init__(self, engine: Engine, owner: "weakref.ref[Owner]") -> None:
         self.engine = engine
-        self.owner = owner
+        self._owner = owner
         self.hub: Hub
         """The hub that serves it, once it is added."""
         self.rx = engine.address.rx
@@ -47,6 +48,16 @@ class Link:
         """When the bus last took or echoed one, in nanoseconds."""
         self.armed: list[int] = []
         """The times of its entries in `Deadlines`, latest first."""
+
+    def on_event(self, event: Event) -> None:
+        """Pass on what the engine says, unless the owner is gone."""
+        if (owner := self._owner()) is not None:
+            owner.on_event(event)
+
+    def on_bus_failure(self, error: InterfaceError) -> None:
+        """Pass on a failure of the bus."""
+        if (owner := self._owner()) is not None:
+            owner.on_bus_failure(error)
 
     def belongs_to(self, frame: CanFrame, failed: TransferFailed) -> bool:
         """Whether `frame`, one of ours, was sent by the half of the link that `failed` is about."""

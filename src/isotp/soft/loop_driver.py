@@ -72,9 +72,9 @@ class LoopDriver:
         self.hub.remove(link)
 
     def post(self, function: Callable[[], object]) -> None:
-        """Let the loop call `function` soon; without a loop call it now."""
+        """Let the loop call `function` soon and make a turn; without a loop call it now."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function)
+            self._loop.call_soon_threadsafe(self._run_posted, function)
         else:
             function()
 
@@ -156,6 +156,10 @@ class LoopDriver:
     def _run_woken(self) -> None:
         self._is_woken = False
         self.run(readable=True)
+
+    def _run_posted(self, function: Callable[[], object]) -> None:
+        function()
+        self.run()
 
     def _run_readable(self) -> None:
         self.run(readable=True)

@@ -80,7 +80,7 @@ class SoftSocket(IsoTpSocket):
         end, deadline = self._end, self._deadline(flags)
         is_awaited = (confirm or end.awaits_each) and not deadline.is_now
         outgoing = Outgoing(bytes(memoryview(data)), Wakeup(), is_awaited)
-        if not self._ask(end.driver, outgoing, deadline):
+        if not self._ask(end.usable_driver(), outgoing, deadline):
             if not outgoing.has_begun:
                 raise self._too_late(end.still_sending(), deadline)
             what = f"{len(outgoing.data)} bytes are still being sent on {end.link}"
@@ -91,7 +91,7 @@ class SoftSocket(IsoTpSocket):
         """See `IsoTpSocket`."""
         end, deadline = self._end, self._deadline()
         end.check_usable()
-        if self.bound and not self._ask(end.driver, Request(Wakeup()), deadline):
+        if self.bound and not self._ask(end.usable_driver(), Request(Wakeup()), deadline):
             raise self._too_late(f"a message is still being sent on {end.link}", deadline)
 
     def _ask(self, driver: ThreadDriver, request: Request[Wakeup], deadline: Deadline) -> bool:
@@ -128,11 +128,12 @@ class SoftSocket(IsoTpSocket):
         return message
 
     def _receive(self, bufsize: int | None, flags: int) -> ReceivedMessage:
-        end, deadline = self._end, self._deadline(flags)
+        end = self._end
         end.check_receives()
         message = end.take(bufsize, flags)
         if message is not None:
             return message
+        deadline = self._deadline(flags)
         end.warn_of_dropped()
         wakeup = Wakeup()
         end.inbox.waiters[wakeup] = None

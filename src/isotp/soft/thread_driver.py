@@ -29,7 +29,7 @@ _CLOSING_S: Final = 1.0  # how long to wait until nothing of a closed bus runs a
 _PAUSE_S: Final = 0.005
 _LONGEST_S: Final = 3600.0
 
-_lock = threading.Lock()  # held while a bus gets its driver
+_lock = threading.RLock()  # held while a bus gets its driver; a signal handler may bind a socket, too
 _drivers: "weakref.WeakSet[ThreadDriver]" = weakref.WeakSet()
 
 
@@ -103,6 +103,14 @@ class ThreadDriver:
             self._selector.register(self._timer.fd, selectors.EVENT_READ)
         self._watched_fd = -1  # of the bus
         self._thread = threading.Thread(target=self._serve, args=(bus.driver,), name=f"isotp {bus.name}", daemon=True)
+
+    def _start(self) -> None:
+        try:
+            self._thread.start()
+        except RuntimeError:  # no thread can be had
+            self.has_ended = True
+            self._close_descriptors()
+            raise
 
     # --- for the sockets, from any thread
 
@@ -273,10 +281,9 @@ def _driver_of(bus: Bus) -> ThreadDriver:
     with _lock:
         driver = bus.driver
         if driver is None or driver.has_ended:
-            driver = ThreadDriver(bus)
-            driver._thread.start()
-            bus.driver = driver
+            driver = bus.driver = ThreadDriver(bus)
             _drivers.add(driver)
+            driver._start()
         elif not isinstance(driver, ThreadDriver):
             raise bus_is_taken(bus)
         return driver
@@ -300,7 +307,7 @@ def bus_is_taken(bus: Bus) -> InterfaceError:
 def _forget_drivers() -> None:
     """In a forked child: the threads are gone, and the buses belong to the parent."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     for driver in list(_drivers):
         if not driver.has_ended:
             driver.forked()

@@ -233,8 +233,11 @@ class _Scan:
 
     def _flow_controls(self, seconds: float, address_size: int) -> Iterator[tuple[CanFrame, FlowControl]]:
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            for frame in self._node.receive(left):
+        is_over = False
+        while not is_over:
+            left = deadline - time.monotonic()
+            is_over = left <= 0  # with a last look: on a busy machine what came in time is read late
+            for frame in self._node.receive(max(0.0, left)):
                 n_pdu = decode(frame.data, address_size)
                 if isinstance(n_pdu, FlowControl) and n_pdu.status in tuple(FlowStatus):
                     yield frame, n_pdu

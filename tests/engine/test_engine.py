@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from isotp.address import Address, AsymmetricAddress, TargetAddressType
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
-from isotp.engine.events import FirstFrameReceived, MessageReceived, MessageSent
+from isotp.engine.events import FirstFrameReceived, MessageReceived, MessageSent, TransferFailed
 from isotp.engine.params import Params
-from isotp.errors import BusyError, IsoTpError, MessageSizeError, OneWayError, TransferError
+from isotp.errors import BufferOverflowError, BusyError, IsoTpError, MessageSizeError, OneWayError, TransferError
 
 from .link import Link, can, engine, events_of, intact, take
 
@@ -330,3 +330,15 @@ def test_frames_together_are_as_one_by_one(fates: list[str], intact_first: int, 
     for receiver in (together, singly):
         receiver.abort(TransferError("the end"))
     assert [repr(event) for event in events_of(together)] == [repr(event) for event in events_of(singly)]
+
+
+def test_the_limits_of_sending_and_receiving_may_differ() -> None:
+    params = Params(max_pdu_size=10, tx_max_pdu_size=20)
+    link = Engine(Address.normal(rxid=1, txid=2), params)
+    with pytest.raises(MessageSizeError, match="21 bytes are more than max_pdu_size, 20"):
+        link.send(bytes(21), 0)
+    link.send(bytes(20), 0)
+    link.receive_frame(CanFrame(1, b"\x10\x0b123456"), 0)
+    (event,) = events_of(link)
+    assert isinstance(event, TransferFailed)
+    assert isinstance(event.error, BufferOverflowError)

@@ -30,6 +30,7 @@ from isotp.stmin import STmin
         ({"n_cr_ns": 10_000_000, "stmin": STmin.from_ms(9)}, "0.9"),
         ({"n_as_ns": 0}, "n_as_ns"),
         ({"max_pdu_size": 0}, "max_pdu_size"),
+        ({"tx_max_pdu_size": 0}, "tx_max_pdu_size"),
         ({"max_pdu_size": 2**32}, "max_pdu_size"),
         ({"progress_step": -1}, "progress_step"),
     ],

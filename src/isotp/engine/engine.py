@@ -71,6 +71,7 @@ class Engine:
         self._receiver = Receiver(self._address_size, tx, functional_rx, params, link, self._events, self._unconfirmed)
         self._run = self._receiver.run
         self._can_fd = params.can_fd
+        self._longest_sent = params.max_pdu_size if params.tx_max_pdu_size is None else params.tx_max_pdu_size
 
     @property
     def is_sending(self) -> bool:
@@ -103,9 +104,9 @@ class Engine:
             raise OneWayError("this address only receives", link=link, remedy="give it a txid or a target_address")
         if not data:
             raise MessageSizeError("a message has at least one byte", link=link)
-        if len(data) > self.params.max_pdu_size:
+        if len(data) > self._longest_sent:
             raise MessageSizeError(
-                f"{len(data)} bytes are more than max_pdu_size, {self.params.max_pdu_size}",
+                f"{len(data)} bytes are more than max_pdu_size, {self._longest_sent}",
                 link=link,
                 remedy="raise max_pdu_size",
             )

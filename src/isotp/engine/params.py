@@ -28,7 +28,8 @@ class Params:
         forced_tx_stmin_ns: separation time of the frames sent, in place of the receiver's STmin; None: the receiver's.
         dynamic_flow_control: use BS and STmin of each flow control instead of only the first one of a message.
         wftmax: N_WFTmax: how many WAITs in a row to send, and to accept; None: no limit, 0: none.
-        max_pdu_size: longest message sent or received, in bytes, up to 2**32-1.
+        max_pdu_size: longest message received, and sent unless `tx_max_pdu_size` is given, in bytes, up to 2**32-1.
+        tx_max_pdu_size: longest message sent, in bytes.
         listen_only: receive without sending flow control.
         half_duplex: never send and receive at the same time: `send` raises BusyError while a message is received, and
             a frame that would begin a reception is ignored while one is sent.
@@ -61,6 +62,7 @@ class Params:
     dynamic_flow_control: bool = False
     wftmax: int | None = None
     max_pdu_size: int = 8300
+    tx_max_pdu_size: int | None = None
     listen_only: bool = False
     half_duplex: bool = False
     progress_step: int = 0
@@ -81,6 +83,7 @@ class Params:
         for name, top in _RANGES.items():
             _check_range(name, getattr(self, name), 0, top)
         _check_range("max_pdu_size", self.max_pdu_size, 1, FF_DL_MAX)
+        _check_range("tx_max_pdu_size", self.tx_max_pdu_size, 1, FF_DL_MAX)
         self._check_times()
 
     def _check_times(self) -> None:
@@ -131,4 +134,4 @@ def _check_range(name: str, value: object, low: int, high: int | None) -> None:
         raise OptionError(f"{name}={value}: allowed is {allowed}")
 
 
-_NONE_ALLOWED = {"tx_padding", "rx_padding", "wftmax", "forced_tx_stmin_ns", "n_br_ns"}
+_NONE_ALLOWED = {"tx_padding", "rx_padding", "wftmax", "forced_tx_stmin_ns", "n_br_ns", "tx_max_pdu_size"}

@@ -36,6 +36,8 @@ class EngineFields(TypedDict, total=False):
     """Time to become ready before a WAIT is sent, and between WAITs, in nanoseconds."""
     n_cr_ns: int | None
     """Longest wait for a consecutive frame, in nanoseconds."""
+    tx_max_pdu_size: int | None
+    """Longest message sent, in bytes, if it is not `max_pdu_size`."""
     max_pdu_size: int | None
     """Longest message sent or received, in bytes, up to 2**32-1; 8300 unless set."""
     progress_step: int | None

@@ -58,7 +58,8 @@ class SoftSocket(IsoTpSocket):
 
         Args:
             fields: `n_as_ns`, `n_ar_ns`, `n_bs_ns`, `n_br_ns`, `n_cr_ns` (time limits in nanoseconds), `max_pdu_size`
-                (bytes), `progress_step` (bytes between two Progress events); see `isotp.engine.Params`.
+                and `tx_max_pdu_size` (bytes), `progress_step` (bytes between two Progress events); see
+                `isotp.engine.Params`.
 
         Raises:
             OptionError: a value out of range, or times that contradict each other. Nothing was changed.

@@ -87,7 +87,7 @@ def a() -> Iterator[SoftEnd[Driver]]:
 
 def sent(end: SoftEnd[Driver], data: bytes, is_awaited: bool = True) -> Outgoing[Wakeup]:
     outgoing = Outgoing(data, Wakeup(), is_awaited)
-    end.submit(outgoing, True)
+    end.ready_to_send()[1].submit(outgoing, True)
     return outgoing
 
 
@@ -112,7 +112,7 @@ def test_confirm_waits_for_the_report_of_a_failure(a: SoftEnd[Driver]) -> None:
     sent(a, LONG, is_awaited=False)
     refused_without_report(a, a.bus)
     confirm = Request(Wakeup())
-    a.submit(confirm, True)
+    a.ready_to_send()[1].submit(confirm, True)
     a.usable_driver().turn_until_done()
     with pytest.raises(isotp.BufferOverflowError):
         confirm.raise_failure()

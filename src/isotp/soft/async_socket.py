@@ -14,6 +14,7 @@ from ..turns import Turns, settle, until
 from .end import INBOX_BYTES, SoftEnd, checked_bus
 from .loop_driver import LoopDriver
 from .options import EngineFields
+from .outbox import Outbox
 from .request import Outgoing, Request
 
 _AT_ONCE: Final = 8  # messages
@@ -90,9 +91,10 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         end, deadline = self._end, self._deadline(flags)
         is_awaited = (confirm or end.awaits_each) and not deadline.is_now
         outgoing = Outgoing(bytes(memoryview(data)), _Wakeup(), is_awaited)
-        if not await self._ask(outgoing, deadline):
+        driver, outbox = end.ready_to_send()
+        if not await self._ask(driver, outbox, outgoing, deadline):
             if not outgoing.has_begun:
-                raise self._too_late(end.still_sending(), deadline)
+                raise self._too_late(outbox.still_sending(), deadline)
             what = f"{len(outgoing.data)} bytes are still being sent on {end.link}"
             raise self._too_late(what, deadline, "; confirm() waits for the outcome")
         return len(outgoing.data)
@@ -101,20 +103,19 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         """See `AsyncIsoTpSocket`."""
         end, deadline = self._end, self._deadline()
         end.check_usable()
-        if self.bound and not await self._ask(Request(_Wakeup()), deadline):
+        if self.bound and not await self._ask(*end.ready_to_send(), Request(_Wakeup()), deadline):
             raise self._too_late(f"a message is still being sent on {end.link}", deadline)
 
-    async def _ask(self, request: Request[_Wakeup], deadline: Deadline) -> bool:
+    async def _ask(self, driver: LoopDriver, outbox: Outbox, request: Request[_Wakeup], deadline: Deadline) -> bool:
         """Wait until `request` is done, and raise its failure; False if `deadline` passed first."""
-        end, driver = self._end, self._end.usable_driver()
         driver.attach()
         try:
-            end.submit(request, not deadline.is_now)
+            outbox.submit(request, not deadline.is_now)
             driver.run()
             if request.is_done:
                 await self._let_others_run()
             while not request.is_done:
-                end.check_open()
+                self._end.check_open()
                 if deadline.has_passed():
                     return False
                 await self._wait(driver, request.wakeup, deadline)
@@ -122,7 +123,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
             return True
         finally:
             request.is_awaited = False
-            end.cancel(request)
+            outbox.cancel(request)
 
     async def _let_others_run(self) -> None:
         """Give other tasks time to read, so that a task that sends in a loop does not fill their inboxes."""

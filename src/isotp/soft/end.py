@@ -7,13 +7,11 @@ The methods below "in the driver's thread" are called in that thread only. The h
 socket that is forgotten without `close` is still freed.
 """
 
-import errno
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, Unpack
+from typing import Final, Generic, Protocol, Self, TypeVar, Unpack
 
 from ..address import Address, AsymmetricAddress
 from ..bus.base import Bus
@@ -35,16 +33,14 @@ from ..errors import (
 )
 from ..opts.optflags import flags
 from ..opts.records import FlowControlOptions, GeneralFields, GeneralOptions, LinkLayerOptions, options_are_fixed
-from ..sockets import MSG_PEEK, ReceivedMessage, UnconfirmedFailures
-from ..stmin import STmin
+from ..sockets import MSG_PEEK, ReceivedMessage
 from .hub import Hub
 from .inbox import Inbox
 from .link import Link
 from .options import EngineFields, Options
-from .request import Outgoing, Request
+from .outbox import Outbox
 
 INBOX_BYTES: Final = 256 * 1024
-_LONGEST_STMIN_NS: Final = STmin(0x7F).ns
 
 T = TypeVar("T")
 
@@ -95,12 +91,10 @@ class SoftEnd(Generic[D]):
         self._driver_kind = driver
         self.served_by: D | None = None
         """The driver, once bound."""
+        self.outbox: Outbox | None = None
+        """What is to be sent, once bound."""
         self._link: Link | None = None
         self._options = Options()
-        self._requests: deque[Request[Any]] = deque()  # those that have not begun, the first one at the left
-        self._outgoing: Outgoing[Any] | None = None  # the message that the engine is sending
-        self._failed: list[Request[Any]] = []  # those that failed, until a call has raised it
-        self._unconfirmed = UnconfirmedFailures()
         self._is_ready = True
         self._dropped_warned = 0
         self._on_event = on_event
@@ -177,10 +171,11 @@ class SoftEnd(Generic[D]):
         self._warn_of_others(engine)
         self._link, self.address = link, address  # from now on the options are fixed
         self.link = f"{self.bus.name} {address}"
+        self.outbox = Outbox(link, self.link)
         try:
             self.served_by = self._driver_kind.serving(self.bus, link)
         except BaseException:
-            self._link = self.address = None
+            self._link = self.address = self.outbox = None
             self.link = "an unbound socket"
             raise
         if self.closed:  # by another thread, during this call
@@ -199,6 +194,16 @@ class SoftEnd(Generic[D]):
             )
 
     # --- for the calls of the socket, from their thread
+
+    def ready_to_send(self) -> tuple[D, Outbox]:
+        """The driver, and what takes messages.
+
+        Raises:
+            SocketClosedError, NotBoundError, InterfaceError: the socket cannot be used.
+        """
+        driver = self.usable_driver()
+        assert self.outbox is not None
+        return driver, self.outbox
 
     def usable_driver(self) -> D:
         """What serves the link.
@@ -283,12 +288,6 @@ class SoftEnd(Generic[D]):
         """Whether every send is confirmed."""
         return bool(self._options.general.optflags & flags.WAIT_TX_DONE)
 
-    def still_sending(self) -> str:
-        """Why a message waits to be sent, in words."""
-        if (outgoing := self._outgoing) is not None:
-            return f"an earlier message ({len(outgoing.data)} bytes) is still being sent on {self.link}"
-        return f"a message is still being received on {self.link}"
-
     # --- closing
 
     def refuse_calls(self) -> None:
@@ -298,29 +297,12 @@ class SoftEnd(Generic[D]):
 
     @property
     def is_sending(self) -> bool:
-        """Whether the engine is sending a message."""
-        return self._link is not None and self._link.engine.is_sending
+        """Whether a message is being sent."""
+        return self.outbox is not None and self.outbox.is_sending
 
     def patience(self) -> Iterator[float]:
-        """How `close` waits for the message being sent: as long as it makes progress.
-
-        Yields how many seconds to wait for its end before the next item. If the message is still being sent after the
-        last item, it has to be given up: the receiver only sends WAITs, for which there is no time limit.
-        """
-        link = self._link
-        if link is None or self.served_by is None:
-            return
-        hub, params = self.served_by.hub, link.engine.params
-        longest_ns = params.n_as_ns + params.n_bs_ns + max(_LONGEST_STMIN_NS, params.forced_tx_stmin_ns or 0)
-        done, since_ns = -1, 0
-        while self.is_sending and not hub.has_failed:
-            now_ns = hub.clock()
-            if link.engine.bytes_sent != done:
-                done, since_ns = link.engine.bytes_sent, now_ns
-            left_ns = since_ns + longest_ns - now_ns
-            if left_ns <= 0:
-                return
-            yield left_ns / 1e9
+        """How long `close` waits for the message being sent; see `Outbox.patience`."""
+        return iter(()) if self.outbox is None else self.outbox.patience()
 
     def leave(self, why: str) -> None:
         """Leave the bus, and warn of failures that no call has asked about.
@@ -331,11 +313,11 @@ class SoftEnd(Generic[D]):
             self.served_by.call(partial(self._give_up_sending, why))
             self.served_by.release(self._link)
         self.inbox.close()
-        self._settle()
         try:
             self.warn_of_dropped()
         finally:
-            self._unconfirmed.warn_of_failures()
+            if self.outbox is not None:
+                self.outbox.warn_of_failures()
 
     def abandon(self) -> None:
         """Leave the bus without waiting: the socket was forgotten. The garbage collector calls it, in any thread."""
@@ -345,29 +327,9 @@ class SoftEnd(Generic[D]):
 
     # --- in the driver's thread
 
-    def submit(self, request: Request[Any], may_wait: bool) -> None:
-        """Queue `request`; without `may_wait` it begins now or fails."""
-        if self.closed:
-            request.end(self.closed_error())
-            return
-        self._requests.append(request)
-        self._begin_next()
-        if not request.has_begun and not may_wait:
-            self._requests.remove(request)
-            request.end(BlockingIOError(errno.EAGAIN, self.still_sending()))
-
-    def cancel(self, request: Request[Any]) -> bool:
-        """Forget a request that has not begun; False if it has."""
-        if request not in self._requests:
-            return False
-        self._requests.remove(request)
-        return True
-
     def _refuse_calls(self) -> None:
-        while self._requests:
-            self._requests.popleft().end(self.closed_error())
-        if self._outgoing is not None:
-            self._outgoing.wakeup.wake()
+        if self.outbox is not None:
+            self.outbox.close()
         self.inbox.wake()
 
     def _give_up_sending(self, why: str) -> None:
@@ -382,49 +344,6 @@ class SoftEnd(Generic[D]):
         while (event := self._link.engine.next_event()) is not None:
             self.on_event(event)
 
-    def _begin_next(self) -> None:
-        """Begin the next requests, until one waits for the engine."""
-        link = self._link
-        assert link is not None
-        engine, hub = link.engine, link.hub
-        while self._requests and self._outgoing is None:  # the engine may be idle before its event has been handled
-            request = self._requests[0]
-            if isinstance(request, Outgoing) and engine.params.half_duplex and engine.is_receiving:
-                return
-            self._requests.popleft()
-            if self._failed:
-                self._settle()
-            if hub.has_failed:
-                request.end(hub.failure())
-            elif isinstance(request, Outgoing):
-                self._send(request, engine, hub.clock())
-                hub.touch(link)
-            else:
-                self._end(request, self._unconfirmed.take_failure())
-
-    def _send(self, outgoing: Outgoing[Any], engine: Engine, now: int) -> None:
-        try:
-            engine.send(outgoing.data, now)
-        except IsoTpError as e:
-            e.link = self.link
-            outgoing.end(e)
-        else:
-            self._outgoing = outgoing
-            outgoing.begin()
-
-    def _end(self, request: Request[Any], error: IsoTpError | None) -> None:
-        if error is not None:
-            self._failed.append(request)
-        request.end(error)
-
-    def _settle(self) -> None:
-        """Keep for `confirm` the failures that no call has raised and no call waits for."""
-        open_ones = [request for request in self._failed if not request.was_raised]
-        self._failed = [request for request in open_ones if request.is_awaited]
-        for request in open_ones:
-            if not request.is_awaited and isinstance(request.error, IsoTpError):
-                self._unconfirmed.keep_failure(request.error)
-
     def _become_ready(self) -> None:
         self._set_ready(not self.inbox.is_full)
 
@@ -436,44 +355,45 @@ class SoftEnd(Generic[D]):
 
     def on_event(self, event: Event) -> None:
         """See `Owner`."""
+        link, outbox = self._link, self.outbox
+        if link is None or outbox is None:  # bind has failed
+            return
         if isinstance(event, MessageReceived):
             self.inbox.put(event.data, time.time_ns())
             if self.inbox.is_full and self._is_ready:
                 self._set_ready(False)
         elif isinstance(event, MessageSent):
-            self._end_outgoing(None)
+            self._end_outgoing(outbox, None)
         elif isinstance(event, TransferFailed):
             event.error.link = self.link
             if event.direction is Direction.SENDING:
-                self._end_outgoing(event.error)
+                self._end_outgoing(outbox, event.error)
             else:
                 self.inbox.put_failure(event.error)
-        if self._on_event is not None and self._link is not None:
-            self._link.hub.driver.call_later(partial(self._call_back, self._on_event, event))
-        if self._requests:
-            self._begin_next()
+        if self._on_event is not None:
+            link.hub.driver.call_later(partial(self._call_back, self._on_event, event))
+        outbox.begin_next()
 
-    def _end_outgoing(self, error: IsoTpError | None) -> None:
-        outgoing, self._outgoing = self._outgoing, None
-        if outgoing is not None:
-            self._end(outgoing, error)
+    def _end_outgoing(self, outbox: Outbox, error: IsoTpError | None) -> None:
+        outbox.end_outgoing(error)
         if self.closed:
-            self.inbox.wake()
+            self.inbox.wake()  # `close` waits there
 
     def on_bus_failure(self, error: InterfaceError) -> None:
-        """See `Owner`: messages being sent and received are lost because of `error`."""
-        assert self._link is not None
-        self._take_events()  # of what happened before the failure
+        """See `Owner`: what was under way is lost, and this is why."""
+        link, outbox = self._link, self.outbox
+        if link is None or outbox is None:  # bind has failed
+            return
+        self._take_events()  # what came before it
         error.link = self.link
-        engine = self._link.engine
+        engine = link.engine
         was_sending, was_receiving = engine.is_sending, engine.is_receiving
         engine.reset()
         if was_sending:
-            self._end_outgoing(error)
+            self._end_outgoing(outbox, error)
         if was_receiving or not was_sending:
             self.inbox.put_failure(error)
-        if self._requests:
-            self._begin_next()
+        outbox.begin_next()
 
     def _call_back(self, callback: Callable[[Event], object], event: Event) -> None:
         try:

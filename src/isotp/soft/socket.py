@@ -12,6 +12,7 @@ from ..engine.params import Params
 from ..sockets import IsoTpSocket, ReceivedMessage
 from .end import INBOX_BYTES, SoftEnd, checked_bus
 from .options import EngineFields
+from .outbox import Outbox
 from .request import Outgoing, Request, Wakeup
 from .thread_driver import ThreadDriver
 
@@ -80,9 +81,10 @@ class SoftSocket(IsoTpSocket):
         end, deadline = self._end, self._deadline(flags)
         is_awaited = (confirm or end.awaits_each) and not deadline.is_now
         outgoing = Outgoing(bytes(memoryview(data)), Wakeup(), is_awaited)
-        if not self._ask(end.usable_driver(), outgoing, deadline):
+        driver, outbox = end.ready_to_send()
+        if not self._ask(driver, outbox, outgoing, deadline):
             if not outgoing.has_begun:
-                raise self._too_late(end.still_sending(), deadline)
+                raise self._too_late(outbox.still_sending(), deadline)
             what = f"{len(outgoing.data)} bytes are still being sent on {end.link}"
             raise self._too_late(what, deadline, "; confirm() waits for the outcome")
         return len(outgoing.data)
@@ -91,14 +93,14 @@ class SoftSocket(IsoTpSocket):
         """See `IsoTpSocket`."""
         end, deadline = self._end, self._deadline()
         end.check_usable()
-        if self.bound and not self._ask(end.usable_driver(), Request(Wakeup()), deadline):
+        if self.bound and not self._ask(*end.ready_to_send(), Request(Wakeup()), deadline):
             raise self._too_late(f"a message is still being sent on {end.link}", deadline)
 
-    def _ask(self, driver: ThreadDriver, request: Request[Wakeup], deadline: Deadline) -> bool:
+    def _ask(self, driver: ThreadDriver, outbox: Outbox, request: Request[Wakeup], deadline: Deadline) -> bool:
         """Wait until `request` is done, and raise its failure; False if `deadline` passed first."""
         end = self._end
         try:
-            driver.post(partial(end.submit, request, not deadline.is_now))
+            driver.post(partial(outbox.submit, request, not deadline.is_now))
             while not request.is_done:
                 end.check_open()
                 end.check_may_wait()
@@ -106,14 +108,14 @@ class SoftSocket(IsoTpSocket):
                     request.wakeup.wait(None)
                 elif not deadline.has_passed():
                     request.wakeup.wait(deadline.left())
-                elif driver.call(partial(end.cancel, request)) or not request.is_done:
+                elif driver.call(partial(outbox.cancel, request)) or not request.is_done:
                     return False
             request.raise_failure()
             return True
         finally:
             request.is_awaited = False
             if not request.has_begun:
-                driver.post(partial(end.cancel, request))
+                driver.post(partial(outbox.cancel, request))
 
     # --- receiving
 

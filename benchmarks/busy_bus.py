@@ -1,7 +1,7 @@
-"""How late calls of a SoftSocket end on a bus with more traffic than Python can look at: `make bench`.
+"""How late calls of a SoftSocket end on a bus with more traffic than Python can handle: `make bench`.
 
-Another thread puts frames on a VirtualBus without pause. The promise: a call ends within its timeout plus 50 ms, and
-close within 0.5 s. Figures of a machine that has nothing else to do; tests/soft/test_busy_bus.py has the rest.
+Another thread puts frames on a VirtualBus without pause. The target: a call ends within its timeout plus 50 ms, and
+close within 0.5 s, on a machine without other work. tests/soft/test_busy_bus.py has what holds on any machine.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from isotp.bus import CanFrame
 TIMEOUT_S = 0.2
 ROUNDS = 15
 FLOODS = {
-    "frames for nobody": CanFrame(0x555, bytes(8)),
+    "frames of no link": CanFrame(0x555, bytes(8)),
     "consecutive frames": CanFrame(2, b"\x21" + bytes(7)),
     "flow control": CanFrame(2, b"\x30\0\0"),
 }

@@ -1,9 +1,9 @@
-"""Prints the VIN of each vehicle in a recording of a CAN bus, and which ECU told it, with nothing but isotp.
+"""Prints the VIN of each vehicle in a recording of a CAN bus, and the ECU that sent it; needs only isotp.
 
     python examples/vins_of_a_recording.py                  a small recording that is made for it
     python examples/vins_of_a_recording.py drive.blf        yours: candump, pcap, asc, blf, trc, csv, plain or gzip
 
-A VIN is told in UDS (ReadDataByIdentifier F190) and in OBD (service 09, 02). No identifiers are needed: the links are
+A VIN is read by UDS (ReadDataByIdentifier F190) or by OBD (service 09, 02). No identifiers are needed: the links are
 found by their traffic.
 """
 

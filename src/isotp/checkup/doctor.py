@@ -207,7 +207,7 @@ def _message_size(has_socket: bool) -> Iterator[Finding]:
 
 
 def _flags(has_socket: bool, observed: dict[str, bool]) -> Iterator[Finding]:
-    """By behaviour where it was observed, else by the kernel's release: it stores flags it does not know."""
+    """From the observed behaviour, or else from the release: reading a flag back proves nothing."""
     if not has_socket:
         yield Finding("flags", None, _NO_SOCKET)
         return

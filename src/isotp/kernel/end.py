@@ -164,8 +164,8 @@ class KernelEnd:
     def _send_again(self, message: Message, data: Any, msg_flags: int, refusal: OSError) -> bool:
         """Send a message that the kernel refused, if the reason lies elsewhere; returns whether it was sent.
 
-        A number that lay in the error slot ends the call before anything is sent. It is about something earlier; one
-        that comes again is about this message.
+        If the error slot holds a number, send() returns it and sends nothing: it is about an earlier event. If the next
+        send() returns it again, it is about this message.
         """
         tx = self.transmission
         earlier, reception = 0, tx.reception

@@ -2,9 +2,8 @@
 
 Nothing here waits. All of it runs in one call at a time (`socket._alone`), or in one event loop.
 
-A signal handler may raise KeyboardInterrupt after any call that is made here. So that no outcome is lost, an errno is
-noted by the same C call that fetches it, or by the first one after it was raised; the state changes after all else;
-and what is done twice does no harm.
+A signal handler may raise KeyboardInterrupt after any call that is made here. So that no outcome is lost, one C call
+fetches an errno and appends it to `found`, the state is changed last, and each action may be repeated.
 """
 
 import errno
@@ -73,7 +72,7 @@ class Transmission:
         self.reception = 0
         """errno of a reception that broke off and was not raised yet, or 0."""
         self.is_poll_useless = False
-        """Whether poll() showed POLLOUT just now while the kernel was sending: a wait in it would be none."""
+        """Whether poll() showed POLLOUT just now while the kernel was sending: it would return at once."""
         self.found: list[int] = []
         """Error numbers fetched and not sorted yet."""
         self._failed: list[Message] = []

@@ -180,7 +180,7 @@ def _check(name: str, value: int, lowest: int, highest: int) -> int:
 
 
 def _check_times(new_flags: flags, given: dict[str, Any], new: GeneralOptions) -> None:
-    """Refuse a flag that puts a time to use which was never set."""
+    """Raise OptionError if a flag needs a time that was not set."""
     if new_flags & flags.FORCE_TXSTMIN and "tx_stmin" not in given and not new.tx_stmin:
         raise OptionError("FORCE_TXSTMIN needs a time: tx_stmin, in nanoseconds (0 sends without any pause)")
     if new_flags & flags.FORCE_RXSTMIN and "rx_stmin" not in given and not new.rx_stmin:

@@ -45,7 +45,7 @@ class DrivenBus:
             if time.monotonic() > deadline:
                 raise TransmitQueueFullError(
                     f"{self._bus.name}: the transmit queue is full",
-                    remedy="is any other node on the bus and awake? nobody acknowledges the frames",
+                    remedy="is any other node on the bus and awake? no node acknowledges the frames",
                 )
             time.sleep(0.001)
 

@@ -74,7 +74,7 @@ def _free(way: Way, txid: int | None, rxid: int | None, extended: Bytes2 | None)
 
 
 def _check_identifiers(way: Way, txid: int | None, rxid: int | None) -> None:
-    """Refuse identifiers that are missing, and those that this way has no use for."""
+    """Refuse identifiers that are missing, and those that are not used here."""
     needed = {"-s": (txid, way is not Way.LISTEN), "-d": (rxid, way is not Way.SEND)}
     if missing := [name for name, (value, is_needed) in needed.items() if is_needed and value is None]:
         example = {Way.BOTH: "-s 7E0 -d 7E8", Way.SEND: "-s 7DF", Way.LISTEN: "-d 7DF"}[way]

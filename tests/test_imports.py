@@ -20,13 +20,13 @@ MAY_IMPORT = {
     "opts": {*BASE, "linux", "opts"},
     "deadline": set[str](),
     "sockets": {*BASE, "deadline", "opts"},
-    "turns": {"deadline"},
+    "task_lock": {"deadline"},
     "functional": {*BASE, "sockets"},
     "engine": {*BASE, "engine"},
     "capture": {*BASE, "linux", "engine", "capture"},
     "bus": {*BASE, "linux", "bus"},
-    "soft": {*BASE, "linux", "opts", "deadline", "sockets", "turns", "engine", "bus", "soft"},
-    "kernel": {*BASE, "linux", "opts", "deadline", "sockets", "turns", "kernel"},
+    "soft": {*BASE, "linux", "opts", "deadline", "sockets", "task_lock", "engine", "bus", "soft"},
+    "kernel": {*BASE, "linux", "opts", "deadline", "sockets", "task_lock", "kernel"},
     "compat": {*BASE, "opts", "sockets", "engine", "bus", "soft", "compat"},
 }
 ABOVE_ALL = {"checkup", "cli", "remote", "testing", "__main__", FRONT}

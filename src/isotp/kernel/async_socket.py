@@ -1,7 +1,7 @@
 """AsyncSocket: isotp.socket for asyncio, without a thread.
 
-Theory of operation. `KernelEnd` talks to the kernel and never waits, as for the blocking socket. Tasks wait in `Turns`,
-one for each direction, so that at most one task of each direction waits for the kernel, in the socket's `Waits`. No
+Theory of operation. `KernelEnd` talks to the kernel and never waits, as for the blocking socket. Tasks wait in
+`TaskLock`, one for each direction, so that at most one task of each direction waits for the kernel, in the socket's `Waits`. No
 message is taken from the kernel before a wait and kept over it: a task that is cancelled loses none. The outcome of a
 message whose sender was cancelled is kept by `Transmission`.
 """
@@ -15,7 +15,7 @@ from ..deadline import NEVER, Deadline
 from ..errors import SocketClosedError
 from ..linux.constants import POLLOUT
 from ..sockets import AsyncIsoTpSocket, ReceivedMessage, checked_timeout
-from ..turns import Turns
+from ..task_lock import TaskLock
 from .end import KernelEnd
 from .states import TxState
 from .transmission import REST_SECONDS, Message
@@ -55,7 +55,7 @@ class AsyncSocket(AsyncIsoTpSocket):
     def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
         timeout = checked_timeout(timeout)
         super().__init__(KernelEnd(rcvbuf), timeout)
-        self._tx_turns, self._rx_turns = Turns(), Turns()
+        self._tx_lock, self._rx_lock = TaskLock(), TaskLock()
         self._waits = Waits(self._end.native.fileno())
         self._sent_at_once = 0
         self._rest_seconds = REST_SECONDS
@@ -65,12 +65,12 @@ class AsyncSocket(AsyncIsoTpSocket):
 
     async def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
         """Send one message; see `IsoTpSocket.send`."""
-        end, turns = self._end, self._tx_turns
+        end, lock = self._end, self._tx_lock
         message = Message()
         message.is_awaited = confirm or bool(end.wait_tx_done)
         try:
             # Most often no task is in the way and the message is out at once: no wait, hence no need for a turn.
-            if flags or turns.taken or not self._step(end.send, message, data, flags):
+            if flags or lock.is_held or not self._step(end.send, message, data, flags):
                 await self._send_in_turn(message, data, flags)
             elif message.is_awaited:
                 self._sent_at_once += 1
@@ -90,9 +90,9 @@ class AsyncSocket(AsyncIsoTpSocket):
         tx = end.transmission
         deadline = self._deadline(flags)
         if message.is_sent:
-            self._tx_turns.taken = True
+            self._tx_lock.is_held = True
         else:
-            await self._take_turn(deadline)
+            await self._acquire(deadline)
         try:
             while not (message.is_sent or self._step(end.send, message, data, flags)):
                 if not message.is_sent:
@@ -105,23 +105,23 @@ class AsyncSocket(AsyncIsoTpSocket):
                 self._step(tx.look)
             tx.raise_failure(message)
         finally:
-            self._tx_turns.give_back()
+            self._tx_lock.release()
 
     async def confirm(self) -> None:
         """Wait until nothing is being sent, and raise a failure; see `IsoTpSocket.confirm`."""
         end = self._end
         tx = end.transmission
         deadline = self._deadline()
-        await self._take_turn(deadline)
+        await self._acquire(deadline)
         try:
             while self._step(tx.current):
                 await self._wait_for_tx(deadline, end.still_sending())
             self._step(tx.raise_unconfirmed)
         finally:
-            self._tx_turns.give_back()
+            self._tx_lock.release()
 
-    async def _take_turn(self, deadline: Deadline) -> None:
-        if not await self._tx_turns.take(deadline):
+    async def _acquire(self, deadline: Deadline) -> None:
+        if not await self._tx_lock.acquire(deadline):
             raise self._too_late(f"another task is still sending on {self._end.link}", deadline)
 
     async def _wait_for_tx(self, deadline: Deadline, what: str, remedy: str = "") -> None:
@@ -148,7 +148,7 @@ class AsyncSocket(AsyncIsoTpSocket):
         if end.drops.unchecked < 0:
             end.drops.warn(end)
         # Most often no task is in the way and a message is there, hence no need for a turn.
-        if self._rx_turns.taken or (message := self._step(end.take, bufsize, flags)) is None:
+        if self._rx_lock.is_held or (message := self._step(end.take, bufsize, flags)) is None:
             return await self._receive(end.take, bufsize, flags)
         return message
 
@@ -158,9 +158,9 @@ class AsyncSocket(AsyncIsoTpSocket):
 
     async def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int) -> T:
         """Call `take` until it returns something, waiting in between."""
-        end, turns = self._end, self._rx_turns
+        end, lock = self._end, self._rx_lock
         deadline = self._deadline(flags)
-        if not await turns.take(deadline):
+        if not await lock.acquire(deadline):
             raise self._too_late(f"no message on {end.link}", deadline)
         try:
             while (message := self._step(take, bufsize, flags)) is None:
@@ -171,7 +171,7 @@ class AsyncSocket(AsyncIsoTpSocket):
                 await self._waits.to_receive(deadline)
             return message
         finally:
-            turns.give_back()
+            lock.release()
 
     def _step(self, step: Callable[[Unpack[Args]], T], *args: *Args) -> T:
         """Make a step that does not wait, and wake the task of the other direction if it is concerned."""
@@ -183,7 +183,7 @@ class AsyncSocket(AsyncIsoTpSocket):
         finally:
             if end.transmission.reception:
                 self._waits.wake_receiver()
-            if self._tx_turns.taken:
+            if self._tx_lock.is_held:
                 self._waits.wake_sender()
 
     # --- the native socket

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..deadline import Deadline
 from ..linux.constants import POLLERR, POLLHUP, POLLIN
-from ..turns import settle, until
+from ..task_lock import settle, until
 
 _watches: "weakref.WeakValueDictionary[int, Watch]" = weakref.WeakValueDictionary()
 _watches_lock: Final = threading.Lock()

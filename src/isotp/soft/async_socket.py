@@ -10,7 +10,7 @@ from ..deadline import Deadline
 from ..engine.events import Event
 from ..engine.params import Params
 from ..sockets import AsyncIsoTpSocket, ReceivedMessage
-from ..turns import Turns, settle, until
+from ..task_lock import TaskLock, settle, until
 from .end import INBOX_BYTES, SoftEnd, checked_bus
 from .loop_driver import LoopDriver
 from .options import EngineFields
@@ -67,7 +67,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         super().__init__(SoftEnd(checked_bus(bus), LoopDriver, rcvbuf, on_event), timeout)
-        self._rx_turns = Turns()
+        self._rx_lock = TaskLock()
         self._sent_at_once = 0
         self._leaving: asyncio.Task[None] | None = None
 
@@ -149,7 +149,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         end.check_receives()
         driver = end.served_by or end.usable_driver()
         driver.attach()
-        if not await self._rx_turns.take(deadline):
+        if not await self._rx_lock.acquire(deadline):
             raise self._too_late(f"no message on {end.link}", deadline)
         wakeup = _Wakeup()
         end.inbox.waiters[wakeup] = None
@@ -164,7 +164,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
             return message
         finally:
             end.inbox.waiters.pop(wakeup, None)
-            self._rx_turns.give_back()
+            self._rx_lock.release()
 
     # --- waiting
 

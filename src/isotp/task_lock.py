@@ -1,4 +1,4 @@
-"""How asyncio tasks wait: for a future until a deadline, and for their turn, one after the other."""
+"""How asyncio tasks wait: for a future until a deadline, and for a lock, one after the other."""
 
 import asyncio
 import contextlib
@@ -28,21 +28,21 @@ async def until(deadline: Deadline, future: "asyncio.Future[T]", too_late: T) ->
         timer.cancel()
 
 
-class Turns:
-    """A lock for asyncio tasks: one has the turn, the others wait for it in the order of their calls.
+class TaskLock:
+    """A lock for asyncio tasks: one task holds it, the others wait for it in the order of their calls.
 
-    A task that is cancelled or out of time leaves the queue. If it has just been given the turn, the next task gets it.
+    A task that is cancelled or out of time leaves the queue. If it has just been given the lock, the next task gets it.
     """
 
     def __init__(self) -> None:
-        self.taken = False
+        self.is_held = False
         self.queue: deque[asyncio.Future[bool]] = deque()
         """The tasks that wait, the first one at the left."""
 
-    async def take(self, deadline: Deadline) -> bool:
-        """Wait for the turn; False if it did not come by `deadline`."""
-        if not self.taken:
-            self.taken = True
+    async def acquire(self, deadline: Deadline) -> bool:
+        """Wait for the lock; False if it was not free by `deadline`."""
+        if not self.is_held:
+            self.is_held = True
             return True
         if deadline.is_now:
             return False
@@ -52,17 +52,17 @@ class Turns:
             return await until(deadline, mine, False)
         except BaseException:
             if mine.done() and not mine.cancelled() and mine.result():
-                self.give_back()
+                self.release()
             raise
         finally:
             with contextlib.suppress(ValueError):
                 self.queue.remove(mine)
 
-    def give_back(self) -> None:
-        """Give the turn to the next task that waits."""
+    def release(self) -> None:
+        """Give the lock to the next task that waits."""
         while self.queue:
             next_one = self.queue.popleft()
             if not next_one.done() and not next_one.get_loop().is_closed():
                 next_one.set_result(True)
                 return
-        self.taken = False
+        self.is_held = False

@@ -302,8 +302,8 @@ class SoftEnd(Generic[D]):
 
     @property
     def is_sending(self) -> bool:
-        """Whether the engine is sending a message."""
-        return self._link is not None and self._link.engine.is_sending
+        """Whether a message is being sent, or the end of one is still to be taken from the engine."""
+        return self._outgoing is not None
 
     def patience(self) -> Iterator[float]:
         """How long `close` waits for the message that is being sent: as long as it gets on.
@@ -375,7 +375,10 @@ class SoftEnd(Generic[D]):
         self.inbox.wake()
 
     def _give_up_sending(self, why: str) -> None:
-        if self._link is not None and self.is_sending:
+        if self._link is None:
+            return
+        self._take_events()
+        if self.is_sending:
             engine = self._link.engine
             engine.abort(TransferError(f"the socket was closed after {engine.bytes_sent} bytes were sent: {why}"))
             self._take_events()
@@ -390,7 +393,7 @@ class SoftEnd(Generic[D]):
         link = self._link
         assert link is not None
         engine, hub = link.engine, link.hub
-        while self._requests and not engine.is_sending:
+        while self._requests and not self.is_sending:
             request = self._requests[0]
             if isinstance(request, Outgoing) and engine.params.half_duplex and engine.is_receiving:
                 return

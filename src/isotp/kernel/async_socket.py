@@ -2,8 +2,8 @@
 
 Theory of operation. `KernelEnd` talks to the kernel and never waits, as for the blocking socket. Tasks wait in
 `TaskLock`, one for each direction, so that at most one task of each direction waits for the kernel, in the socket's
-`Waits`. No message is taken from the kernel before a wait and kept over it: a task that is cancelled loses none. The outcome of a
-message whose sender was cancelled is kept by `Transmission`.
+`Waits`. No message is taken from the kernel before a wait and kept over it: a task that is cancelled loses none.
+`Transmission` keeps the outcome of a message whose sender was cancelled.
 """
 
 import asyncio

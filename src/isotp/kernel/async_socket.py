@@ -24,7 +24,6 @@ from .watch import Waits
 _SENT_AT_ONCE: Final = 64  # single frames; the receive buffer takes some 270, as the system sets it
 _LONGEST_REST_SECONDS: Final = 0.05
 _IDLE: Final = TxState.IDLE
-_IN_FLIGHT: Final = TxState.IN_FLIGHT
 
 Args = TypeVarTuple("Args")
 T = TypeVar("T")
@@ -148,7 +147,10 @@ class AsyncSocket(AsyncIsoTpSocket):
         end.drops.unchecked -= 1
         if end.drops.unchecked < 0:
             end.drops.warn(end)
-        return await self._receive(end.take, bufsize, flags)
+        # Most often no task is in the way and a message is there, hence no need for a turn.
+        if self._rx_turns.taken or (message := self._step(end.take, bufsize, flags)) is None:
+            return await self._receive(end.take, bufsize, flags)
+        return message
 
     async def recv_message(self, flags: int = 0) -> ReceivedMessage:
         """Receive one message with its time; see `IsoTpSocket.recv_message`."""
@@ -157,8 +159,6 @@ class AsyncSocket(AsyncIsoTpSocket):
     async def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int) -> T:
         """Call `take` until it returns something, waiting in between."""
         end, turns = self._end, self._rx_turns
-        if not turns.taken and (message := self._step(take, bufsize, flags)) is not None:
-            return message
         deadline = self._deadline(flags)
         if not await turns.take(deadline):
             raise self._too_late(f"no message on {end.link}", deadline)
@@ -178,13 +178,12 @@ class AsyncSocket(AsyncIsoTpSocket):
         end = self._end
         if end.closed:
             raise end.closed_error()
-        tx = end.transmission
         try:
             return step(*args)
         finally:
-            if tx.reception:
+            if end.transmission.reception:
                 self._waits.wake_receiver()
-            if tx.state is not _IN_FLIGHT:
+            if self._tx_turns.taken:
                 self._waits.wake_sender()
 
     # --- the native socket

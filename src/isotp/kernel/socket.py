@@ -148,30 +148,28 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
 
     def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
         """Receive one message, whole; see `IsoTpSocket.recv`."""
+        began = monotonic()
         end = self._end
         end.drops.unchecked -= 1
         if end.drops.unchecked < 0:
             end.drops.warn(end)
-        return self._receive(end.take, bufsize, flags)
+        message = self._alone(end.take, bufsize, flags)
+        return self._receive(end.take, bufsize, flags, began) if message is None else message
 
     def recv_message(self, flags: int = 0) -> ReceivedMessage:
         """Receive one message with its time; see `IsoTpSocket.recv_message`."""
-        return self._receive(self._end.take_message, None, flags)
+        return self._receive(self._end.take_message, None, flags, monotonic())
 
-    def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int) -> T:
+    def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int, began: float) -> T:
         """Call `take` until it returns something, waiting in between."""
-        began = monotonic()
-        message = self._alone(take, bufsize, flags)
-        if message is None:
-            end = self._end
-            deadline = self._deadline(flags, began)
-            while message is None:
-                if take == end.take:  # recv_message returns the number instead
-                    end.drops.warn(end)
-                if deadline.has_passed():
-                    raise self._too_late(f"no message on {end.link}", deadline)
-                self._waits.wait(POLLIN, deadline, lambda: end.closed or end.transmission.reception)
-                message = self._alone(take, bufsize, flags)
+        end = self._end
+        deadline = self._deadline(flags, began)
+        while (message := self._alone(take, bufsize, flags)) is None:
+            if take == end.take:  # recv_message returns the number instead
+                end.drops.warn(end)
+            if deadline.has_passed():
+                raise self._too_late(f"no message on {end.link}", deadline)
+            self._waits.wait(POLLIN, deadline, lambda: end.closed or end.transmission.reception)
         return message
 
     # --- steps

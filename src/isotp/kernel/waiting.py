@@ -21,6 +21,8 @@ class Wait:
         fd: the native socket.
     """
 
+    _wake_fd = -1
+
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -55,7 +57,8 @@ class Wait:
         os.eventfd_write(self._wake_fd, 1)
 
     def __del__(self) -> None:
-        os.close(self._wake_fd)
+        if self._wake_fd >= 0:
+            os.close(self._wake_fd)
 
 
 class Waits:
@@ -75,16 +78,18 @@ class Waits:
 
     def wait(self, events: int, deadline: Deadline, is_due: Callable[[], object]) -> None:
         """Wait for poll events of the native socket or an error, until `is_due()`, or until `deadline`."""
-        wait = self._unused.pop() if self._unused else Wait(self._fd)
-        wait.prepare(events, is_due)
+        wait = None
         try:
+            wait = self._unused.pop() if self._unused else Wait(self._fd)
+            wait.prepare(events, is_due)
             self.waiting.add(wait)
             with wait.lock:
                 if not is_due():  # asked after it was added: what changes from now on wakes it
                     wait.poll(deadline.left())
         finally:
-            self.waiting.discard(wait)
-            self._unused.append(wait)
+            if wait is not None:
+                self.waiting.discard(wait)
+                self._unused.append(wait)
 
     def wake(self) -> None:
         """Wake the calls whose wait is over; to be called after each change, in the thread that made it."""

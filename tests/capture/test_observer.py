@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isotp.address import CAN_EFF_FLAG, Address, CanAddress
-from isotp.capture.message import Fault, LinkFrame
-from isotp.capture.message import Message as ObservedMessage
+from isotp.capture.message import Fault, LinkFrame, Message
 from isotp.capture.observer import STREAMS_MAX, Observer
 from isotp.engine.params import Params
 from isotp.errors import (
@@ -29,20 +28,24 @@ def feed(observer: Observer, frames: str, now: int = 0, step: int = MS) -> int:
     for frame in frames.split():
         can_id, _, data = frame.partition("#")
         number = int(can_id, 16) | (CAN_EFF_FLAG if len(can_id) > 3 else 0)
-        observer.receive_frame(number, bytes.fromhex(data), now)
+        take(observer, number, bytes.fromhex(data), now)
         now += step
     return now
 
 
-def events(observer: Observer) -> list[ObservedMessage | Fault]:
+def take(observer: Observer, can_id: int, data: bytes, now: int, is_fd: bool = False) -> None:
+    observer.take([(now, "-", can_id, data, is_fd)])
+
+
+def events(observer: Observer) -> list[Message | Fault]:
     taken = list(observer.events)
     observer.events.clear()
     return taken
 
 
-def only(observer: Observer) -> ObservedMessage:
+def only(observer: Observer) -> Message:
     (event,) = events(observer)
-    assert isinstance(event, ObservedMessage)
+    assert isinstance(event, Message)
     return event
 
 
@@ -66,8 +69,8 @@ def test_follows_both_directions_at_once(params: Params, observer: Observer) -> 
     two.send(data[::-1], 0)
     link.run()
     for now, frame in link.frames:
-        observer.receive_frame(frame.can_id, frame.data, now, frame.is_fd)
-    messages = {str(event.stream): event for event in events(observer) if isinstance(event, ObservedMessage)}
+        take(observer, frame.can_id, frame.data, now, frame.is_fd)
+    messages = {str(event.stream): event for event in events(observer) if isinstance(event, Message)}
     assert messages["0x456 > 0x123"].data == data
     assert messages["0x123 > 0x456"].data == data[::-1]
     assert len(messages) == 2
@@ -79,18 +82,17 @@ def test_follows_both_directions_at_once(params: Params, observer: Observer) -> 
 
 
 def test_each_frame_finds_its_stream() -> None:
-    observer = Observer(Address.extended(rxid=1, txid=2, target_address=0x10, source_address=0x20))
-    for can_id, data, address in (
-        (2, "100141", CanAddress(2, 0x10)),
-        (1, "2021", CanAddress(1, 0x20)),
-        (1, "20320000", CanAddress(1, 0x20)),
-        (1, "20", CanAddress(1, 0x20)),
-    ):
-        stream = observer.receive_frame(can_id, bytes.fromhex(data), 0)
-        assert stream is not None
-        assert stream.address == address
-    for other in ((2, "990141"), (2, ""), (3, "100141")):
-        assert observer.receive_frame(other[0], bytes.fromhex(other[1]), 0) is None
+    address = Address.extended(rxid=1, txid=2, target_address=0x10, source_address=0x20)
+    observer = Observer(address, shows_frames=True)
+    ours = [(2, "100141"), (1, "2021"), (1, "20320000"), (1, "20")]
+    for can_id, data in (*ours, (2, "990141"), (2, ""), (3, "100141")):
+        take(observer, can_id, bytes.fromhex(data), 0)
+    frames = [event for event in observer.events if isinstance(event, LinkFrame)]
+    assert [(frame.stream.address, frame.data.hex()) for frame in frames] == [
+        (CanAddress(can_id, int(data[:2], 16)), data) for can_id, data in ours
+    ]
+    for frame in frames:
+        observer.events.remove(frame)
     assert told(observer) == [
         "0x002/0x10 > 0x001/0x20: 41",
         "0x001/0x20 > 0x002/0x10: consecutive frame without a first frame",
@@ -105,7 +107,7 @@ def test_timing() -> None:
     for ms, data in frames:
         can_id = 0x123 if data.startswith("fc") else 0x456
         raw = bytes.fromhex(data.removeprefix("fc").strip())
-        observer.receive_frame(can_id, raw if len(raw) != 1 else raw + b"\0\0", ms * MS)
+        take(observer, can_id, raw if len(raw) != 1 else raw + b"\0\0", ms * MS)
     now = feed(observer, " ".join(f"456#2{sn & 15:x}05050505050505" for sn in range(5, 15)), 40 * MS, 10 * MS)
     message = only(observer)
     timing = message.timing
@@ -122,7 +124,7 @@ def test_a_message_that_breaks_off() -> None:
     observer = Observer(ADDRESS)
     feed(observer, f"456#{FIRST}")
     assert observer.get_timer() == 2 * SECOND
-    assert [stream.receiver.total for stream in observer.unfinished()] == [100]
+    assert [stream.total for stream in observer.unfinished()] == [100]
     feed(observer, "123#310000", 900 * MS)
     feed(observer, "123#300000", 1800 * MS)
     feed(observer, "456#2107080910111213", 3 * SECOND)
@@ -201,10 +203,10 @@ def test_interrupted_tells_of_the_old_message() -> None:
     observer = Observer(ADDRESS)
     feed(observer, f"456#{FIRST} 123#300000 456#2101010101010101 456#0142")
     failed, single = events(observer)
-    assert isinstance(failed, ObservedMessage)
+    assert isinstance(failed, Message)
     assert isinstance(failed.error, ReceptionInterruptedError)
     assert (failed.done, failed.length, failed.begin_ns, failed.end_ns) == (13, 100, 0, 3 * MS)
-    assert isinstance(single, ObservedMessage)
+    assert isinstance(single, Message)
     assert (single.data, single.timing, single.rate) == (b"B", None, None)
 
 
@@ -216,8 +218,9 @@ def test_wrong_sequence_number_in_the_last_frame() -> None:
 
 def test_one_direction_only() -> None:
     observer = Observer(Address.normal(txid=0x456))
-    assert observer.receive_frame(0x456, b"\x30\0\0", 0) is not None
-    assert observer.receive_frame(0x123, b"\x30\0\0", 0) is None
+    take(observer, 0x456, b"\x30\0\0", 0)
+    take(observer, 0x123, b"\x30\0\0", 0)
+    assert observer.shown == 1
     feed(observer, "456#0141")
     assert told(observer) == ["0x456: 41"]
 
@@ -238,7 +241,7 @@ def test_nothing_is_lost_by_finding() -> None:
     ]
     assert (len(frames), observer.frames, observer.shown, observer.missed) == (16, 16, 16, 0)
     message = observer.events[-1]
-    assert isinstance(message, ObservedMessage)
+    assert isinstance(message, Message)
     assert len(message.data) == 100
     assert (str(message.stream), message.begin_ns) == ("0x456 > 0x123", 0)
     assert message.timing is not None
@@ -303,8 +306,8 @@ def test_other_traffic_is_no_link() -> None:
     observer = Observer()
     for i in range(20_000):
         counter = bytes((i // 40 & 0xFF,)) + bytes(7)
-        observer.receive_frame(0x100 + i % 20, chance.randbytes(8), i * MS)
-        observer.receive_frame(0x200 + i % 20, counter, i * MS)
+        take(observer, 0x100 + i % 20, chance.randbytes(8), i * MS)
+        take(observer, 0x200 + i % 20, counter, i * MS)
     assert observer.streams() == []
     assert events(observer) == []
 
@@ -323,7 +326,7 @@ def test_no_input_raises(frames: list[tuple[int, bytes, int]], head: bytes, how:
     for can_id, data, later in frames:
         now += later
         for frame_data in (head + data, head):
-            observer.receive_frame(can_id, frame_data, now)
+            take(observer, can_id, frame_data, now)
         observer.handle_timer(now)
     observer.unfinished()
     observer.handle_timer(now + 10 * SECOND)
@@ -337,9 +340,9 @@ def test_memory_is_bounded() -> None:
     try:
         for i in range(10_000):
             can_id = 0x18DA0000 | (i * 7919) & 0xFFFF | CAN_EFF_FLAG
-            observer.receive_frame(can_id, b"\x10\x00\xff\xff\xff\xff\x01\x02", i)
-            observer.receive_frame(can_id, b"\x10\x00\x00\xff\xff\xff\x01\x02", i)
-            observer.receive_frame(i | CAN_EFF_FLAG, b"\x10\x64\x01\x02\x03\x04\x05\x06", i)
+            take(observer, can_id, b"\x10\x00\xff\xff\xff\xff\x01\x02", i)
+            take(observer, can_id, b"\x10\x00\x00\xff\xff\xff\x01\x02", i)
+            take(observer, i | CAN_EFF_FLAG, b"\x10\x64\x01\x02\x03\x04\x05\x06", i)
             observer.events.clear()
         used, _ = tracemalloc.get_traced_memory()
     finally:

@@ -15,6 +15,7 @@ import pytest
 
 from isotp.cli.main import main
 
+from ..capture.test_cases import CASES, EXPECTED
 from .terminals import ERASED, bars, on_terminal
 
 can = pytest.importorskip("can")
@@ -171,7 +172,9 @@ def test_extended_addressing(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (found,) = objects(capsys, "-m", *options, path)
         assert (found["source"], found["target"], found["data"]) == ("456/10", "123/20", "0102030405060708090a")
     assert main(["dump", "-m", str(path)]) == 0
-    assert "no ISO-TP link found in 3 frames" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "links were found only with an address byte before each N_PCI (extended addressing): say -x any" in err
+    assert "no ISO-TP link found in 3 frames" in err
 
 
 def test_several_links_by_their_identifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,6 +222,38 @@ def test_each_channel_has_its_own_links(tmp_path: Path, capsys: pytest.CaptureFi
     assert [(each["channel"], each["data"]) for each in found] == [
         (name, data) for data in MESSAGES[:2] for name in ("can0", "can1")
     ]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_recordings_in_the_shape_of_real_ones(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dump", "-m", "--json", str(CASES / name)]) == 0
+    out, err = capsys.readouterr()
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [(each["source"], each["data"].upper()) for each in found] == EXPECTED[name]
+    assert not any("error" in each or "fault" in each for each in found)
+    assert err == ""
+
+
+def test_frames_of_no_link_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "bus.log")
+    for options in (["-m"], ["-m", "--json"], []):
+        assert main(["dump", *options, str(path)]) == 0
+        err = capsys.readouterr().err
+        assert err == f"{path}: 1 of 12 frames are of no link that was found; -s and -d name more\n"
+
+
+def test_frames_that_a_pipe_no_longer_has_are_counted() -> None:
+    before = [f"({n / 1000:.6f}) can0 456#0141000000000000\n" for n in range(50)]
+    after = [f"(1.00{n}000) can0 {frame}\n" for n, frame in enumerate(["456#100A010203040506", "123#300000"])]
+    log = "".join([*before, *after, "(1.003000) can0 456#210708090A\n"])
+    done = subprocess.run([*ISOTP, "dump", "-m", "-"], input=log, capture_output=True, text=True)
+    assert "[10]  01 02 03 04 05 06 07 08 09 0A" in done.stdout
+    missed = 53 - 2 - len(done.stdout.splitlines())
+    assert missed > 0
+    assert done.stderr == (
+        f"standard input: {missed} of 53 frames are of no link that was found, {missed} of them before their link was "
+        "found; -s and -d name more\n"
+    )
 
 
 def test_count_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,9 @@
 """Traffic overheard or recorded, and the messages in it.
 
-for message in isotp.capture.messages("trace.asc"):
-print(message.source, message.target, message.data.hex(), message.error)
+    for message in isotp.capture.messages("trace.asc"):
+        print(message.source, message.target, message.data.hex(), message.error)
+
+`Capture` is the same with counters; `Verdicts` judges what it finds.
 """
 
 from .capture import Capture, FrameSource, messages

@@ -24,8 +24,10 @@ class FrameSource(Protocol):
     """Where frames come from: a reader, or an interface that is listened to."""
 
     name: str
-    passed_over: int
-    """How many lines or records were no frames, or how many frames were lost."""
+
+    @property
+    def passed_over(self) -> int:
+        """How many lines or records were no frames, or how many frames were lost."""
 
     @property
     def is_live(self) -> bool:

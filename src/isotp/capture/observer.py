@@ -20,7 +20,6 @@ MAX_PDU_SIZE: Final = 16 << 20
 UNFINISHED_MAX: Final = 1_000_000
 _LOOK_NS: Final = 100_000_000  # no need to look more often whether a message broke off
 _NEVER: Final = 1 << 63
-_CHANNEL: Final = "-"
 
 Event = Message | Fault | LinkFrame
 
@@ -56,8 +55,6 @@ class Observer:
     ) -> None:
         self.events: deque[Any] = deque()
         """`Message`, `Fault` and, if wanted, `LinkFrame`, oldest first; for the caller to take away."""
-        self.released: deque[tuple[LinkFrame, Stream]] = deque(maxlen=256)
-        """Held frames whose meaning the last one made known; for the command line, until it takes `LinkFrame`."""
         self.frames = 0
         """How many frames were taken, and how many of them are of a link."""
         self.shown = 0
@@ -157,17 +154,6 @@ class Observer:
         self.frames += count
         self.shown += shown
 
-    def receive_frame(
-        self, can_id: int, data: bytes, now: int, is_fd: bool = False, channel: str = _CHANNEL
-    ) -> Stream | None:
-        """Take a frame; returns its stream, None if it is of no link, or not known to be of one yet. Never raises.
-
-        `now` is integer nanoseconds, and need not be the present: the time stamps of a recording do.
-        """
-        shown = self.shown
-        self.take(((now, channel, can_id, data, is_fd),))
-        return None if self.shown == shown else self._find(channel, can_id, data)
-
     def _receive(self, stream: Stream, data: bytes, is_fd: bool, now: int) -> None:
         stream.expire(now)
         n_pdu = decode(data, stream.address_size)
@@ -223,10 +209,8 @@ class Observer:
             assert stream is not None
             if stream.key in new:  # flow control of one that was known was shown already
                 self.shown += 1
-                shown = LinkFrame(stream, frame[0], frame[3], frame[4])
-                self.released.append((shown, stream))
                 if self._shows_frames:
-                    self.events.append(shown)
+                    self.events.append(LinkFrame(stream, frame[0], frame[3], frame[4]))
             if not stream.keep(frame[3], frame[0]):
                 self._receive(stream, frame[3], frame[4], frame[0])
 

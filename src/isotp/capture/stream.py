@@ -13,7 +13,7 @@ follow. What each kind of frame does in either state:
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..address import CanAddress
 from ..engine.n_pdu import (
@@ -33,23 +33,13 @@ from ..errors import (
     TransferError,
     WrongSequenceNumberError,
 )
-from .message import Fault, FlowControlSeen, Message, Timing
+from .message import Fault, FlowControlSeen, Message
 from .standards import Key
-
-__all__ = ["Fault", "ObservedMessage", "Stream", "Timing"]
 
 # N_Bs and N_Cr together (ISO 15765-2:2016, table 18): the time limits that the two nodes have may not begin with a
 # frame that is seen.
 SILENCE_NS: Final = 2_000_000_000
 _PCIS: Final = tuple(NPciType.CF << 4 | sn for sn in range(16))
-
-ObservedMessage = Message
-
-
-class Partner(NamedTuple):
-    """See `Stream.partner`."""
-
-    address: CanAddress
 
 
 class Stream:
@@ -138,16 +128,6 @@ class Stream:
         last = self.flow_controls[-1]
         block = len(self._frames) - last.after
         return last.status == FlowStatus.WAIT or 0 < last.bs <= block
-
-    @property
-    def partner(self) -> "Partner | None":
-        """The other node's direction, as far as is known; for the command line, until it takes `target`."""
-        return None if self.target is None else Partner(self.target)
-
-    @property
-    def receiver(self) -> "Stream":
-        """The same, for the command line until it takes `done` and `total` from here."""
-        return self
 
     def _payload(self) -> int:
         return self._frame_length - self._pci_at - 1

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "send": "Send messages, and wait until each is through.",
     "recv": "Receive messages and print them.",
     "dump": "Show the ISO-TP traffic of a bus or a log file.",
+    "check": "Judge the traffic of a bus or a recording by ISO 15765-2.",
     "perf": "Show how fast the transfers on a bus or in a log file are.",
     "vcan": "Make, remove or list virtual CAN interfaces.",
     "serve": "Offer one ISO-TP link on a TCP port, as isotpserver does.",

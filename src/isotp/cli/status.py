@@ -9,6 +9,7 @@ DONE: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 NOTHING_CAME: Final = 3
+AGAINST_STANDARD: Final = 4
 INTERRUPTED: Final = 130
 READER_GONE: Final = 141
 TERMINATED: Final = 143
@@ -18,6 +19,7 @@ _ENDINGS: Final = [result for result in N_Result if result is not N_Result.N_OK]
 
 TEXT: Final = (
     "exit status: 0 done; 1 it failed, stderr says why; 2 wrong usage; 3 nothing came in the time given; "
+    "4 check found something against the standard; "
     f"{_FIRST} to {_FIRST + len(_ENDINGS) - 1} the N_Result of a transfer that failed; 130 Ctrl-C; 143 SIGTERM; "
     "141 the reader of the output went away"
 )

@@ -6,7 +6,7 @@ from typing import Final
 
 from ...errors import UnavailableError
 from .. import status
-from ..links.sources import add_source, observer_maker, open_source, report
+from ..links.sources import add_source, open_capture, report
 from ..links.watching import Watch
 from ..options import values
 from ..options.can_utils import add_answers
@@ -75,15 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise WrongUsage("--json has all bytes and absolute times: leave out --ascii, --time and --head")
     if arguments.head is not None and not arguments.messages:
         raise WrongUsage("--head is for messages, and these are frames: say --messages, or leave it out")
-    new_observer = observer_maker(arguments)
     display = _display(arguments)
-    frames = open_source(arguments)
-    watch = Watch(frames, new_observer, display)
+    capture = open_capture(arguments)
+    watch = Watch(capture, display)
     try:
         watch.run()
     finally:
-        report(arguments, frames, watch)
-    return status.DONE if watch.frames or frames.is_live else status.FAILED
+        report(arguments, capture, watch)
+    return status.DONE if capture.frames or capture.is_live else status.FAILED
 
 
 def _display(arguments: argparse.Namespace) -> Display:

@@ -4,9 +4,10 @@ import argparse
 from dataclasses import dataclass, field
 from typing import Final
 
-from ...capture.stream import Fault, ObservedMessage, Stream
+from ...capture.message import Message
+from ...capture.observer import Event
 from .. import status
-from ..links.sources import add_source, observer_maker, open_source, report
+from ..links.sources import add_source, open_capture, report
 from ..links.watching import Watch
 from ..options import values
 from ..options.can_utils import add_answers
@@ -42,7 +43,7 @@ class _Total:
     slowest: float = float("inf")
     fastest: float = 0.0
 
-    def add(self, message: ObservedMessage) -> None:
+    def add(self, message: Message) -> None:
         """Count one more."""
         self.transfers += 1
         if message.error is not None:
@@ -78,22 +79,19 @@ class _Transfers:
         """See `Display`."""
         self.look.begin(time_ns)
 
-    def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
-        """See `Display`; not called."""
-
-    def event(self, channel: str, event: ObservedMessage | Fault) -> None:
+    def event(self, event: Event) -> None:
         """See `Display`."""
-        if isinstance(event, Fault) or event.timing is None:
+        if not isinstance(event, Message) or (timing := event.timing) is None:
             return
-        link = self.look.head(channel, event.stream, with_partner=True)
-        words = "; ".join(timing_words(event, event.timing))
+        link = self.look.link(event.channel, event.source, event.target)
+        words = "; ".join(timing_words(event, timing))
         failure = self.look.paint(f"! {error_text(event.error)}", terminal.RED) if event.error else ""
         line = self.look.fit(f"{self.look.time(event.end_ns)}  {link}  {event.length} bytes", words)
         self.out.line(self.look.fit(line, failure) if failure else line)
-        partner = event.stream.partner
-        name = f"{short_address(event.stream.address)} > {short_address(partner.address) if partner else '?'}"
-        if (channel, name) in self.totals or len(self.totals) < _LINKS_MAX:
-            self.totals.setdefault((channel, name), _Total()).add(event)
+        name = f"{short_address(event.source)} > {short_address(event.target) if event.target else '?'}"
+        key = event.channel, name
+        if key in self.totals or len(self.totals) < _LINKS_MAX:
+            self.totals.setdefault(key, _Total()).add(event)
 
     def flush(self) -> None:
         """See `Display`."""
@@ -130,16 +128,15 @@ def run(arguments: argparse.Namespace) -> int:
         return _measure(arguments)
     if arguments.size is not None:
         raise WrongUsage("--size is for --self: transfers that are seen have the size they have")
-    new_observer = observer_maker(arguments)
-    frames = open_source(arguments)
+    capture = open_capture(arguments)
     display = _Transfers(Look(Times.ZERO, False), Writer())
-    watch = Watch(frames, new_observer, display)
+    watch = Watch(capture, display)
     try:
         watch.run()
     finally:
         display.sum_up()
-        report(arguments, frames, watch)
-    return status.DONE if watch.frames or frames.is_live else status.FAILED
+        report(arguments, capture, watch)
+    return status.DONE if capture.frames or capture.is_live else status.FAILED
 
 
 def _measure(arguments: argparse.Namespace) -> int:

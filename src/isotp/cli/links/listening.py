@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from ...address import CAN_EFF_FLAG
-from ...capture.recording import Frames
+from ...capture.frames import Frames
 from ...errors import InterfaceDownError, InterfaceError, InterfaceNotFoundError
 from ...linux.interface import names
 from ...linux.raw_can import ANY, RawCanSocket

@@ -2,19 +2,20 @@
 
 import argparse
 import os
-from collections.abc import Callable
+import sys
+import textwrap
+from collections.abc import Iterator
 
-from ...capture.observer import Observer
-from ...capture.recording import open_log
+from ...capture.capture import Capture, FrameSource
 from ...linux.raw_can import ANY
-from ..options.addresses import Way, make_address, one_direction
+from ..options.addresses import AnyAddress, Way, make_address, one_direction
 from ..options.groups import add_addresses, add_bus
 from ..output import terminal
 from ..parser import Parser, WrongUsage
 from .buses import check_bitrate
 from .interfaces import interface_names
 from .listening import Adapter, Interface
-from .watching import Source, Watch
+from .watching import Watch
 
 
 def add_source(parser: Parser) -> None:
@@ -23,8 +24,9 @@ def add_source(parser: Parser) -> None:
         "words",
         nargs="*",
         metavar="SOURCE",
-        help="a CAN interface, or any for all of them; or a log file: candump's (.log, .log.gz, - for standard "
-        "input), and with python-can installed .asc, .blf, .trc, .csv and whatever else it reads",
+        help="a CAN interface, or any for all of them; or a recording (- for standard input), plain or gzip: candump, "
+        "pcap, pcapng, .asc, .blf, .trc, .csv of SavvyCAN and python-can, BusMaster, and with python-can installed "
+        ".db and .mf4",
     )
     add_bus(parser, "SOURCE", has_virtual=False).add_argument(
         "--fd", action="store_true", help="open the adapter of --bus for CAN FD"
@@ -32,34 +34,39 @@ def add_source(parser: Parser) -> None:
     add_addresses(parser, several=True)
 
 
-def open_source(arguments: argparse.Namespace) -> Source:
-    """The interface, adapter or log file that the command line names."""
+def open_capture(arguments: argparse.Namespace) -> Capture:
+    """The capture of the interface, adapter or recording that the command line names, with the links that it names."""
+    links, address_size = _links(arguments)
+    return Capture(_source(arguments), *links, address_size=address_size)
+
+
+def _source(arguments: argparse.Namespace) -> str | FrameSource:
     words, bus = arguments.words, arguments.bus
     if len(words) + (bus is not None) != 1:
-        raise WrongUsage("needed is one of SOURCE (an interface such as can0, or a log file) and --bus")
+        raise WrongUsage("needed is one of SOURCE (an interface such as can0, or a recording) and --bus")
     check_bitrate(bus, arguments.bitrate)
     if arguments.fd and bus is None:
-        raise WrongUsage("--fd is for --bus: interfaces and log files have CAN FD frames anyway")
+        raise WrongUsage("--fd is for --bus: interfaces and recordings have CAN FD frames anyway")
     if bus is not None:
         if bus.is_virtual:
             raise WrongUsage("--bus virtual is a bus in this process, and there is no traffic on it")
         return Adapter(bus, arguments.bitrate, arguments.fd)
-    (target,) = words
+    target: str = words[0]
     if target == ANY or target in interface_names():
         return Interface(target)
     is_file = target == "-" or os.path.exists(target) or "." in target or os.sep in target
-    return open_log(target) if is_file else Interface(target)
+    return target if is_file else Interface(target)
 
 
-def observer_maker(arguments: argparse.Namespace) -> Callable[[], Observer]:
-    """What makes observers of the links that the options name, or of all links if they name none."""
+def _links(arguments: argparse.Namespace) -> tuple[list[AnyAddress], int]:
+    """The links that the options name, none for all; and how many address bytes those have that are to be found."""
     txids, rxids, fixed = arguments.txid or [], arguments.rxid or [], arguments.fixed or []
     extended, mixed, base = arguments.extended, arguments.mixed, arguments.base
     are_named = bool(txids or rxids or fixed)
     if extended is not None and extended.tx is None:
         if are_named or mixed is not None or base is not None:
             raise WrongUsage("-x any finds all links: leave out the identifiers, or name the addresses")
-        return lambda: Observer(address_size=1)
+        return [], 1
     if not are_named and (extended is not None or mixed is not None):
         raise WrongUsage("-x and --mixed need the identifiers -s and -d; or say -x any")
     if base is not None and not fixed:
@@ -73,24 +80,35 @@ def observer_maker(arguments: argparse.Namespace) -> Callable[[], Observer]:
         addresses.append(one_direction(tx, rx, byte))
     else:
         raise WrongUsage(f"-s is given {len(txids)} times and -d {len(rxids)} times: give a -d for each -s")
-    return lambda: Observer(*addresses)
+    return addresses, 0
 
 
-def report(arguments: argparse.Namespace, source: Source, watch: Watch) -> None:
+def report(arguments: argparse.Namespace, capture: Capture, watch: Watch) -> None:
     """Say on standard error what else there is to know at the end."""
-    if source.passed_over:
-        what = "frames were lost, this output was too slow" if source.is_live else "lines were no CAN frames"
-        terminal.to_stderr(f"{source.name}: {source.passed_over:,} {what}")
-    if not watch.frames and not source.is_live:
-        terminal.to_stderr(f"{source.name}: no CAN frames in it")
-    elif not watch.shown:
-        terminal.to_stderr(f"{source.name}: {_nothing_shown(arguments, f'{watch.frames:,} frames')}")
-    elif watch.faults > watch.shown // 2 and arguments.extended is None:
-        terminal.to_stderr(f"{source.name}: {watch.faults:,} faults; if this is extended addressing, say -x any")
+    for remark in _remarks(arguments, capture, watch):
+        text = f"{capture.name}: {remark}"
+        terminal.to_stderr(textwrap.fill(text, terminal.width()) if sys.stderr.isatty() else text)
 
 
-def _nothing_shown(arguments: argparse.Namespace, frames: str) -> str:
-    if arguments.txid or arguments.rxid or arguments.fixed:
-        return f"none of these identifiers in {frames}; without -s, -d and --fixed links are found by their traffic"
-    hint = "" if arguments.extended else ", or say -x any for extended addressing"
-    return f"no ISO-TP link found in {frames}; if there are any, name their identifiers with -s and -d{hint}"
+def _remarks(arguments: argparse.Namespace, capture: Capture, watch: Watch) -> Iterator[str]:
+    if capture.skipped:
+        lost = "frames were lost, this output was too slow"
+        yield f"{capture.skipped:,} {lost if capture.is_live else 'lines were no CAN frames'}"
+    if not capture.frames and not capture.is_live:
+        yield "no CAN frames in it"
+        return
+    are_named = arguments.txid or arguments.rxid or arguments.fixed
+    frames = f"{capture.frames:,} frames"
+    if capture.has_address_bytes:
+        yield "links were found only with an address byte before each N_PCI (extended addressing): say -x any"
+    if not watch.events and are_named:
+        yield f"none of these identifiers in {frames}; without -s, -d and --fixed links are found by their traffic"
+    elif not watch.events:
+        is_said = arguments.extended or capture.has_address_bytes
+        hint = "" if is_said else ", or say -x any for extended addressing"
+        yield f"no ISO-TP link found in {frames}; if there are any, name their identifiers with -s and -d{hint}"
+    elif watch.faults > watch.events // 2 and arguments.extended is None:
+        yield f"{watch.faults:,} faults; if this is extended addressing, say -x any"
+    elif capture.not_shown and watch.has_all and not are_named:
+        missed = f", {capture.missed:,} of them before their link was found" if capture.missed else ""
+        yield f"{capture.not_shown:,} of {frames} are of no link that was found{missed}; -s and -d name more"

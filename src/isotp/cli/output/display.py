@@ -3,22 +3,20 @@
 import sys
 from typing import Protocol
 
-from ...capture.stream import Fault, ObservedMessage, Stream
+from ...capture.observer import Event
 
 
 class Display(Protocol):
     """Shows frames or messages."""
 
     shows_frames: bool
+    """Whether frames are among the events."""
 
     def begin(self, time_ns: int) -> None:
         """Take the time of the first frame of all, of whatever link."""
 
-    def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
-        """Show a frame of a link; called only if `shows_frames`."""
-
-    def event(self, channel: str, event: ObservedMessage | Fault) -> None:
-        """Show a message or a fault."""
+    def event(self, event: Event) -> None:
+        """Show a message, a fault, or, if `shows_frames`, a frame of a link."""
 
     def flush(self) -> None:
         """Write the lines collected so far."""

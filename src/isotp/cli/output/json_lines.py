@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from ...capture import uds
-from ...capture.stream import Fault, ObservedMessage, Stream
+from ...capture.message import Fault, LinkFrame, Message
+from ...capture.observer import Event
 from ...engine.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, SingleFrame, decode
 from .display import Writer
 from .units import json_link, json_seconds, short_address
@@ -28,56 +29,55 @@ class JsonLines:
     def begin(self, time_ns: int) -> None:
         """See `Display`; times are absolute here."""
 
-    def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
+    def event(self, event: Event) -> None:
         """See `Display`."""
-        n_pdu = decode(data, stream.address_size)
+        if isinstance(event, LinkFrame):
+            self._out.line(json.dumps(self._frame(event)))
+        elif isinstance(event, Fault):
+            self._out.line(json.dumps(_fault(event)), counts=not self.shows_frames)
+        elif not self.shows_frames or event.error is not None:
+            self._out.line(json.dumps(self._message(event)), counts=not self.shows_frames)
+
+    def _frame(self, frame: LinkFrame) -> dict[str, Any]:
+        stream = frame.stream
         known = {
-            "time": json_seconds(time_ns),
-            "channel": channel,
+            "time": json_seconds(frame.time_ns),
+            "channel": stream.channel,
             "id": short_address(stream.address),
-            "raw": data.hex(),
+            "raw": frame.data.hex(),
         }
-        if is_fd:
+        if frame.is_fd:
             known["fd"] = True
-        match n_pdu:
-            case SingleFrame(payload):
-                known |= {"type": "SF", "length": len(payload), "data": payload.hex(), **self._name(payload)}
-            case FirstFrame(length, payload):
-                known |= {"type": "FF", "length": length, "data": payload.hex(), **self._name(payload)}
-            case ConsecutiveFrame(sn, payload):
-                known |= {"type": "CF", "sn": sn, "data": payload.hex()}
+        match decode(frame.data, stream.address_size):
+            case SingleFrame(data):
+                known |= {"type": "SF", "length": len(data), "data": data.hex(), **self._name(data, len(data))}
+            case FirstFrame(length, data):
+                known |= {"type": "FF", "length": length, "data": data.hex(), **self._name(data, length)}
+            case ConsecutiveFrame(sn, data):
+                known |= {"type": "CF", "sn": sn, "data": data.hex()}
             case FlowControl(status, bs, stmin):
                 known |= {"type": "FC", "fs": status, "bs": bs, "stmin": stmin}
             case Malformed(_, reason):
                 known |= {"type": None, "fault": reason}
-        self._out.line(json.dumps(known))
+        return known
 
-    def _name(self, data: bytes) -> dict[str, Any]:
-        words = uds.describe(data) if self._names and data else None
+    def _name(self, data: bytes, length: int) -> dict[str, Any]:
+        words = uds.describe(data, length) if self._names else None
         return {} if words is None else {"uds": words._asdict()}
 
-    def event(self, channel: str, event: ObservedMessage | Fault) -> None:
-        """See `Display`."""
-        partner = event.stream.partner
-        whose = json_link(channel, event.stream.address, partner.address if partner else None)
-        if isinstance(event, Fault):
-            fault = {"time": json_seconds(event.time_ns), **whose, "fault": event.reason, "raw": event.frame_data.hex()}
-            self._out.line(json.dumps(fault), counts=not self.shows_frames)
-            return
-        if self.shows_frames and event.error is None:
-            return
+    def _message(self, message: Message) -> dict[str, Any]:
         known: dict[str, Any] = {
-            "time": json_seconds(event.end_ns),
-            "begin": json_seconds(event.begin_ns),
-            **whose,
-            "length": event.length,
-            "done": event.done,
-            "data": event.data.hex(),
-            **self._name(event.data),
+            "time": json_seconds(message.end_ns),
+            "begin": json_seconds(message.begin_ns),
+            **json_link(message.channel, message.source, message.target),
+            "length": message.length,
+            "done": message.done,
+            "data": message.data.hex(),
+            **self._name(message.data, message.length),
         }
-        if event.rate is not None:
-            known["bytes_per_s"] = round(event.rate, 1)
-        if (timing := event.timing) is not None:
+        if message.rate is not None:
+            known["bytes_per_s"] = round(message.rate, 1)
+        if (timing := message.timing) is not None:
             known |= {"bs": timing.bs, "stmin": timing.stmin, "waits": timing.waits}
             known |= {
                 name: None if ns is None else json_seconds(ns)
@@ -87,7 +87,12 @@ class JsonLines:
                     ("min_gap", timing.min_gap_ns),
                 )
             }
-        if event.error is not None:
-            n_result = event.error.n_result
-            known["error"] = {"n_result": n_result.name if n_result else None, "text": event.error.what}
-        self._out.line(json.dumps(known), counts=not self.shows_frames)
+        if message.error is not None:
+            known["error"] = {"n_result": message.n_result.name, "text": message.error.what}
+        return known
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    stream = fault.stream
+    link = json_link(stream.channel, stream.address, stream.target)
+    return {"time": json_seconds(fault.time_ns), **link, "fault": fault.reason, "raw": fault.frame_data.hex()}

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ...capture.stream import Stream
+from ...address import CanAddress
 from . import terminal
 from .units import short_address
 
@@ -65,19 +65,18 @@ class Look:
         """`text` in `colour` if colours are wanted."""
         return f"\x1b[{colour}m{text}\x1b[0m" if self.has_colours else text
 
-    def head(self, channel: str, stream: Stream, with_partner: bool) -> str:
-        """Channel and identifiers, in the colour of the direction."""
-        text = short_address(stream.address)
-        if with_partner and stream.partner is not None:
-            text = f"{text} > {short_address(stream.partner.address)}"
-        colour = self.colour(stream)
+    def head(self, channel: str, text: str, source: CanAddress, target: CanAddress | None) -> str:
+        """Channel and `text`, in the colour of the direction."""
+        colour = terminal.CYAN if target is None or source < target else terminal.YELLOW
         where = f"{channel}  " if self._shows_channel else ""
         return where + self.paint(text, colour)
 
-    def colour(self, stream: Stream) -> int:
-        """One for each direction of a link."""
-        partner = stream.partner
-        return terminal.CYAN if partner is None or stream.address < partner.address else terminal.YELLOW
+    def link(self, channel: str, source: CanAddress, target: CanAddress | None) -> str:
+        """Channel and both identifiers, in the colour of the direction."""
+        text = short_address(source)
+        if target is not None:
+            text = f"{text} > {short_address(target)}"
+        return self.head(channel, text, source, target)
 
     def fit(self, line: str, more: str) -> str:
         """`line` with `more` behind it, or below it if the terminal is too narrow for both."""

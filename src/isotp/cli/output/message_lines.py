@@ -3,7 +3,8 @@
 from typing import Final
 
 from ...capture import uds
-from ...capture.stream import Fault, ObservedMessage, Stream, Timing
+from ...capture.message import Fault, LinkFrame, Message, Timing
+from ...capture.observer import Event
 from ...errors import TransferError
 from ...stmin import STmin
 from . import terminal
@@ -33,26 +34,31 @@ class MessageLines:
         self._out = out
         self.begin, self.flush = look.begin, out.flush
 
-    def frame(self, channel: str, stream: Stream, time_ns: int, data: bytes, is_fd: bool) -> None:
-        """See `Display`; not called."""
-
-    def event(self, channel: str, event: ObservedMessage | Fault) -> None:
+    def event(self, event: Event) -> None:
         """See `Display`."""
-        look = self._look
-        link = look.head(channel, event.stream, with_partner=True)
         if isinstance(event, Fault):
-            what = look.paint(f"! {event.reason}", terminal.RED)
-            self._out.line(look.fit(f"{look.time(event.time_ns)}  {link}  {what}", event.frame_data.hex(" ").upper()))
-            return
-        words = uds.describe(event.data) if self._names and event.data else None
+            self._fault(event)
+        elif not isinstance(event, LinkFrame):
+            self._message(event)
+
+    def _fault(self, fault: Fault) -> None:
+        look, stream = self._look, fault.stream
+        what = look.paint(f"! {fault.reason}", terminal.RED)
+        line = f"{look.time(fault.time_ns)}  {look.link(stream.channel, stream.address, stream.target)}  {what}"
+        self._out.line(look.fit(line, fault.frame_data.hex(" ").upper()))
+
+    def _message(self, message: Message) -> None:
+        look = self._look
+        link = look.link(message.channel, message.source, message.target)
+        words = uds.describe(message.data, message.length) if self._names else None
         name = ""
         if words is not None:
             name = look.paint(str(words), terminal.RED) if words.kind.startswith("negative") else str(words)
-        first = f"{look.time(event.end_ns)}  {link}  [{event.length}]"
+        first = f"{look.time(message.end_ns)}  {link}  [{message.length}]"
         if look.width is None:
-            self._out.line("  ".join(filter(None, (first, self._bytes(event), name, *self._remarks(event)))))
+            self._out.line("  ".join(filter(None, (first, self._bytes(message), name, *self._remarks(message)))))
         else:
-            self._out.line("\n".join(self._lines(first, name, event, look.width)))
+            self._out.line("\n".join(self._lines(first, name, message, look.width)))
 
     def _shown(self, data: bytes) -> tuple[bytes, str]:
         """The bytes to show, and how many that leaves out."""
@@ -60,11 +66,11 @@ class MessageLines:
             return data, ""
         return data[: self._head], f"... ({len(data) - self._head} more)"
 
-    def _bytes(self, message: ObservedMessage) -> str:
+    def _bytes(self, message: Message) -> str:
         data, more = self._shown(message.data)
         return f"{self._look.text(data)} {more}".rstrip()
 
-    def _remarks(self, message: ObservedMessage) -> list[str]:
+    def _remarks(self, message: Message) -> list[str]:
         """What is to be said about it: timing, and why it failed."""
         remarks = []
         if message.timing is not None:
@@ -74,7 +80,7 @@ class MessageLines:
             remarks.append(self._look.paint(f"! {error_text(message.error)}", terminal.RED))
         return remarks
 
-    def _lines(self, first: str, name: str, message: ObservedMessage, width: int) -> list[str]:
+    def _lines(self, first: str, name: str, message: Message, width: int) -> list[str]:
         """As many lines as it takes on a terminal."""
         text = self._bytes(message)
         on_one = f"{first}  {text}  {name}".rstrip()
@@ -101,7 +107,7 @@ class MessageLines:
         return [*rows, f"{INDENT}{more}"] if more else rows
 
 
-def timing_words(message: ObservedMessage, timing: Timing) -> list[str]:
+def timing_words(message: Message, timing: Timing) -> list[str]:
     """How it was timed, in the standard's words."""
     words = [duration(message.end_ns - message.begin_ns)]
     if (speed := message.rate) is not None:
@@ -132,4 +138,4 @@ def _kept(min_gap_ns: int | None, stmin: int) -> str:
 
 def error_text(error: TransferError) -> str:
     """What went wrong, with its N_Result."""
-    return f"{error.what} ({error.n_result.name})" if error.n_result is not None else error.what
+    return f"{error.what} ({error.n_result.name})"

@@ -54,7 +54,8 @@ class Bar:
         if not self.is_wanted or fraction is None or now - self._last < _AGAIN_S or now - self._begin < _FIRST_S:
             return
         rate = count / (now - self._begin)
-        line = _line(fraction, f"{fraction:4.0%} {count:,} {self._unit}, {rate:,.0f}/s")
+        done = f" {count:,} {self._unit}, {rate:,.0f}/s" if count else ""
+        line = _line(fraction, f"{fraction:4.0%}{done}")
         with self._lock:
             self._last = now
             self._write(f"{_ERASE}{line}")

@@ -45,7 +45,13 @@ class Driver:
         driver.hub.add(link)
         return driver
 
-    def release(self, link: Link) -> None:
+    is_lost = False
+
+    def release(self, link: Link, before: Callable[[], object] = bool) -> None:
+        before()
+        self.hub.remove(link)
+
+    def abandon(self, link: Link) -> None:
         self.hub.remove(link)
 
     def post(self, function: Callable[[], object]) -> None:

@@ -67,6 +67,9 @@ class End:
     def on_bus_failure(self, error: InterfaceError) -> None:
         self.failures.append(error)
 
+    def on_fork(self) -> None:
+        pass
+
     def send(self, data: bytes) -> None:
         self.engine.send(data, self._hub.clock())
         self._hub.touch(self.link)

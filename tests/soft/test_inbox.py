@@ -9,7 +9,7 @@ from isotp.soft.inbox import Inbox
 
 
 def test_first_in_first_out_and_one_more_than_there_is_room_for() -> None:
-    inbox = Inbox(3)
+    inbox = Inbox(3, bool)
     inbox.put(b"ab", 1)
     inbox.put(b"cdef", 2)
     inbox.put(b"lost", 3)
@@ -21,7 +21,7 @@ def test_first_in_first_out_and_one_more_than_there_is_room_for() -> None:
 
 
 def test_of_failures_in_a_row_the_latest_is_told_and_once() -> None:
-    inbox = Inbox(10)
+    inbox = Inbox(10, bool)
     inbox.put(b"a", 0)
     inbox.put_failure(isotp.WrongSequenceNumberError("one"))
     inbox.put_failure(isotp.ConsecutiveFrameTimeoutError("two"))
@@ -42,7 +42,7 @@ def is_readable(fd: int) -> bool:
 
 
 def test_its_descriptor_is_readable_while_there_is_an_entry() -> None:
-    inbox = Inbox(100)
+    inbox = Inbox(100, bool)
     inbox.put(b"a", 0)
     fd = inbox.fileno()
     assert is_readable(fd)
@@ -60,4 +60,4 @@ def test_its_descriptor_is_readable_while_there_is_an_entry() -> None:
 @pytest.mark.parametrize("room", [0, -1, True, "1", 1.5])
 def test_a_room_that_is_none(room: object) -> None:
     with pytest.raises(isotp.OptionError, match="rcvbuf="):
-        Inbox(room)  # type: ignore[arg-type]
+        Inbox(room, bool)  # type: ignore[arg-type]

@@ -18,6 +18,9 @@ class Nobody:
     def on_bus_failure(self, error: InterfaceError) -> None:
         pass
 
+    def on_fork(self) -> None:
+        pass
+
 
 NOBODY = Nobody()
 

@@ -5,6 +5,7 @@ import math
 import os
 import select
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Final
 
@@ -61,6 +62,19 @@ class Wait:
             os.close(self._wake_fd)
 
 
+_all_waits: "weakref.WeakSet[Waits]" = weakref.WeakSet()
+
+
+def _forget_waits() -> None:
+    """In a forked child: the calls that wait are calls of the parent."""
+    for waits in list(_all_waits):
+        waits.waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_waits)
+
+
 class Waits:
     """The calls that wait in one socket.
 
@@ -74,6 +88,7 @@ class Waits:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self.waiting: set[Wait] = set()
+        _all_waits.add(self)
         self._unused: list[Wait] = []
 
     def wait(self, events: int, deadline: Deadline, is_due: Callable[[], object]) -> None:

@@ -119,7 +119,8 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
                 if deadline.has_passed():
                     return False
                 await self._wait(driver, request.wakeup, deadline)
-            request.raise_failure()
+            if request.is_awaited or not request.has_begun:  # else `confirm` raises it
+                request.raise_failure()
             return True
         finally:
             request.is_awaited = False
@@ -169,6 +170,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
     # --- waiting
 
     async def _wait(self, driver: LoopDriver, wakeup: Any, deadline: Deadline) -> None:
+        driver.attach()
         driver.waiting.add(wakeup)
         try:
             await wakeup.wait(deadline)
@@ -186,7 +188,6 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         end = self._end
         if end.closed:
             return
-        end.closed = True
         end.refuse_calls()
         if not end.is_sending:
             end.leave("")

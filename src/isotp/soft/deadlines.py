@@ -44,7 +44,7 @@ class Deadlines:
         """Drop the entries of `link`."""
         if link.armed:
             link.armed.clear()
-            self._heap = [entry for entry in self._heap if entry[2] is not link]
+            self._heap[:] = [entry for entry in self._heap if entry[2] is not link]
             heapq.heapify(self._heap)
 
     @property

@@ -54,8 +54,15 @@ class Driver(Protocol):
     def serving(cls, bus: Bus, link: Link) -> Self:
         """The driver of `bus`, which serves `link` from now on."""
 
-    def release(self, link: Link) -> None:
-        """Stop serving `link`."""
+    def release(self, link: Link, before: Callable[[], object] = bool) -> None:
+        """Call `before` and stop serving `link`."""
+
+    def abandon(self, link: Link) -> None:
+        """Stop serving `link` soon; from any thread, and from a garbage collection."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether this is a child process, which does not have the driver's thread and bus."""
 
     def post(self, function: Callable[[], object]) -> None:
         """Let the driver's thread call `function` soon; may be called from any thread."""
@@ -83,8 +90,10 @@ class SoftEnd(Generic[D]):
 
     def __init__(self, bus: Bus, driver: type[D], rcvbuf: int, on_event: Callable[[Event], object] | None) -> None:
         self.bus = bus
-        self.inbox = Inbox(rcvbuf)
+        self.inbox = Inbox(rcvbuf, self._has_room)
         self.closed = False
+        self.has_left = False
+        """Whether `close` has nothing more to do."""
         self.link = "an unbound socket"
         """The link in words, for errors."""
         self.address: Address | AsymmetricAddress | None = None
@@ -95,10 +104,9 @@ class SoftEnd(Generic[D]):
         """What is to be sent, once bound."""
         self._link: Link | None = None
         self._options = Options()
-        self._is_ready = True
         self._dropped_warned = 0
         self._on_event = on_event
-        self._callback_error: Exception | None = None
+        self._callback_error: BaseException | None = None
 
     # --- see `sockets.End`
 
@@ -236,7 +244,7 @@ class SoftEnd(Generic[D]):
     def check_receives(self) -> None:
         """Raise if nothing can be received. Messages that arrived before the bus failed can still be read."""
         self._raise_callback_error()
-        if self.closed or not self.inbox:
+        if self.closed or not self.inbox or (self.served_by is not None and self.served_by.is_lost):
             self.usable_driver()
         if self._link is not None and self._link.rx is None:
             raise OneWayError(
@@ -263,10 +271,11 @@ class SoftEnd(Generic[D]):
 
     def take(self, bufsize: int | None, msg_flags: int) -> ReceivedMessage | None:
         """The oldest message of the inbox; None if there is none."""
-        message = self.inbox.take(bufsize, self.link, peek=bool(msg_flags & MSG_PEEK))
-        if message is not None and not self._is_ready and not self.inbox.is_full and self.served_by is not None:
-            self.served_by.post(self._become_ready)
-        return message
+        return self.inbox.take(bufsize, self.link, peek=bool(msg_flags & MSG_PEEK))
+
+    def _has_room(self) -> None:
+        if self.served_by is not None:
+            self.served_by.post(self._update_ready)
 
     def warn_of_dropped(self) -> None:
         """Warn of messages dropped since the last warning."""
@@ -291,7 +300,8 @@ class SoftEnd(Generic[D]):
     # --- closing
 
     def refuse_calls(self) -> None:
-        """The socket is being closed: end the calls that wait in it. The message being sent goes on."""
+        """The socket is closed now: end the calls that wait in it. The message being sent goes on."""
+        self.closed = True
         if self.served_by is not None:
             self.served_by.call(self._refuse_calls)
 
@@ -309,21 +319,25 @@ class SoftEnd(Generic[D]):
 
         `why`: in words, why a message that is still being sent is given up.
         """
-        if self.served_by is not None and self._link is not None:
-            self.served_by.call(partial(self._give_up_sending, why))
-            self.served_by.release(self._link)
-        self.inbox.close()
+        self.closed = True
         try:
-            self.warn_of_dropped()
+            if self.served_by is not None and self._link is not None:
+                self.served_by.release(self._link, partial(self._stop_sending, why))
+            else:
+                self.has_left = True
         finally:
-            if self.outbox is not None:
-                self.outbox.warn_of_failures()
+            self.inbox.close()
+            try:
+                self.warn_of_dropped()
+            finally:
+                if self.outbox is not None:
+                    self.outbox.warn_of_failures()
 
     def abandon(self) -> None:
         """Leave the bus without waiting: the socket was forgotten. The garbage collector calls it, in any thread."""
-        self.closed = True
+        self.closed = self.has_left = True
         if self.served_by is not None and self._link is not None:
-            self.served_by.post(partial(self.served_by.release, self._link))
+            self.served_by.abandon(self._link)
 
     # --- in the driver's thread
 
@@ -332,7 +346,8 @@ class SoftEnd(Generic[D]):
             self.outbox.close()
         self.inbox.wake()
 
-    def _give_up_sending(self, why: str) -> None:
+    def _stop_sending(self, why: str) -> None:
+        self.has_left = True
         if self._link is not None:
             engine = self._link.engine
             if engine.is_sending:
@@ -344,13 +359,9 @@ class SoftEnd(Generic[D]):
         while (event := self._link.engine.next_event()) is not None:
             self.on_event(event)
 
-    def _become_ready(self) -> None:
-        self._set_ready(not self.inbox.is_full)
-
-    def _set_ready(self, ready: bool) -> None:
-        self._is_ready = ready
+    def _update_ready(self) -> None:
         if self._link is not None:
-            self._link.engine.set_ready(ready, self._link.hub.clock())
+            self._link.engine.set_ready(not self.inbox.is_full, self._link.hub.clock())
             self._link.hub.touch(self._link)
 
     def on_event(self, event: Event) -> None:
@@ -360,8 +371,8 @@ class SoftEnd(Generic[D]):
             return
         if isinstance(event, MessageReceived):
             self.inbox.put(event.data, time.time_ns())
-            if self.inbox.is_full and self._is_ready:
-                self._set_ready(False)
+            if self.inbox.is_full:
+                self._update_ready()
         elif isinstance(event, MessageSent):
             self._end_outgoing(outbox, None)
         elif isinstance(event, TransferFailed):
@@ -393,12 +404,17 @@ class SoftEnd(Generic[D]):
             self._end_outgoing(outbox, error)
         if was_receiving or not was_sending:
             self.inbox.put_failure(error)
+        self.inbox.wake()
         outbox.begin_next()
+
+    def on_fork(self) -> None:
+        """See `Owner`."""
+        self.inbox.forked()
 
     def _call_back(self, callback: Callable[[Event], object], event: Event) -> None:
         try:
             callback(event)
-        except Exception as e:
+        except BaseException as e:
             self._callback_error = e
             self.inbox.wake()
 

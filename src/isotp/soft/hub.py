@@ -56,8 +56,6 @@ class Hub:
         self.bus = bus
         self.clock = clock
         self.driver = driver
-        self.has_work_left = False
-        """Whether to make the next turn at once."""
         self._has_sent = False  # in this turn
         self._has_descriptor = False  # of the open bus
         self.is_open = False
@@ -133,11 +131,15 @@ class Hub:
             self._close()
             raise
 
+    @property
+    def has_work_left(self) -> bool:
+        """Whether to make the next turn at once."""
+        return self.is_open and bool(self._has_sent or self._looped or self._touched)
+
     def _close(self) -> None:
         self._deadlines = Deadlines()
         self._touched.clear()
         self._looped.clear()
-        self.has_work_left = False
         if self.is_open:
             self.is_open = False
             self.driver.stop()
@@ -152,7 +154,17 @@ class Hub:
         self._failure.__cause__ = e
         for link in tuple(self._links):
             link.on_bus_failure(self.failure())
-        self._close()
+        try:
+            self._close()
+        except Exception as closing:  # what the bus failed with says more
+            self._failure.add_note(f"it could not be closed either: {type(closing).__name__}: {closing}")
+
+    def forked(self) -> None:
+        """Give up the bus, in a child process: it stays with the parent."""
+        self.is_open = False
+        self._failure = InterfaceError("a fork does not take the sockets of a bus along", remedy="make new ones here")
+        for link in self._links:
+            link.on_fork()
 
     @property
     def has_failed(self) -> bool:
@@ -167,7 +179,8 @@ class Hub:
     def _interrupt(self, e: InterfaceError) -> None:
         """Report `e` to each link: messages being sent and received are lost. The bus stays open and may recover."""
         self._blocked.clear()
-        self.has_work_left = False
+        self._touched.clear()
+        self._has_sent = False
         for link in tuple(self._links):
             link.held.clear()
             self._unechoed.forget(link, lambda _: True)
@@ -178,7 +191,6 @@ class Hub:
     def touch(self, link: Link) -> None:
         """Let the next turn, which is due now, ask `link` for frames and events."""
         self._touched[link] = None
-        self.has_work_left = True
 
     def turn(self, readable: bool = True) -> None:
         """Do what is due, for some milliseconds at most; `readable`: frames may have arrived."""
@@ -212,7 +224,6 @@ class Hub:
         while due and self.clock() - now <= _LONGEST_TURN_NS:
             self._pump(due.popleft(), now)
         self._touched.update(dict.fromkeys(due))
-        self.has_work_left = self._has_sent or bool(self._looped or self._touched)
 
     def _confirm(self, echoes: Iterable[CanFrame], now: int) -> None:
         for link, confirmed in self._unechoed.take_all(echoes).items():

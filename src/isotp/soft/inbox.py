@@ -1,12 +1,21 @@
 """Inbox: messages and failed receptions that were not read yet, in the order in which they happened."""
 
+import contextlib
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
 
 from ..errors import IsoTpError, OptionError
 from ..sockets import ReceivedMessage, buffer_too_small
 from .request import Wakes
+
+
+class _Entry(NamedTuple):
+    what: ReceivedMessage | IsoTpError
+    before: int
+    """How many bytes were put before it, since the beginning."""
 
 
 class Inbox:
@@ -17,16 +26,19 @@ class Inbox:
 
     Args:
         room: bytes of messages to keep.
+        on_room: called when the inbox was full and is not any more, by the call that took a message.
 
     Raises:
         OptionError: `room` is no number of bytes.
     """
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, on_room: Callable[[], object]) -> None:
         if isinstance(room, bool) or not isinstance(room, int) or room < 1:
             raise OptionError(f"rcvbuf={room!r}: allowed is a number of bytes from 1")
-        self._entries: deque[ReceivedMessage | IsoTpError] = deque()
+        self._entries: deque[_Entry] = deque()
         self._room = room
+        self._on_room = on_room
+        self._put_bytes = 0
         self._lock = threading.RLock()
         self._sign: tuple[socket.socket, socket.socket] | None = None  # the first is readable while there is an entry
         self.waiters: dict[Wakes, None] = {}
@@ -40,7 +52,8 @@ class Inbox:
     @property
     def is_full(self) -> bool:
         """Whether the next message will be dropped."""
-        return self._room <= 0
+        with self._lock:
+            return bool(self._entries) and self._put_bytes - self._entries[0].before >= self._room
 
     def put(self, data: bytes, timestamp_ns: int) -> None:
         """Keep a message, or count it as dropped."""
@@ -48,59 +61,64 @@ class Inbox:
             if self.is_full:
                 self.dropped += 1
                 return
-            self._room -= len(data)
             self._append(ReceivedMessage(data, timestamp_ns, self.dropped))
+            self._put_bytes += len(data)
 
     def put_failure(self, error: IsoTpError) -> None:
         """Keep a failure; as in the kernel, of several in a row only the latest is kept."""
         with self._lock:
-            if self._entries and isinstance(self._entries[-1], IsoTpError):
-                self._entries[-1] = error
-            else:
-                self._append(error)
+            if self._entries and isinstance(self._entries[-1].what, IsoTpError):
+                self._entries.pop()
+            self._append(error)
 
-    def _append(self, entry: ReceivedMessage | IsoTpError) -> None:
-        self._entries.append(entry)
+    def _append(self, what: ReceivedMessage | IsoTpError) -> None:
+        self._entries.append(_Entry(what, self._put_bytes))
         if self._sign is not None and len(self._entries) == 1:
             self._sign[1].send(b"\0")
         self.wake()
 
     def wake(self) -> None:
-        """Wake the calls that wait for an entry."""
+        """Let the calls that wait look again."""
         for waiter in list(self.waiters):
             waiter.wake()
 
     def take(self, bufsize: int | None, link: str, *, peek: bool) -> ReceivedMessage | None:
-        """The oldest message, which stays in the inbox if `peek`; None if there is no entry.
+        """The oldest message, which stays if `peek`; None if there is no entry.
 
         Raises:
-            IsoTpError: the oldest entry is a failure; it is removed.
+            IsoTpError: the oldest entry is a failure; it is gone then.
             ReceiveBufferTooSmallError: the message has more than `bufsize` bytes; it stays.
         """
         with self._lock:
             if not self._entries:
+                self._clear_sign()
                 return None
-            entry = self._entries[0]
-            if isinstance(entry, IsoTpError):
-                self._drop_first()
-                raise entry
-            if bufsize is not None and len(entry.data) > bufsize:
-                raise buffer_too_small(len(entry.data), bufsize, link)
-            if not peek:
-                self._drop_first()
-                self._room += len(entry.data)
-            return entry
+            what, was_full = self._entries[0].what, self.is_full
+            if isinstance(what, ReceivedMessage):
+                if bufsize is not None and len(what.data) > bufsize:
+                    raise buffer_too_small(len(what.data), bufsize, link)
+                if peek:
+                    return what
+            self._entries.popleft()
+            if not self._entries:
+                self._clear_sign()
+        if was_full and not self.is_full:
+            self._on_room()
+        if isinstance(what, IsoTpError):
+            raise what
+        return what
 
-    def _drop_first(self) -> None:
-        self._entries.popleft()
-        if self._sign is not None and not self._entries:
-            self._sign[0].recv(1)
+    def _clear_sign(self) -> None:
+        if self._sign is not None:
+            with contextlib.suppress(BlockingIOError):
+                self._sign[0].recv(16)
 
     def fileno(self) -> int:
-        """A descriptor that is readable while there is an entry; it is made by the first call."""
+        """A descriptor that is readable while there is an entry; made when first asked for."""
         with self._lock:
             if self._sign is None:
                 self._sign = socket.socketpair()
+                self._sign[0].setblocking(False)
                 if self._entries:
                     self._sign[1].send(b"\0")
             return self._sign[0].fileno()
@@ -111,3 +129,7 @@ class Inbox:
             sign, self._sign = self._sign, None
             for end in sign or ():
                 end.close()
+
+    def forked(self) -> None:
+        """Be usable in a child process: a thread of the parent may have held the lock."""
+        self._lock = threading.RLock()

@@ -22,6 +22,9 @@ class Owner(Protocol):
     def on_bus_failure(self, error: InterfaceError) -> None:
         """The bus failed; `error` is an object for this link alone."""
 
+    def on_fork(self) -> None:
+        """This is a child process now, where the threads of the parent hold no locks and release none."""
+
 
 class Link:
     """One engine on one bus.
@@ -58,6 +61,11 @@ class Link:
         """Pass on a failure of the bus."""
         if (owner := self._owner()) is not None:
             owner.on_bus_failure(error)
+
+    def on_fork(self) -> None:
+        """Pass on that this is a child process now."""
+        if (owner := self._owner()) is not None:
+            owner.on_fork()
 
     def belongs_to(self, frame: CanFrame, failed: TransferFailed) -> bool:
         """Whether `frame`, one of ours, was sent by the half of the link that `failed` is about."""

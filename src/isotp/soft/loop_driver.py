@@ -67,16 +67,28 @@ class LoopDriver:
         """Whether it serves no link: then blocking sockets may use the bus."""
         return not self.hub.has_links
 
-    def release(self, link: Link) -> None:
-        """Stop serving `link`."""
+    def release(self, link: Link, before: Callable[[], object] = bool) -> None:
+        """Call `before` and stop serving `link`."""
+        before()
         self.hub.remove(link)
 
-    def post(self, function: Callable[[], object]) -> None:
-        """Let the loop call `function` soon and make a turn; without a loop call it now."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._run_posted, function)
+    def abandon(self, link: Link) -> None:
+        """Stop serving `link` soon; from any thread, and from a garbage collection."""
+        if (loop := self._open_loop()) is not None:
+            loop.call_soon_threadsafe(self.hub.remove, link)
         else:
-            function()
+            self.hub.remove(link)
+
+    @property
+    def is_lost(self) -> bool:
+        """False: a fork in an event loop is not supported."""
+        return False
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Call `function` now, and make a turn."""
+        function()
+        if self._open_loop() is not None:
+            self.run()
 
     def call(self, function: Callable[[], T]) -> T:
         """Call `function`, and return what it returns."""
@@ -146,20 +158,20 @@ class LoopDriver:
 
     def call_later(self, callback: Callable[[], None]) -> None:
         """See `Driver`; the loop calls it."""
-        if self._loop is None:
-            callback()
+        if (loop := self._open_loop()) is not None:
+            loop.call_soon(callback)
         else:
-            self._loop.call_soon(callback)
+            callback()
+
+    def _open_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, unless it has been closed."""
+        return None if self._loop is None or self._loop.is_closed() else self._loop
 
     # --- the loop
 
     def _run_woken(self) -> None:
         self._is_woken = False
         self.run(readable=True)
-
-    def _run_posted(self, function: Callable[[], object]) -> None:
-        function()
-        self.run()
 
     def _run_readable(self) -> None:
         self.run(readable=True)

@@ -41,7 +41,7 @@ class Outbox:
             return
         self._requests.append(request)
         self.begin_next()
-        if not request.has_begun and not may_wait:
+        if not (may_wait or request.has_begun or request.has_ended):
             self._requests.remove(request)
             request.end(BlockingIOError(errno.EAGAIN, self.still_sending()))
 

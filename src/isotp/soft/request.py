@@ -69,7 +69,7 @@ class Request(Generic[W]):
     def end(self, error: Exception | None = None) -> None:
         """It has ended; `error`: why it failed, or None."""
         self.error = error
-        self.has_begun = self.has_ended = True
+        self.has_ended = True
         self.wakeup.wake()
 
     def raise_failure(self) -> None:

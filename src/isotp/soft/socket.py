@@ -111,7 +111,8 @@ class SoftSocket(IsoTpSocket):
                     request.wakeup.wait(deadline.left())
                 elif driver.call(partial(outbox.cancel, request)) or not request.is_done:
                     return False
-            request.raise_failure()
+            if request.is_awaited or not request.has_begun:  # else `confirm` raises it
+                request.raise_failure()
             return True
         finally:
             request.is_awaited = False
@@ -160,9 +161,8 @@ class SoftSocket(IsoTpSocket):
         does not wait for a receiver that only sends WAITs: then the message is given up.
         """
         end = self._end
-        if end.closed:
+        if end.has_left:
             return
-        end.closed = True
         why = "close was interrupted"
         wakeup = Wakeup()
         end.inbox.waiters[wakeup] = None
@@ -179,7 +179,7 @@ class SoftSocket(IsoTpSocket):
             end.leave(why)
 
     def __del__(self) -> None:
-        if "_end" in self.__dict__ and self.bound and not self.closed:
+        if "_end" in self.__dict__ and self.bound and not self._end.has_left:
             text = f"unclosed {self!r}"
             self._end.abandon()
             warnings.warn(text, ResourceWarning, source=self, stacklevel=2)

@@ -102,7 +102,8 @@ class ThreadDriver:
         if self._timer is not None:
             self._selector.register(self._timer.fd, selectors.EVENT_READ)
         self._watched_fd = -1  # of the bus
-        self._thread = threading.Thread(target=self._serve, args=(bus.driver,), name=f"isotp {bus.name}", daemon=True)
+        self._is_lost = False
+        self._thread = threading.Thread(target=self._serve, name=f"isotp {bus.name}", daemon=True)
 
     def _start(self) -> None:
         try:
@@ -133,10 +134,22 @@ class ThreadDriver:
                 raise
             return driver
 
-    def release(self, link: Link) -> None:
-        """Stop serving `link`; after the last one wait until the thread has ended."""
-        if self.call(lambda: self._change(self.hub.remove, link)) and not self.is_current:
+    def release(self, link: Link, before: Callable[[], object] = bool) -> None:
+        """Call `before` and stop serving `link`, both in the thread; after the last one wait for its end.
+
+        An exception of a signal handler ends the wait and nothing else.
+        """
+
+        def remove() -> bool:
+            before()
+            return self._change(self.hub.remove, link)
+
+        if self.call(remove) and not self.is_current:
             self._thread.join(2 * _CLOSING_S)
+
+    def abandon(self, link: Link) -> None:
+        """Stop serving `link` soon; from any thread, and from a garbage collection."""
+        self._post(lambda: self._change(self.hub.remove, link))
 
     def post(self, function: Callable[[], object]) -> None:
         """Let the driver's thread call `function` soon; its result is ignored."""
@@ -176,13 +189,18 @@ class ThreadDriver:
         """Whether the caller runs in the driver's thread, so in a callback: it cannot wait for the driver."""
         return threading.current_thread() is self._thread
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether this is a child process, which does not have this thread and bus."""
+        return self._is_lost
+
     def forked(self) -> None:
-        """Called in a child process after a fork: the thread and the bus stay with the parent, links here fail."""
-        self.has_ended, self._watched_fd = True, -1
+        """Become unusable, in a child process: the thread and the bus stay with the parent."""
+        self._is_lost = self.has_ended = True
+        self._watched_fd = -1
         self._close_descriptors()
-        self.hub.is_open = False
         self.hub.bus.forked()
-        self.hub.fail(InterfaceError("a fork does not take the sockets of a bus along"))
+        self.hub.forked()
 
     # --- for the hub
 
@@ -212,22 +230,25 @@ class ThreadDriver:
 
     # --- the thread
 
-    def _serve(self, previous: object) -> None:
-        if isinstance(previous, ThreadDriver):  # it may still be closing the bus
-            previous._thread.join()
+    def _serve(self) -> None:
         readable = True
-        while True:
-            self._is_woken = False
-            self._call_posted()
-            self.hub.turn(readable)
-            while self._callbacks:
-                self._callbacks.popleft()()
-            if self.has_ended:
-                break
-            readable = self.hub.has_work_left or self._sleep()
+        while not self.has_ended:
+            try:
+                readable = self._do_all(readable) or self._sleep()
+            except BaseException as e:
+                self.hub.fail(e)
         self._call_posted()
         self._wait_for_bus()
         self._close_descriptors()
+
+    def _do_all(self, readable: bool) -> bool:
+        """Call what was posted, make a turn, and the callbacks; returns whether there is more to do."""
+        self._is_woken = False
+        self._call_posted()
+        self.hub.turn(readable)
+        while self._callbacks:
+            self._callbacks.popleft()()
+        return self.hub.has_work_left or self.has_ended
 
     def _call_posted(self) -> None:
         while self._posted:
@@ -281,9 +302,10 @@ def _driver_of(bus: Bus) -> ThreadDriver:
     with _lock:
         driver = bus.driver
         if driver is None or driver.has_ended:
-            driver = bus.driver = ThreadDriver(bus)
-            _drivers.add(driver)
+            driver = ThreadDriver(bus)
             driver._start()
+            _drivers.add(driver)
+            bus.driver = driver
         elif not isinstance(driver, ThreadDriver):
             raise bus_is_taken(bus)
         return driver

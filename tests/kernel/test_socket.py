@@ -272,6 +272,7 @@ def test_another_thread_may_ask_for_a_sender_that_is_just_over(
     with pytest.raises(TimeoutError):
         sender.result()
     assert not wait.is_due()
+    del wait  # it holds a descriptor
     a.settimeout(30)
     with pytest.raises(isotp.FlowControlTimeoutError):
         a.confirm()

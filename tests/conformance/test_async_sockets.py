@@ -329,10 +329,11 @@ def test_a_closed_socket_nobody_holds_sends_to_the_end(run: Run[Any], world: Asy
         async with world.open(30.0) as b:
             slow(b)
             world.bind(b, 0x7E0, 0x7E8)
+            receiving = asyncio.create_task(b.recv())
+            await waits(receiving)
             files = os.listdir("/proc/self/fd")
             a = world.open(None)
             world.bind(a, 0x7E8, 0x7E0)
-            receiving = asyncio.create_task(b.recv())
             await a.send(LONG, confirm=False)
             a.close()
             del a

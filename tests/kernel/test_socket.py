@@ -261,6 +261,23 @@ def test_sends_of_several_threads_each_have_their_outcome(pair: MakePair, backgr
     assert [t.result() for t in tasks] == [len(m) for m in messages]
 
 
+def test_another_thread_may_ask_for_a_sender_that_is_just_over(
+    vcan: Link, new_socket: Sockets, background: Background
+) -> None:
+    a = lonely(new_socket, vcan, timeout=0.5)
+    a.send(LONG, confirm=False)
+    sender = background(lambda: a.send(b"next"))
+    until(lambda: a._waits.waiting)
+    (wait,) = a._waits.waiting
+    with pytest.raises(TimeoutError):
+        sender.result()
+    assert not wait.is_due()
+    del wait  # it holds a descriptor
+    a.settimeout(30)
+    with pytest.raises(isotp.FlowControlTimeoutError):
+        a.confirm()
+
+
 def test_sender_and_receiver_share_the_error_slot_fairly(
     vcan: Link, new_socket: Sockets, background: Background
 ) -> None:

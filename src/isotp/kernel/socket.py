@@ -85,6 +85,7 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
         tx, senders = end.transmission, end.senders
 
         def is_first_and_idle() -> bool:
+            # The list may be empty: another thread may ask when this call is just over.
             return end.closed or (senders[:1] == [message] and tx.state is _IDLE)
 
         def is_closed() -> bool:  # the kernel is sending something that is not ours

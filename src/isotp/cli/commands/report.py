@@ -8,7 +8,7 @@ from typing import Final
 
 from ...capture.capture import Capture
 from .. import status
-from ..links.judging import Judge
+from ..links.judging import Collector, Judge
 from ..links.sources import add_source, open_capture, report
 from ..links.watching import Watch
 from ..options import values
@@ -52,18 +52,6 @@ def add_arguments(parser: Parser) -> None:
     add_answers(parser, "perf")
 
 
-class _Collector:
-    """Hands events to a judge."""
-
-    shows_frames = False
-
-    def __init__(self, judge: Judge, content: Content) -> None:
-        self.event, self.begin = judge.take, content.begin
-
-    def flush(self) -> None:
-        """See `Display`; nothing is shown."""
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Write the page; 0 when there was any traffic, or when it was live."""
     if arguments.output is None:
@@ -74,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     content = Content(find_spec("udsoncan") is not None, arguments.mask, arguments.limit)
     judge = Judge(arguments.speed, arguments.p2, arguments.p2_star, content.take)
     capture = open_capture(arguments)
-    watch = Watch(capture, _Collector(judge, content))
+    watch = Watch(capture, Collector(judge, content.begin))
     try:
         watch.run()
     finally:

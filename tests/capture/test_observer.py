@@ -216,6 +216,17 @@ def test_wrong_sequence_number_in_the_last_frame() -> None:
     assert isinstance(only(observer).error, WrongSequenceNumberError)
 
 
+def test_flow_control_is_of_one_message_only() -> None:
+    observer = Observer(ADDRESS)
+    feed(observer, f"456#0141 456#{FIRST} 123#300005 456#0142 456#{FIRST} 123#300000")
+    messages = [event for event in events(observer) if isinstance(event, Message)]
+    assert [(message.data[:1], len(message.flow_controls)) for message in messages] == [
+        (b"A", 0),
+        (b"\1", 1),
+        (b"B", 0),
+    ]
+
+
 def test_one_direction_only() -> None:
     observer = Observer(Address.normal(txid=0x456))
     take(observer, 0x456, b"\x30\0\0", 0)

@@ -166,6 +166,7 @@ class Stream:
 
     def _first(self, n_pdu: FirstFrame, data: bytes, is_fd: bool, now: int) -> None:
         self.total = n_pdu.length
+        self.flow_controls = []  # the last message keeps its own
         self._is_fd = is_fd
         self._frame_length = len(data)
         self._last = -(-(n_pdu.length - len(n_pdu.data)) // self._payload())

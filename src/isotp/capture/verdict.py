@@ -3,7 +3,7 @@
 The latter are response times (P2 and P2* of UDS), changes of padding, and throughput.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -42,6 +42,8 @@ class LinkVerdict:
     faults: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     """The first 20 of each rule."""
+    response_times: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=10_000))
+    """The latest 10,000: P2 or P2*, and nanoseconds."""
 
     @property
     def rate(self) -> float | None:
@@ -129,7 +131,7 @@ class Verdicts:
         link.results[message.n_result] += 1
         findings = check(message)
         if message.is_timed:
-            findings += self._response_time(message)
+            findings += self._response_time(link, message)
         if message.error is not None:
             link.failed += 1
         else:
@@ -142,7 +144,7 @@ class Verdicts:
             link.add(finding)
         return findings
 
-    def _response_time(self, message: Message) -> Iterator[Finding]:
+    def _response_time(self, link: LinkVerdict, message: Message) -> Iterator[Finding]:
         """UDS: a response begins within P2 of the end of the request, or within P2* of response pending."""
         data = message.data
         if not data:
@@ -161,6 +163,7 @@ class Verdicts:
             return
         wait = message.begin_ns - request.time_ns
         name, limit = ("P2*", self._p2_star_ns) if request.is_pending else ("P2", self._p2_ns)
+        link.response_times.append((name, wait))
         if wait > limit:
             after = "response pending" if request.is_pending else "the request"
             text = f"the response came {milliseconds(wait)} after {after}"

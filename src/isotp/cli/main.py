@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "recv": "Receive messages and print them.",
     "dump": "Show the ISO-TP traffic of a bus or a log file.",
     "check": "Judge the traffic of a bus or a recording by ISO 15765-2.",
+    "report": "Make an HTML page of a recording.",
     "perf": "Show how fast the transfers on a bus or in a log file are.",
     "vcan": "Make, remove or list virtual CAN interfaces.",
     "serve": "Offer one ISO-TP link on a TCP port, as isotpserver does.",

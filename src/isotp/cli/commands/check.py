@@ -8,7 +8,7 @@ from typing import Any, Final
 from ...capture.rules import Finding
 from ...capture.verdict import P2_NS, P2_STAR_NS, LinkVerdict
 from .. import status
-from ..links.judging import Judge
+from ..links.judging import Collector, Judge
 from ..links.sources import add_source, open_capture, report
 from ..links.watching import Watch
 from ..options import values
@@ -65,24 +65,12 @@ def add_arguments(parser: Parser) -> None:
     add_answers(parser, "perf")
 
 
-class _Collector:
-    """Hands events to a judge."""
-
-    shows_frames = False
-
-    def __init__(self, judge: Judge, look: Look) -> None:
-        self.event, self.begin = judge.take, look.begin
-
-    def flush(self) -> None:
-        """See `Display`; all is shown at the end."""
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Show the verdicts."""
     look, out = Look(Times.ZERO, False), Writer()
     judge = Judge(arguments.speed, arguments.p2, arguments.p2_star)
     capture = open_capture(arguments)
-    watch = Watch(capture, _Collector(judge, look))
+    watch = Watch(capture, Collector(judge, look.begin))
     try:
         watch.run()
     finally:

@@ -55,3 +55,20 @@ class Judge:
             self._found(event, self._verdicts.take(event))
         self._waiting.clear()
         return self._verdicts
+
+
+class Collector:
+    """A `Display` that hands events to a judge.
+
+    Args:
+        judge: gets them.
+        begin: gets the time of the first frame of all.
+    """
+
+    shows_frames = False
+
+    def __init__(self, judge: Judge, begin: Callable[[int], None]) -> None:
+        self.event, self.begin = judge.take, begin
+
+    def flush(self) -> None:
+        """See `Display`; there is nothing to show before the end."""

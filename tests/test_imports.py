@@ -239,6 +239,9 @@ LATE_IMPORTS = {
         "isotp.cli.links.buses: can",
         "isotp.cli.links.listening: can",
         "isotp.cli.main: shtab",
+        "isotp.cli.output.report.figures: plotly",
+        "isotp.cli.output.report.figures: plotly.graph_objects",
+        "isotp.cli.output.report.page: plotly.offline.get_plotlyjs",
     },
     "not on every system, and doctor runs on all": {
         "isotp.checkup.doctor: isotp.linux.interface.CanInterface",

@@ -572,12 +572,19 @@ def test_without_the_extras(arguments: list[str], shown: str) -> None:
     assert "Traceback" not in err
 
 
+def test_a_recording_that_needs_an_extra(tmp_path: Path) -> None:
+    database = tmp_path / "drive.db"
+    database.write_bytes(b"SQLite format 3\0" + bytes(100))
+    status, out, err = run_alone("dump", str(database))
+    assert (status, out) == (1, "")
+    assert "pip install 'isotp[can]'" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["vcan", "list"], "pyroute2 is not installed\n  to do: pip install 'isotp[vcan]'"),
         (["dump", "-", "--uds"], "udsoncan is not installed\n  to do: pip install 'isotp[uds]', or leave out --uds"),
-        (["dump", "drive.blf"], "python-can is not installed\n  to do: pip install 'isotp[can]'"),
         (
             ["send", "--bus", "pcan:1", "-s", "1", "-d", "2", "01"],
             "python-can is not installed\n  to do: pip install 'isotp[can]'",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from operator import sub
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from ..address import CanAddress
 from ..engine.n_pdu import FlowStatus
@@ -10,8 +10,25 @@ from ..errors import N_Result, TransferError
 
 NO_GAP: Final = 1 << 62
 
-if TYPE_CHECKING:
-    from .stream import Stream
+
+class Direction(Protocol):
+    """One direction of a link: a `Stream`, as far as it is of interest here."""
+
+    @property
+    def channel(self) -> str:
+        """On which channel it was seen."""
+
+    @property
+    def address(self) -> CanAddress:
+        """What its frames carry."""
+
+    @property
+    def address_size(self) -> int:
+        """How many bytes of the data are address, 0 or 1."""
+
+    @property
+    def target(self) -> CanAddress | None:
+        """What the frames carry that answer it; None as long as that is not known."""
 
 
 class FlowControlSeen(NamedTuple):
@@ -50,7 +67,7 @@ class Timing(NamedTuple):
 class Message(NamedTuple):
     """A message, complete or given up. Times are nanoseconds on the clock of the recording."""
 
-    stream: "Stream"
+    stream: Direction
     """The direction it went, as long as the capture goes on."""
     channel: str
     source: CanAddress
@@ -166,7 +183,7 @@ def stmin_gaps(message: Message) -> list[int]:
 class Fault(NamedTuple):
     """A frame of a link that belongs to no message."""
 
-    stream: "Stream"
+    stream: Direction
     time_ns: int
     reason: str
     frame_data: bytes
@@ -175,7 +192,7 @@ class Fault(NamedTuple):
 class LinkFrame(NamedTuple):
     """A frame of a link, as it was seen."""
 
-    stream: "Stream"
+    stream: Direction
     time_ns: int
     data: bytes
     is_fd: bool

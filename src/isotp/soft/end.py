@@ -382,7 +382,7 @@ class SoftEnd(Generic[D]):
             else:
                 self.inbox.put_failure(event.error)
         if self._on_event is not None:
-            link.hub.driver.call_later(partial(self._call_back, self._on_event, event))
+            link.hub.call_later(partial(self._call_back, self._on_event, event))
         outbox.begin_next()
 
     def _end_outgoing(self, outbox: Outbox, error: IsoTpError | None) -> None:

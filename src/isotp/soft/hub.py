@@ -188,6 +188,10 @@ class Hub:
 
     # --- a turn
 
+    def call_later(self, callback: Callable[[], None]) -> None:
+        """Make a callback of the application after the turn."""
+        self.driver.call_later(callback)
+
     def touch(self, link: Link) -> None:
         """Let the next turn, which is due now, ask `link` for frames and events."""
         self._touched[link] = None

@@ -1,7 +1,8 @@
 """Link: one end of a link as a hub serves it: its engine, and its frames that are not on the bus yet."""
 
 import weakref
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from ..can_frame import CanFrame
 from ..engine.engine import Engine
@@ -9,8 +10,25 @@ from ..engine.events import Direction, Event, TransferFailed
 from ..engine.n_pdu import NPciType
 from ..errors import InterfaceError
 
-if TYPE_CHECKING:
-    from .hub import Hub
+
+class Server(Protocol):
+    """What serves a link: a `Hub`, as the owner of the link sees it."""
+
+    clock: Callable[[], int]
+    """Monotonic nanoseconds."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the bus was given up."""
+
+    def failure(self) -> InterfaceError:
+        """A new error that says why the bus was given up; only after it was."""
+
+    def touch(self, link: "Link") -> None:
+        """Let the next turn, which is due now, ask `link` for frames and events."""
+
+    def call_later(self, callback: Callable[[], None]) -> None:
+        """Make a callback of the application after the turn."""
 
 
 class Owner(Protocol):
@@ -39,7 +57,7 @@ class Link:
     def __init__(self, engine: Engine, owner: "weakref.ref[Owner]") -> None:
         self.engine = engine
         self._owner = owner
-        self.hub: Hub
+        self.hub: Server
         """The hub that serves it, once it is added."""
         self.rx = engine.address.rx
         self.tx = engine.address.tx

@@ -11,7 +11,7 @@ from ..errors import N_Result, TransferError
 NO_GAP: Final = 1 << 62
 
 
-class Direction(Protocol):
+class StreamView(Protocol):
     """One direction of a link: a `Stream`, as far as it is of interest here."""
 
     @property
@@ -67,7 +67,7 @@ class Timing(NamedTuple):
 class Message(NamedTuple):
     """A message, complete or given up. Times are nanoseconds on the clock of the recording."""
 
-    stream: Direction
+    stream: StreamView
     """The direction it went, as long as the capture goes on."""
     channel: str
     source: CanAddress
@@ -183,7 +183,7 @@ def stmin_gaps(message: Message) -> list[int]:
 class Fault(NamedTuple):
     """A frame of a link that belongs to no message."""
 
-    stream: Direction
+    stream: StreamView
     time_ns: int
     reason: str
     frame_data: bytes
@@ -192,7 +192,7 @@ class Fault(NamedTuple):
 class LinkFrame(NamedTuple):
     """A frame of a link, as it was seen."""
 
-    stream: Direction
+    stream: StreamView
     time_ns: int
     data: bytes
     is_fd: bool

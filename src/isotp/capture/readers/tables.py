@@ -18,7 +18,6 @@ class Gvret(TextReader):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self._columns = ["time stamp", "id", "extended", "dir", "bus", "len"]
-        self._first_ns = 0
 
     def line(self, line: str) -> Frame | None:
         """See `TextReader.line`; times are in microseconds."""

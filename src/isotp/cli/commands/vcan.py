@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from ...errors import NotACanInterfaceError, UnavailableError
+from ...linux.constants import ARPHRD_CAN, CAN_MTU, CANFD_MTU
 from .. import status
 from ..links.interfaces import VIRTUAL_KINDS, check_linux, remedy_for_module
 from ..output import terminal
@@ -25,9 +26,8 @@ EXAMPLES: Final = (
     "sudo isotp vcan down vcan0",
 )
 
-_ARPHRD_CAN: Final = 280
 _NAME_MAX: Final = 15
-_CAN_MTU, _CANFD_MTU, _CANXL_MTU = 16, 72, 76
+_CANXL_MTU: Final = 76
 
 
 def add_arguments(parser: Parser) -> None:
@@ -74,7 +74,7 @@ def _pyroute2() -> Any:
 
 
 def _up(kernel: Any, name: str, classical: bool) -> None:
-    mtu = {"mtu": _CAN_MTU if classical else _CANFD_MTU}
+    mtu = {"mtu": CAN_MTU if classical else CANFD_MTU}
     link = _find(kernel, name)
     if link is None:
         kernel.link("add", ifname=name, kind="vcan", **mtu)
@@ -127,7 +127,7 @@ def _explained(number: int, action: str, name: str) -> OSError:
 
 
 def _list(kernel: Any) -> None:
-    links = [link for link in kernel.get_links() if link["ifi_type"] == _ARPHRD_CAN]
+    links = [link for link in kernel.get_links() if link["ifi_type"] == ARPHRD_CAN]
     if not links:
         print("no CAN interface here; a virtual one: sudo isotp vcan up vcan0")
         return
@@ -139,4 +139,4 @@ def _list(kernel: Any) -> None:
 
 
 def _frames(mtu: int) -> str:
-    return "Classical CAN" + ", CAN FD" * (mtu >= _CANFD_MTU) + ", CAN XL" * (mtu >= _CANXL_MTU)
+    return "Classical CAN" + ", CAN FD" * (mtu >= CANFD_MTU) + ", CAN XL" * (mtu >= _CANXL_MTU)

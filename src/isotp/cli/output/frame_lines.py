@@ -3,7 +3,7 @@
 from typing import Final
 
 from ...capture import uds
-from ...capture.message import Direction, Fault, LinkFrame
+from ...capture.message import Fault, LinkFrame, StreamView
 from ...capture.observer import Event
 from ...engine.n_pdu import FirstFrame, FlowControl, NPciType, SingleFrame, decode
 from . import terminal
@@ -32,7 +32,7 @@ class FrameLines:
         self._look = look
         self._names = names
         self._out = out
-        self._heads: dict[Direction, str] = {}
+        self._heads: dict[StreamView, str] = {}
         self._time, self._text, self._line = look.time, look.text, out.line
         self.begin, self.flush = look.begin, out.flush
 
@@ -50,7 +50,7 @@ class FrameLines:
         link = self._look.link(event.stream.channel, event.stream.address, target)
         self._out.line(self._look.fit(f"    {link}", self._look.paint(f"! {what}", terminal.RED)), counts=False)
 
-    def _frame(self, stream: Direction, time_ns: int, data: bytes, is_fd: bool) -> None:
+    def _frame(self, stream: StreamView, time_ns: int, data: bytes, is_fd: bool) -> None:
         look = self._look
         head = self._heads.get(stream) or self._head(stream)
         size = stream.address_size
@@ -73,7 +73,7 @@ class FrameLines:
             meaning = f"{look.paint('??', terminal.RED)}            {data.hex(' ').upper()}"
         self._line(look.fit(f"{self._time(time_ns)}  {head}  {meaning}", name))
 
-    def _head(self, stream: Direction) -> str:
+    def _head(self, stream: StreamView) -> str:
         # The colour is that of the first sight: a target that is found later may change it.
         if len(self._heads) > _HEADS_MAX:
             self._heads.clear()

@@ -28,17 +28,22 @@ MSG_PEEK: Final = 0x02
 MSG_TRUNC: Final = 0x20
 MSG_DONTWAIT: Final = 0x40
 
+STANDSTILL_S: Final = 1.2
+"""A transfer stands still when no frame of it is sent for so long: N_Bs, 1 s, and the longest STmin, 127 ms."""
+
 _LONGEST_S: Final = 1e6  # eleven days; a longer timeout counts as none, since the clocks end at 2**63 ns
 
 
 class ReceivedMessage(NamedTuple):
-    """A message, when it was received, and how many were dropped before it."""
+    """A message, when it was received, how many were dropped before it, and when it began."""
 
     data: bytes
     timestamp_ns: int
     """When its last frame was received: nanoseconds since the epoch, as time.time_ns()."""
     dropped: int
     """Messages dropped since the socket was made, up to this one, because they were not read in time."""
+    begin_ns: int | None = None
+    """When its first frame was received, as `timestamp_ns`; None: not known (see `isotp.socket(watch_begin=True)`)."""
 
 
 class End(Protocol):
@@ -295,6 +300,10 @@ class IsoTpSocket(AnySocket):
     def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
         """Send one message, and return its length once all of it is on the bus.
 
+        The socket's timeout limits how long the call waits for its turn, and how long the transfer may stand still: a
+        message that gets on is waited for however long it takes. The timeout does not cut short what the protocol
+        allows the receiver (`STANDSTILL_S`), so an absent receiver is a FlowControlTimeoutError.
+
         With `confirm=False`, and on a socket that does not block, it returns when the kernel or the engine has taken
         the message; `confirm()` raises its failure. A message is taken when the one before it has ended.
 
@@ -305,7 +314,8 @@ class IsoTpSocket(AnySocket):
 
         Raises:
             TransferError: the message was not transferred; the class and `n_result` say why.
-            TimeoutError: the socket's timeout passed first; the message is still being sent, see `confirm`.
+            TimeoutError: an earlier message is still being sent, and nothing was sent; or the transfer stands still since
+                the receiver asks to wait, and it goes on, see `confirm`.
             BlockingIOError: the socket does not block and an earlier message is still being sent; nothing was sent.
             MessageSizeError: the message is empty or too long.
             InterfaceError: the interface or bus is down, gone, or its transmit queue full.
@@ -326,15 +336,18 @@ class IsoTpSocket(AnySocket):
         """
 
     @abstractmethod
-    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+    def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
         """Receive one whole message.
 
         Args:
             bufsize: the longest message wanted, in bytes; None: any.
             flags: MSG_DONTWAIT, MSG_PEEK.
+            begins_within: how many seconds to wait for the *first* frame of the message, in place of the socket's
+                timeout. A message that has begun is waited for to its end or its failure, as long as its frames come.
+                A kernel socket has to be made with `watch_begin=True` for that.
 
         Raises:
-            TimeoutError: nothing arrived within the socket's timeout.
+            TimeoutError: nothing arrived within the socket's timeout, or no message began within `begins_within`.
             BlockingIOError: the socket does not block and there is no message.
             TransferError: a message began to arrive and broke off; the class and `n_result` say why.
             ReceiveBufferTooSmallError: the message is longer than `bufsize`; it is kept.
@@ -345,8 +358,8 @@ class IsoTpSocket(AnySocket):
         """
 
     @abstractmethod
-    def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with the time of its last frame and the count of messages dropped before it.
+    def recv_message(self, flags: int = 0, *, begins_within: float | None = None) -> ReceivedMessage:
+        """Receive one message with the times of its first and last frame and the count of messages dropped before it.
 
         Raises:
             OSError: as `recv`.
@@ -403,12 +416,12 @@ class AsyncIsoTpSocket(AnySocket):
         """
 
     @abstractmethod
-    async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+    async def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
         """Receive one whole message; see `IsoTpSocket.recv`."""
 
     @abstractmethod
-    async def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with the time of its last frame and the count of messages dropped before it."""
+    async def recv_message(self, flags: int = 0, *, begins_within: float | None = None) -> ReceivedMessage:
+        """Receive one message with the details that `IsoTpSocket.recv_message` has."""
 
     async def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive one message into `buffer` and return its length in bytes; see `IsoTpSocket.recv_into`."""

@@ -229,6 +229,8 @@ def test_the_check_finds_circles(b: str, has_circle: bool) -> None:
 LATE_IMPORTS = {
     "public names are loaded on first use": {"isotp: importlib.import_module"},
     "an extra: it need not be installed": {
+        "isotp.bus.pythoncan: isotp.bus.pythoncan_readers.NotifierListener",
+        "isotp.bus.pythoncan: isotp.bus.pythoncan_readers.ReadingThread",
         "isotp.capture.readers.python_can: can",
         "isotp.capture.uds: udsoncan.services",
         "isotp.capture.uds: udsoncan.BaseService.BaseService",

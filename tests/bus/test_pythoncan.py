@@ -112,6 +112,16 @@ def test_an_interface_that_breaks_reaches_the_callers(buses: tuple[Any, Any], mo
             s.recv()
 
 
+def test_two_buses_do_not_steal_from_each_other(buses: tuple[Any, Any]) -> None:
+    one, two = isotp.PythonCanBus(buses[0]), isotp.PythonCanBus(buses[0])
+    for first, second in ((one, two), (two, one)):
+        with isotp.SoftSocket(first) as a, isotp.SoftSocket(second) as b:
+            a.bind(rxid=1, txid=2)
+            with pytest.raises(isotp.InterfaceError, match="is read by another PythonCanBus") as e:
+                b.bind(rxid=3, txid=4)
+    assert e.value.remedy == "make one PythonCanBus of it, and give that to all sockets"
+
+
 def test_what_is_no_bus() -> None:
     with pytest.raises(TypeError, match="BusABC"):
         isotp.PythonCanBus("can0")
@@ -186,8 +196,8 @@ def test_stmin_begins_when_a_slow_adapter_has_the_frame() -> None:
         s.set_general_opts(tx_stmin=5_000_000)
         s.bind(rxid=1, txid=2)
         s.send(bytes(50), confirm=False)
-        bus._messages.append(can.Message(arbitration_id=1, is_extended_id=False, data=b"\x30\0\0"))
-        bus.driver.wake()
+        assert bus._reader is not None
+        bus._reader.put(can.Message(arbitration_id=1, is_extended_id=False, data=b"\x30\0\0"))
         s.confirm()
     adapter.shutdown()
     times = [at for at, message in adapter.sent if message.data[0] >> 4 == 2]

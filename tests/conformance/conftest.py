@@ -51,10 +51,17 @@ class Soft(World):
         pass
 
 
+def python_can_buses(request: pytest.FixtureRequest) -> tuple[list[isotp.PythonCanBus], list[Callable[[], object]]]:
+    """Two buses of python-can on one channel, read by a notifier and by a thread, and what to call at the end."""
+    can: Any = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
+    one, two = (can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2))
+    notifier = can.Notifier(one, [], timeout=0.01)
+    buses = [isotp.PythonCanBus(one, notifier=notifier, can_fd=True), isotp.PythonCanBus(two, can_fd=True)]
+    return buses, [notifier.stop, one.shutdown, two.shutdown]
+
+
 def soft_on_python_can(request: pytest.FixtureRequest) -> World:
-    can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
-    buses = [can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2)]
-    return TwoBuses([isotp.PythonCanBus(bus, can_fd=True) for bus in buses], [bus.shutdown for bus in buses])
+    return TwoBuses(*python_can_buses(request))
 
 
 class TwoBuses(World):
@@ -134,13 +141,8 @@ def async_soft(loop: LoopThread, *buses: Any, closing: Callable[[], object] = la
 
 
 def async_on_python_can(request: pytest.FixtureRequest) -> World:
-    can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
-    buses = [can.Bus(interface="virtual", channel=request.node.nodeid) for _ in range(2)]
-    return async_soft(
-        LoopThread(),
-        *(isotp.PythonCanBus(bus, can_fd=True) for bus in buses),
-        closing=lambda: [bus.shutdown() for bus in buses],
-    )
+    buses, closing = python_can_buses(request)
+    return async_soft(LoopThread(), *buses, closing=lambda: [close() for close in closing])
 
 
 def async_on_socketcan(vcan: str) -> World:

@@ -1,17 +1,17 @@
 """PythonCanBus: any interface of python-can (extra `isotp[can]`)."""
 
-import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
 from ..can_frame import CanFrame
-from ..errors import InterfaceError, UnavailableError
+from ..errors import UnavailableError
 from .base import NOTHING, Bus, Received
 
-_POLL_S: Final = 0.1  # the reading thread looks that often whether it has to end
+if TYPE_CHECKING:
+    from .pythoncan_readers import Reader
+
 _BATCH: Final = 256
 
 
@@ -19,80 +19,73 @@ class PythonCanBus(Bus):
     """A bus of python-can, for `SoftSocket`: `PythonCanBus(can.Bus(interface="pcan", channel="..."))`.
 
     python-can cannot wait for a frame and for anything else at the same time, so a thread of its own reads while
-    sockets are bound. Do not read the bus elsewhere during that time. Its `shutdown` is yours to call.
+    sockets are bound. Each frame reaches one reader only: give all sockets the same PythonCanBus. Where a
+    `can.Notifier` reads the bus, for a logger say, the frames come from there, and there is no other thread:
+
+        adapter = can.Bus(interface="pcan", channel="PCAN_USBBUS1")
+        notifier = can.Notifier(adapter, [logger])
+        bus = isotp.PythonCanBus(adapter, notifier=notifier)
+        with isotp.SoftSocket(bus, timeout=2.0) as s:
+            s.bind(rxid=0x7E8, txid=0x7E0)
+
+    Several PythonCanBus may use one notifier. It may read several buses if their messages name different channels. One
+    with an event loop (`loop=...`) is for `AsyncSoftSocket`. Once it was stopped or has failed, the sockets raise
+    InterfaceError.
+
+    The `shutdown` of the bus and the `stop` of the notifier are yours to call, after the sockets are closed. Where
+    other threads send on the bus, too, make it a `can.ThreadSafeBus`.
 
     Args:
         bus: a `can.BusABC`.
+        notifier: the `can.Notifier` that reads it; None: nothing else reads it.
         echoes: whether it was made with `receive_own_messages=True` and its interface supports that. Then a frame
             counts as sent when it is received again; otherwise when python-can has taken it.
         can_fd: whether it takes CAN FD frames; None: what its `protocol` says.
 
     Raises:
         UnavailableError: python-can is not installed.
-        TypeError: `bus` is no `can.BusABC`.
+        TypeError: `bus` is no `can.BusABC`, or `notifier` no `can.Notifier`.
     """
 
-    def __init__(self, bus: Any, *, echoes: bool = False, can_fd: bool | None = None) -> None:
+    def __init__(self, bus: Any, *, notifier: Any = None, echoes: bool = False, can_fd: bool | None = None) -> None:
         try:
             self._can: Any = import_module("can")
         except ImportError as e:
             raise UnavailableError("python-can is not installed", remedy="pip install isotp[can]") from e
         if not isinstance(bus, self._can.BusABC):
             raise TypeError(f"bus must be a can.BusABC, not {bus!r}")
+        if notifier is not None and not isinstance(notifier, self._can.Notifier):
+            raise TypeError(f"notifier must be a can.Notifier, not {notifier!r}")
         self._bus = bus
+        self._notifier = notifier
         self.name = str(getattr(bus, "channel_info", "python-can"))
         self.echoes = echoes
         self.has_can_fd = "FD" in bus.protocol.name if can_fd is None else can_fd
-        self._messages: deque[Any] = deque()
-        self._error: Exception | None = None
-        self._reader: threading.Thread | None = None
-        self._wake: Callable[[], None] = lambda: None
-        self._ending = threading.Event()
+        self._reader: Reader | None = None
 
     def __repr__(self) -> str:
         return f"<isotp.PythonCanBus {self.name!r}>"
-
-    def _read(self, ending: threading.Event, previous: threading.Thread | None) -> None:
-        if previous is not None:  # only one thread may read an adapter
-            previous.join()
-        while not ending.is_set():
-            try:
-                message = self._bus.recv(_POLL_S)
-            except self._can.CanOperationError as e:  # such as an overrun; the adapter may recover
-                self._error = InterfaceError(f"{self.name}: {e}")
-                self._error.__cause__ = e
-                self._wake()
-                ending.wait(_POLL_S)
-            except Exception as e:
-                self._error = e  # `receive` raises it
-                self._wake()
-                return
-            else:
-                if message is not None:
-                    self._messages.append(message)
-                    self._wake()
 
     # --- see `Bus`
 
     def open(self, wake: Callable[[], None]) -> None:
         """See `Bus`."""
-        self._error = None
-        self._ending = threading.Event()
-        self._wake = wake
-        self._reader = threading.Thread(
-            target=self._read, args=(self._ending, self._reader), name=f"isotp reads {self.name}", daemon=True
-        )
-        self._reader.start()
+        from .pythoncan_readers import NotifierListener, ReadingThread
+
+        if self._notifier is None:
+            self._reader = ReadingThread(self._bus, self.name, wake)
+        else:
+            self._reader = NotifierListener(self._notifier, self._bus, self.name, wake)
 
     def close(self) -> None:
-        """See `Bus`. The reading thread ends when python-can's `recv` returns."""
-        self._ending.set()
-        self._messages.clear()
+        """See `Bus`."""
+        if self._reader is not None:
+            self._reader.close()
 
     @property
     def is_closing(self) -> bool:
         """See `Bus`."""
-        return self._ending.is_set() and self._reader is not None and self._reader.is_alive()
+        return self._reader is not None and self._reader.is_closing
 
     def send(self, frames: Sequence[CanFrame]) -> int:
         """See `Bus`."""
@@ -114,14 +107,16 @@ class PythonCanBus(Bus):
 
     def receive(self) -> Received:
         """See `Bus`."""
-        if not self._messages:
-            error, self._error = self._error, None
+        reader = self._reader
+        assert reader is not None
+        if not reader.messages:
+            error, reader.error = reader.error, None
             if error is not None:
                 raise error
             return NOTHING
         received = Received([], [])
-        while self._messages and len(received.frames) < _BATCH:
-            message = self._messages.popleft()
+        while reader.messages and len(received.frames) < _BATCH:
+            message = reader.messages.popleft()
             if message.is_error_frame or message.is_remote_frame:
                 continue
             # Some interfaces set is_rx=False for frames of other programs, too: so each is received as well.
@@ -131,6 +126,6 @@ class PythonCanBus(Bus):
             received.frames.append(frame)
             if is_echo:
                 received.echoes.append(frame)
-        if self._messages:
-            self._wake()
+        if reader.messages:
+            reader.wake()
         return received

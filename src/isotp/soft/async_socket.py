@@ -44,8 +44,9 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
     in them, and to no other thread.
 
     Args:
-        bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus` (that one has a thread), or your own
-            (`isotp.bus.Bus`). Any number of asyncio sockets may share it, and no `SoftSocket`.
+        bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus` (that one has a thread, unless it is
+            given a notifier), or your own (`isotp.bus.Bus`). Any number of asyncio sockets may share it, and no
+            `SoftSocket`.
         timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
         rcvbuf: bytes of messages to keep until they are read; if they are more, senders are asked to wait.
         on_event: the loop calls it with every event of the engine (`isotp.engine`), such as progress; the socket's next

@@ -253,6 +253,11 @@ LATE_IMPORTS = {
         "isotp.checkup.live: isotp.kernel.socket.socket",
         "isotp.linux.interface: fcntl",
     },
+    "where the package is damaged, and nothing of it is sure to be there": {
+        "isotp: isotp.checkup.installation.clash",
+        "isotp.cli.start: isotp.checkup.installation.clash",
+        "isotp.cli.start: isotp.cli.main.main",
+    },
     "start-up time: few calls need it": {
         "isotp.checkup.doctor: isotp.bus.virtual.VirtualBus",
         "isotp.checkup.doctor: isotp.soft.socket.SoftSocket",

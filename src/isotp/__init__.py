@@ -160,9 +160,16 @@ if not TYPE_CHECKING:  # so that type checkers see a misspelt name
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        if name in _MODULES:
-            return import_module(f".{name}", __name__)
-        value = getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
+        try:
+            if name in _MODULES:
+                return import_module(f".{name}", __name__)
+            value = getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
+        except (ImportError, AttributeError) as e:
+            from .checkup.installation import clash
+
+            if (found := clash()) is None:
+                raise
+            raise ImportError(f"{found[0]}; to do: {found[1]}") from e
         globals()[name] = value
         return value
 

@@ -1,6 +1,5 @@
 """isotp.doctor: what works on this machine, found out by trying, and the remedy for what does not."""
 
-import importlib.metadata
 import platform
 import socket
 import sys
@@ -17,6 +16,7 @@ from ..errors import IsoTpError
 from ..linux import modules, native
 from ..linux.release import kernel_release
 from ..opts.optflags import flags, kernel_honours
+from .installation import clash
 from .live import Live, live_transfer
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
@@ -132,8 +132,6 @@ def _python() -> Iterator[Finding]:
 def _package() -> Iterator[Finding]:
     """Another distribution that brings a package of the same name overwrites this one, or hides it."""
     what = f"isotp {__version__} in {_PACKAGE}"
-    pip = f"{Path(sys.executable).name or 'python'} -m pip"
-    others = sorted(set(importlib.metadata.packages_distributions().get("isotp", ())) - {"isotp"})
     # What an import would find; a file without .py, such as the command in bin/, is no module.
     copies = [
         str(path)
@@ -141,9 +139,8 @@ def _package() -> Iterator[Finding]:
         for path, source in ((Path(entry, "isotp"), "__init__.py"), (Path(entry, "isotp.py"), ""))
         if (path / source).is_file() and path.resolve() != _PACKAGE
     ]
-    if others:
-        remedy = f"{pip} uninstall {' '.join(others)}; then {pip} install --force-reinstall isotp"
-        yield Finding("package", False, f"{what}; also installed under this name: {', '.join(others)}", remedy)
+    if found := clash():
+        yield Finding("package", False, f"{what}; {found[0]}", found[1])
     elif copies:
         remedy = "remove or rename it: which of the two is imported depends on the folder you are in"
         yield Finding("package", False, f"{what}; another isotp lies in {', '.join(copies)}", remedy)

@@ -9,13 +9,24 @@ def test_dlc_tables_are_inverse() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "padding", "padded"),
-    [(0, None, 0), (3, None, 3), (8, None, 8), (9, None, 12), (49, None, 64), (3, 0x55, 8), (21, 0x55, 24)],
+    ("length", "padding", "least", "padded"),
+    [
+        (0, None, 0, 0),
+        (3, None, 0, 3),
+        (3, None, 8, 8),
+        (8, None, 0, 8),
+        (9, None, 8, 12),
+        (9, None, 24, 24),
+        (49, None, 0, 64),
+        (3, 0x55, 0, 3),
+        (3, 0x55, 8, 8),
+        (21, 0x55, 8, 24),
+    ],
 )
-def test_pad(length: int, padding: int | None, padded: int) -> None:
+def test_pad(length: int, padding: int | None, least: int, padded: int) -> None:
     data = bytes(range(length))
     fill = 0xCC if padding is None else padding
-    assert pad(data, padding) == data + bytes([fill]) * (padded - length)
+    assert pad(data, padding, least) == data + bytes([fill]) * (padded - length)
 
 
 def test_can_frames_makes_real_frames() -> None:

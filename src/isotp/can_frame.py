@@ -32,16 +32,14 @@ def can_frames(can_id: int, payloads: Iterable[bytes], is_fd: bool, bitrate_swit
     return list(map(tuple.__new__, repeat(CanFrame), fields))
 
 
-def pad(data: bytes, padding: int | None) -> bytes:
-    """`data` extended to a length that CAN has: at least 8 bytes if `padding` is a byte, else the shortest.
+def pad(data: bytes, padding: int | None, least: int) -> bytes:
+    """`data` extended to the shortest length that CAN has and that is not below `least`, with the byte `padding`.
 
-    A CAN FD frame of more than 8 bytes is padded in any case (ISO 15765-2:2016, 10.4.2), by default with 0xCC as in
-    Linux.
+    A CAN FD frame of more than 8 bytes is padded in any case (ISO 15765-2:2016, 10.4.2). `padding` None: 0xCC, as in
+    Linux. `least` is a length that CAN has.
     """
     length = PADDED_LENGTH[len(data)]
-    if padding is None:
-        return data.ljust(length, _DEFAULT_FILL)
-    return data.ljust(max(CLASSICAL_MAX_LENGTH, length), bytes((padding,)))
+    return data.ljust(length if length > least else least, _BYTES[DEFAULT_PADDING if padding is None else padding])
 
 
-_DEFAULT_FILL: Final = bytes((DEFAULT_PADDING,))
+_BYTES: Final = tuple(bytes((i,)) for i in range(256))

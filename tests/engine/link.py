@@ -8,7 +8,7 @@ from itertools import count
 from isotp.address import Address
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
-from isotp.engine.events import Event
+from isotp.engine.events import Event, FrameIgnored, IgnoreReason
 from isotp.engine.params import Params
 
 MS = 1_000_000
@@ -31,6 +31,11 @@ def events_of(engine: Engine) -> list[Event]:
     while event := engine.next_event():
         events.append(event)
     return events
+
+
+def told(engine: Engine) -> list[Event | IgnoreReason]:
+    """The events, and in place of each `FrameIgnored` its reason."""
+    return [event.why if isinstance(event, FrameIgnored) else event for event in events_of(engine)]
 
 
 def can(data: str, can_id: int = 0x123, is_fd: bool = False) -> CanFrame:

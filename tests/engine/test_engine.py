@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 from isotp.address import Address, AsymmetricAddress, TargetAddressType
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
-from isotp.engine.events import FirstFrameReceived, MessageReceived, MessageSent, TransferFailed
+from isotp.engine.events import FirstFrameReceived, IgnoreReason, MessageReceived, MessageSent, TransferFailed
 from isotp.engine.params import Params
 from isotp.errors import BufferOverflowError, BusyError, IsoTpError, MessageSizeError, OneWayError, TransferError
 
-from .link import Link, can, engine, events_of, intact, take
+from .link import Link, can, engine, events_of, intact, take, told
 
 EFF = 0x80000000
 
@@ -65,13 +65,13 @@ def test_functional_receiver_takes_single_frames_only() -> None:
     link = Engine(Address.normal(rxid=0x7DF, functional=True))
     link.receive_frame(can("0141", 0x7DF), 0)
     link.receive_frame(can("1064010203040506", 0x7DF), 0)
-    assert events_of(link) == [MessageReceived(b"A")]
+    assert told(link) == [MessageReceived(b"A"), IgnoreReason.FUNCTIONAL_FIRST_FRAME]
     assert take(link) == []
     physical = Address.normal(txid=0x7E8)
     functional = Address(rxid=0x7DF, rx_only=True, target_address_type=TargetAddressType.Functional)
     link = Engine(AsymmetricAddress(physical, functional))
     link.receive_frame(can("1064010203040506", 0x7DF), 0)
-    assert events_of(link) == []
+    assert told(link) == [IgnoreReason.FUNCTIONAL_FIRST_FRAME]
 
 
 def test_receiving_half_listens() -> None:
@@ -99,7 +99,7 @@ def test_sending_half_receives_nothing() -> None:
         can("0141", 0x123 | EFF),
         can("0141", is_fd=True),
         can("0141", 0x456),
-        can("", 0x123),
+        can("", 0x456),
     ],
 )
 def test_frames_of_others_are_ignored(frame: CanFrame) -> None:
@@ -108,7 +108,7 @@ def test_frames_of_others_are_ignored(frame: CanFrame) -> None:
     assert events_of(link) == []
 
 
-@pytest.mark.parametrize("frame", ["110141", "20", ""])
+@pytest.mark.parametrize("frame", ["110141", "", "00"])
 def test_frames_for_another_address_byte_are_ignored(frame: str) -> None:
     link = Engine(Address.extended(rxid=0x123, txid=2, target_address=0x10, source_address=0x20))
     link.receive_frame(can(frame), 0)
@@ -125,7 +125,7 @@ def test_half_duplex() -> None:
     assert take(link) == ["1008000000000000"]
     link.receive_frame(can("300000"), 0)
     take(link)
-    assert events_of(link) == [MessageSent(8)]
+    assert told(link) == [*[IgnoreReason.HALF_DUPLEX] * 2, MessageSent(8)]
     link.receive_frame(can("1064010203040506"), 0)
     with pytest.raises(BusyError, match="being received"):
         link.send(b"1", 0)
@@ -211,6 +211,44 @@ def test_lengths_are_those_of_linux(params: Params, sizes: list[int], pads: str)
     assert [len(frame.data) for _, frame in link.frames] == sizes
     assert link.frames[-1][1].data.hex().endswith(pads)
     assert all(frame.is_fd is params.can_fd for _, frame in link.frames)
+
+
+@pytest.mark.parametrize(
+    ("params", "sizes", "pads"),
+    [
+        (Params(tx_min_dl=6), [8, 6, 8, 6], "cc" * 3),
+        (Params(tx_min_dl=8, tx_padding=0x55), [8, 8, 8, 8], "55" * 5),
+        (Params(tx_min_dl=0, tx_padding=0x55), [8, 3, 8, 3], ""),
+        (Params(can_fd=True, tx_dl=12, tx_min_dl=0, tx_padding=0x55), [12, 3, 6], ""),
+        (Params(can_fd=True, tx_dl=12, tx_min_dl=12), [12, 12, 12], "cc" * 6),
+    ],
+)
+def test_least_length_of_frames(params: Params, sizes: list[int], pads: str) -> None:
+    one, two = engine(params), engine(params, rxid=0x456, txid=0x123)
+    link = Link(one, two)
+    one.send(b"\x11" * 15, 0)
+    link.run()
+    assert link.of(two)[-1] == MessageReceived(b"\x11" * 15)
+    assert [len(frame.data) for _, frame in link.frames] == sizes
+    assert link.frames[-1][1].data.hex().endswith("11" + pads)
+
+
+@pytest.mark.parametrize(
+    ("params", "frame"),
+    [
+        (Params(tx_min_dl=4, tx_padding=0), "02313200"),
+        (Params(can_fd=True, tx_dl=64, tx_min_dl=8), "023132" + "cc" * 5),
+        # Above 8 bytes a single frame needs the escape, however short it is.
+        (Params(can_fd=True, tx_dl=64, tx_min_dl=12), "00023132" + "cc" * 8),
+    ],
+)
+def test_least_length_of_single_frames(params: Params, frame: str) -> None:
+    link, peer = engine(params), engine(Params(can_fd=params.can_fd), rxid=0x456, txid=0x123)
+    link.send(b"12", 0)
+    (sent,) = link.frames_to_send(0)
+    assert sent.data.hex() == frame
+    peer.receive_frame(sent, 0)
+    assert events_of(peer) == [MessageReceived(b"12")]
 
 
 @pytest.mark.parametrize(

@@ -57,15 +57,18 @@ class Scene(NamedTuple):
 def scenes(draw: st.DrawFn, longest: int) -> Scene:
     can_fd = draw(st.booleans())
     tx_padding = draw(st.sampled_from([None, 0x00, 0xAA]))
+    pads_all = draw(st.booleans())
 
     def params() -> Params:
+        tx_dl = draw(st.sampled_from(TX_DLS)) if can_fd else 8
         return Params(
             can_fd=can_fd,
-            tx_dl=draw(st.sampled_from(TX_DLS)) if can_fd else 8,
+            tx_dl=tx_dl,
+            tx_min_dl=tx_dl if pads_all else None,
             bitrate_switch=can_fd and draw(st.booleans()),
             tx_padding=tx_padding,
             rx_padding=tx_padding,
-            check_padding_length=draw(st.booleans()),
+            check_padding_length=not pads_all and draw(st.booleans()),
             check_padding_content=tx_padding is not None and draw(st.booleans()),
             bs=draw(st.sampled_from([0, 0, 1, 2, 7, 255])),
             stmin=draw(st.sampled_from([0, 0, 1, 0xF1, 0xF9, 127, 0x80])),

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isotp.can_frame import TX_DLS, pad
+from isotp.engine.events import IgnoreReason
 from isotp.engine.n_pdu import (
     ConsecutiveFrame,
     FirstFrame,
@@ -39,38 +40,39 @@ from isotp.engine.n_pdu import (
     ],
 )
 def test_encode_and_decode(n_pdu: NPdu, address: bytes, frame: str) -> None:
-    data = pad(n_pdu.encode(address), None)
+    data = pad(n_pdu.encode(address), None, 0)
     assert data.hex() == frame
     assert decode(data, len(address)) == n_pdu
 
 
 @pytest.mark.parametrize(
-    ("frame", "kind"),
+    ("frame", "kind", "why"),
     [
-        ("", None),
-        ("0040" + "00" * 64, None),
-        ("40", None),
-        ("f0ffffff", None),
-        ("00", NPciType.SF),
-        ("0341", NPciType.SF),
-        ("08" + "00" * 7, NPciType.SF),
-        ("01" + "00" * 11, NPciType.SF),
-        ("0000" + "00" * 10, NPciType.SF),
-        ("000b" + "00" * 10, NPciType.SF),
-        ("10", NPciType.FF),
-        ("1064" + "00" * 5, NPciType.FF),
-        ("1064" + "00" * 9, NPciType.FF),
-        ("1007" + "00" * 6, NPciType.FF),
-        ("100a" + "00" * 10, NPciType.FF),
-        ("100000000fff0000", NPciType.FF),
-        ("30", NPciType.FC),
-        ("3000", NPciType.FC),
+        ("", None, IgnoreReason.INVALID),
+        ("0040" + "00" * 64, None, IgnoreReason.INVALID),
+        ("40", None, IgnoreReason.INVALID),
+        ("f0ffffff", None, IgnoreReason.INVALID),
+        ("00", NPciType.SF, IgnoreReason.INVALID),
+        ("0341", NPciType.SF, IgnoreReason.INVALID),
+        ("08" + "00" * 7, NPciType.SF, IgnoreReason.INVALID),
+        ("01" + "00" * 11, NPciType.SF, IgnoreReason.MISSING_ESCAPE),
+        ("0000" + "00" * 10, NPciType.SF, IgnoreReason.INVALID),
+        ("000b" + "00" * 10, NPciType.SF, IgnoreReason.INVALID),
+        ("10", NPciType.FF, IgnoreReason.RX_DL_TOO_SMALL),
+        ("1064" + "00" * 5, NPciType.FF, IgnoreReason.RX_DL_TOO_SMALL),
+        ("1064" + "00" * 9, NPciType.FF, IgnoreReason.RX_DL_TOO_SMALL),
+        ("1007" + "00" * 6, NPciType.FF, IgnoreReason.INVALID),
+        ("100a" + "00" * 10, NPciType.FF, IgnoreReason.INVALID),
+        ("100000000fff0000", NPciType.FF, IgnoreReason.INVALID),
+        ("30", NPciType.FC, IgnoreReason.INVALID),
+        ("3000", NPciType.FC, IgnoreReason.INVALID),
     ],
 )
-def test_malformed(frame: str, kind: NPciType | None) -> None:
+def test_malformed(frame: str, kind: NPciType | None, why: IgnoreReason) -> None:
     n_pdu = decode(bytes.fromhex(frame))
     assert isinstance(n_pdu, Malformed)
     assert n_pdu.pci_type is kind
+    assert n_pdu.why is why
     assert n_pdu.reason
 
 
@@ -94,7 +96,7 @@ def test_capacities(tx_dl: int, address_size: int) -> None:
 
 @pytest.mark.parametrize(("length", "end"), [(3, 4), (7, 8), (8, 10), (62, 64)])
 def test_end_of_a_single_frame(length: int, end: int) -> None:
-    assert single_frame_end(pad(SingleFrame(bytes(length)).encode(), 0), 0, length) == end
+    assert single_frame_end(pad(SingleFrame(bytes(length)).encode(), 0, 8), 0, length) == end
 
 
 @given(

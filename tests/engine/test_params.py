@@ -13,6 +13,12 @@ from isotp.stmin import STmin
         ({"tx_dl": 9}, "tx_dl"),
         ({"tx_dl": 8.0}, "tx_dl"),
         ({"tx_dl": 64}, "can_fd"),
+        ({"tx_min_dl": 9}, "tx_min_dl=9"),
+        ({"tx_min_dl": 12}, "tx_dl=8"),
+        ({"tx_min_dl": 64, "tx_dl": 48, "can_fd": True}, "tx_dl=48"),
+        ({"tx_min_dl": -1}, "tx_min_dl=-1"),
+        ({"tx_min_dl": 8.0}, "tx_min_dl"),
+        ({"tx_min_dl": True}, "tx_min_dl"),
         ({"bitrate_switch": True}, "can_fd"),
         ({"bs": 256}, "bs=256"),
         ({"bs": -1}, "bs=-1"),
@@ -42,6 +48,8 @@ def test_mistakes(given: dict[str, Any], says: str) -> None:
 
 def test_the_extremes_are_allowed() -> None:
     Params(can_fd=True, tx_dl=64, bitrate_switch=True, bs=255, stmin=255, max_pdu_size=2**32 - 1, wftmax=0)
+    Params(can_fd=True, tx_dl=64, tx_min_dl=64)
+    Params(tx_min_dl=0)
     Params(n_bs_ns=1, n_br_ns=None, forced_tx_stmin_ns=899_999_999)
 
 

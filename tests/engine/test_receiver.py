@@ -2,7 +2,16 @@ import pytest
 
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
-from isotp.engine.events import Direction, Event, FirstFrameReceived, MessageReceived, Progress, TransferFailed
+from isotp.engine.events import (
+    Direction,
+    Event,
+    FirstFrameReceived,
+    FrameIgnored,
+    IgnoreReason,
+    MessageReceived,
+    Progress,
+    TransferFailed,
+)
 from isotp.engine.n_pdu import ConsecutiveFrame
 from isotp.engine.params import Params
 from isotp.engine.states import ReceiverState
@@ -17,7 +26,7 @@ from isotp.errors import (
     WrongSequenceNumberError,
 )
 
-from .link import MS, SECOND, can, engine, events_of, take
+from .link import MS, SECOND, can, engine, events_of, take, told
 
 DATA = bytes(range(1, 101))
 FIRST = "1064010203040506"
@@ -113,13 +122,16 @@ def test_wrong_sequence_number() -> None:
     take(link)
     for n in (1, 2, 3, 5, 6):
         link.receive_frame(cf(n), 0)
-    (event,) = map(failure, events_of(link))
+    failed, ignored = events_of(link)
+    event = failure(failed)
     assert isinstance(event.error, WrongSequenceNumberError)
     assert "SN 5 instead of 4 after 27 of 100 bytes" in event.error.what
     assert (event.phase, event.done, event.total) == (ReceiverState.WAIT_CF, 27, 100)
     # The flow control is among them; of a run, the latest.
     assert [frame.data.hex()[:2] for frame in event.frames] == ["10", "30", "22", "23", "25"]
     assert not link.is_receiving
+    text = "SN 6 of a message that never began, or is over"
+    assert ignored == FrameIgnored(cf(6), IgnoreReason.UNEXPECTED_CONSECUTIVE_FRAME, text)
 
 
 def test_no_consecutive_frame() -> None:
@@ -189,7 +201,8 @@ def test_a_consecutive_frame_from_nowhere_is_ignored() -> None:
     for n in range(1, 15):
         link.receive_frame(cf(n), 0)
     link.receive_frame(cf(14), 0)
-    assert events_of(link) == [FirstFrameReceived(100), MessageReceived(DATA)]
+    ignored = IgnoreReason.UNEXPECTED_CONSECUTIVE_FRAME
+    assert told(link) == [ignored, FirstFrameReceived(100), ignored, MessageReceived(DATA), ignored]
 
 
 @pytest.mark.parametrize("bad", ["21", "2102", "21" + "00" * 11, "00", "f0", "1007", ""])
@@ -198,10 +211,14 @@ def test_malformed_frames_are_ignored(bad: str) -> None:
     take(link)
     for n in range(1, 15):
         link.receive_frame(can(bad), 0)
+        (ignored,) = events_of(link)
+        assert isinstance(ignored, FrameIgnored)
+        assert ignored.frame == can(bad)
         link.receive_frame(cf(n), 0)
     assert events_of(link) == [MessageReceived(DATA)]
     link.receive_frame(can(bad), 0)
-    assert events_of(link) == []
+    (ignored,) = events_of(link)
+    assert isinstance(ignored, FrameIgnored)
 
 
 def test_malformed_frames_are_among_what_led_to_it() -> None:
@@ -210,7 +227,8 @@ def test_malformed_frames_are_among_what_led_to_it() -> None:
     link.receive_frame(can("f123"), 0)
     link.receive_frame(can("22"), 0)
     link.handle_timer(SECOND)
-    (event,) = map(failure, events_of(link))
+    *_, last = events_of(link)
+    event = failure(last)
     assert [frame.data.hex() for frame in event.frames] == [FIRST, "300000", "f123", "22"]
 
 
@@ -245,6 +263,7 @@ def test_application_not_ready(wftmax: int | None, waits: int) -> None:
     for n in range(1, 10):
         assert take(link, (n - 1) * 100 * MS) == ([] if n == 1 else ["310000"])
         link.receive_frame(cf(1), 0)
+        assert told(link) == [IgnoreReason.UNEXPECTED_CONSECUTIVE_FRAME]
         assert link.get_timer() == n * 100 * MS
         link.handle_timer(n * 100 * MS)
         if n > waits:

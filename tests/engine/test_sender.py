@@ -2,7 +2,7 @@ import pytest
 
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
-from isotp.engine.events import Direction, MessageSent, Progress, TransferFailed
+from isotp.engine.events import Direction, IgnoreReason, MessageSent, Progress, TransferFailed
 from isotp.engine.params import Params
 from isotp.engine.states import SenderState
 from isotp.errors import (
@@ -15,7 +15,7 @@ from isotp.errors import (
     TransmitTimeoutError,
 )
 
-from .link import MS, SECOND, can, engine, events_of, take
+from .link import MS, SECOND, can, engine, events_of, take, told
 
 DATA = bytes(range(1, 101))
 
@@ -213,7 +213,8 @@ def test_unexpected_flow_control_is_ignored() -> None:
     link.receive_frame(can("320000"), 0)
     assert len(take(link)) == 14
     link.receive_frame(can("3000"), 0)
-    assert events_of(link) == [MessageSent(100)]
+    ignored = IgnoreReason.UNEXPECTED_FLOW_CONTROL
+    assert told(link) == [ignored, ignored, ignored, MessageSent(100), ignored]
 
 
 @pytest.mark.parametrize("length", [4, 100])

@@ -14,7 +14,7 @@ import isotp
 from isotp.bus import Faults, VirtualBus
 from isotp.bus.base import Received
 from isotp.can_frame import CanFrame
-from isotp.engine.events import Direction, FirstFrameReceived, MessageReceived, MessageSent, Progress
+from isotp.engine.events import Direction, FirstFrameReceived, IgnoreReason, MessageReceived, MessageSent, Progress
 
 from ..waiting import until
 
@@ -203,6 +203,26 @@ def test_events_are_told(pair: Pair) -> None:
     assert [e.done for e in events if isinstance(e, Progress) and e.direction is Direction.RECEIVING] == [41, 83]
     assert MessageReceived(LONG) in events
     assert events[-1] == MessageSent(1)
+
+
+def test_ignored_frames_are_told(pair: Pair) -> None:
+    events: list[Any] = []
+    bus = VirtualBus()
+    pair(bus, on_event=events.append)
+    frame = CanFrame(0x7E0, b"\x21\x00")
+    bus.inject(frame)
+    until(lambda: events)
+    (event,) = events
+    assert (event.frame, event.why) == (frame, IgnoreReason.UNEXPECTED_CONSECUTIVE_FRAME)
+
+
+def test_frames_can_be_padded_to_a_least_length(pair: Pair) -> None:
+    bus, frames = VirtualBus(), list[CanFrame]()
+    bus.listen(frames.append)
+    a, b = pair(bus, lambda s: s.set_engine_opts(tx_min_dl=6))
+    a.send(b"x")
+    assert b.recv() == b"x"
+    assert [frame.data.hex() for frame in frames] == ["0178cccccccc"]
 
 
 def test_what_a_callback_raises_comes_out_of_the_next_call(pair: Pair) -> None:

@@ -25,7 +25,17 @@ With a real bus `now` is `time.monotonic_ns()`, and `get_timer` says when `handl
 
 from ..can_frame import CanFrame
 from .engine import Engine
-from .events import Direction, Event, FirstFrameReceived, MessageReceived, MessageSent, Progress, TransferFailed
+from .events import (
+    Direction,
+    Event,
+    FirstFrameReceived,
+    FrameIgnored,
+    IgnoreReason,
+    MessageReceived,
+    MessageSent,
+    Progress,
+    TransferFailed,
+)
 from .n_pdu import (
     ConsecutiveFrame,
     FirstFrame,
@@ -50,6 +60,8 @@ __all__ = [
     "FirstFrameReceived",
     "FlowControl",
     "FlowStatus",
+    "FrameIgnored",
+    "IgnoreReason",
     "Malformed",
     "MessageReceived",
     "MessageSent",

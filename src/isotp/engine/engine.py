@@ -7,8 +7,8 @@ from typing import Final
 from ..address import Address, AsymmetricAddress, CanAddress
 from ..can_frame import CanFrame
 from ..errors import BusyError, MessageSizeError, OneWayError, TransferError
-from .events import Event
-from .n_pdu import FlowControl, Malformed, NPciType, decode
+from .events import Event, FrameIgnored, IgnoreReason
+from .n_pdu import FirstFrame, FlowControl, Malformed, NPciType, SingleFrame, decode
 from .params import Params
 from .receiver import Receiver
 from .run import RUN_MAX
@@ -127,7 +127,7 @@ class Engine:
         self._sender.send(data)
 
     def receive_frame(self, frame: CanFrame, now: int) -> None:
-        """Handle a frame from the bus; one that is not for this link is ignored. Never raises."""
+        """Handle a frame from the bus; one that is not for this link is ignored without an event. Never raises."""
         # can_id, is_fd, data: a long message spends most of its time here, and access by name takes longer.
         if frame[0] != self._rx_id or frame[2] is not self._can_fd:
             return
@@ -162,8 +162,11 @@ class Engine:
         n_pdu = decode(frame.data, self._address_size)
         if isinstance(n_pdu, FlowControl) or (isinstance(n_pdu, Malformed) and n_pdu.pci_type is NPciType.FC):
             self._sender.flow_control(n_pdu, frame, now)
-        # 9.8.3: in half duplex a frame that would begin a reception is ignored while sending.
-        elif not (self.params.half_duplex and self.is_sending):
+        elif self.params.half_duplex and self.is_sending and isinstance(n_pdu, (SingleFrame, FirstFrame)):
+            # 9.8.3: in half duplex a frame that would begin a reception is ignored while sending.
+            text = "a message began while one is being sent, in half duplex"
+            self._events.append(FrameIgnored(frame, IgnoreReason.HALF_DUPLEX, text))
+        else:
             self._receiver.receive(n_pdu, frame, now)
 
     def frames_to_send(self, now: int, limit: int = RUN_MAX) -> list[CanFrame]:

@@ -16,6 +16,27 @@ class Direction(Enum):
     RECEIVING = "receiving"
 
 
+class IgnoreReason(Enum):
+    """Why a frame was ignored; the clauses are those of ISO 15765-2:2016."""
+
+    UNEXPECTED_CONSECUTIVE_FRAME = "unexpected consecutive frame"
+    """No message is being received, or our flow control has not allowed the next block (9.8.3)."""
+    UNEXPECTED_FLOW_CONTROL = "unexpected flow control"
+    """The sender is not waiting for one (9.8.3)."""
+    MISSING_ESCAPE = "missing escape"
+    """A single frame of more than 8 bytes has its length in the first N_PCI byte (9.6.2.2)."""
+    RX_DL_CHANGED = "RX_DL changed"
+    """A consecutive frame is longer than the first frame, or shorter without being the last one (9.5)."""
+    RX_DL_TOO_SMALL = "RX_DL too small"
+    """A first frame has fewer than 8 bytes, or a length that is no RX_DL (9.6.3.1)."""
+    INVALID = "invalid"
+    """No N_PDU for another reason: no bytes, an unknown N_PCI type, a length that cannot be (9.6)."""
+    FUNCTIONAL_FIRST_FRAME = "functional first frame"
+    """Functional addressing is for single frames only (8.2.2)."""
+    HALF_DUPLEX = "half duplex"
+    """The frame would begin a message while one is being sent, in half duplex (9.8.3)."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
     """A message is complete (N_USData.indication, N_OK)."""
@@ -69,4 +90,14 @@ class TransferFailed:
         return self.error.n_result
 
 
-Event = MessageReceived | FirstFrameReceived | Progress | MessageSent | TransferFailed
+@dataclass(frozen=True, slots=True)
+class FrameIgnored:
+    """A frame of this link was ignored; what is being sent and received goes on."""
+
+    frame: CanFrame
+    why: IgnoreReason
+    text: str
+    """The same in words, with the numbers."""
+
+
+Event = MessageReceived | FirstFrameReceived | Progress | MessageSent | TransferFailed | FrameIgnored

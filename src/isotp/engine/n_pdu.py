@@ -11,6 +11,7 @@ from struct import unpack
 from typing import Final, NamedTuple
 
 from ..can_frame import CLASSICAL_MAX_LENGTH, TX_DLS
+from .events import IgnoreReason
 
 FF_DL_12BIT_MAX: Final = 0xFFF
 FF_DL_MAX: Final = 0xFFFFFFFF
@@ -39,9 +40,9 @@ class SingleFrame(NamedTuple):
 
     data: bytes
 
-    def encode(self, address: bytes = b"") -> bytes:
-        """The frame's bytes, with the SF_DL escape (9.6.2.1) if they do not fit 8 bytes."""
-        if len(self.data) < CLASSICAL_MAX_LENGTH - len(address):
+    def encode(self, address: bytes = b"", least: int = 0) -> bytes:
+        """The frame's bytes, with the SF_DL escape (9.6.2.1) if they do not fit 8 bytes, or are padded to `least`."""
+        if len(self.data) < CLASSICAL_MAX_LENGTH - len(address) and least <= CLASSICAL_MAX_LENGTH:
             return address + _BYTES[len(self.data)] + self.data
         return address + b"\0" + _BYTES[len(self.data)] + self.data
 
@@ -87,6 +88,8 @@ class Malformed(NamedTuple):
 
     pci_type: NPciType | None
     reason: str
+    """In words, with the numbers."""
+    why: IgnoreReason = IgnoreReason.INVALID
 
 
 NPdu = SingleFrame | FirstFrame | ConsecutiveFrame | FlowControl
@@ -127,6 +130,8 @@ def encode_run(data: bytes, address: bytes, sn: int, size: int) -> list[bytes]:
 
 _BYTES: Final = tuple(bytes((i,)) for i in range(256))
 _CF_PCIS: Final = bytes(range(0x20, 0x30))
+_MISSING_ESCAPE: Final = IgnoreReason.MISSING_ESCAPE
+_RX_DL_TOO_SMALL: Final = IgnoreReason.RX_DL_TOO_SMALL
 
 
 def decode(frame_data: bytes, address_size: int = 0) -> NPdu | Malformed:
@@ -151,7 +156,7 @@ def _decode_single(frame_data: bytes, start: int) -> SingleFrame | Malformed:
     if len(frame_data) > CLASSICAL_MAX_LENGTH:
         # 9.6.2.2: above 8 bytes only the escape is valid; SF_DL is in the next byte.
         if length:
-            return Malformed(NPciType.SF, "no SF_DL escape in a frame of more than 8 bytes")
+            return Malformed(NPciType.SF, f"no SF_DL escape in a frame of {len(frame_data)} bytes", _MISSING_ESCAPE)
         length = frame_data[begin]
         begin += 1
     # 9.6.2.2: a frame whose SF_DL is 0 or more than it holds is ignored. A frame that is longer than necessary is
@@ -164,7 +169,7 @@ def _decode_single(frame_data: bytes, start: int) -> SingleFrame | Malformed:
 def _decode_first(frame_data: bytes, start: int) -> FirstFrame | Malformed:
     # 9.6.3.1: a first frame is full; its length is RX_DL.
     if len(frame_data) not in TX_DLS:
-        return Malformed(NPciType.FF, f"first frame of {len(frame_data)} bytes")
+        return Malformed(NPciType.FF, f"first frame of {len(frame_data)} bytes", _RX_DL_TOO_SMALL)
     length = int.from_bytes(frame_data[start : start + 2], "big") & FF_DL_12BIT_MAX
     begin = start + 2
     if not length:

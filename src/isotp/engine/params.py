@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..can_frame import CLASSICAL_MAX_LENGTH, PADDED_LENGTH, TX_DLS
+from ..can_frame import CLASSICAL_MAX_LENGTH, LENGTH_OF_DLC, PADDED_LENGTH, TX_DLS
 from ..errors import OptionError
 from ..stmin import STmin
 from .n_pdu import FF_DL_MAX
@@ -18,8 +18,10 @@ class Params:
         can_fd: whether the frames are CAN FD; frames of the other kind are ignored, as Linux does.
         tx_dl: length of the longest frame sent, 8 12 16 20 24 32 48 or 64; above 8 needs `can_fd`.
         bitrate_switch: set BRS in the frames sent; needs `can_fd`.
-        tx_padding: byte with which frames are padded to 8 bytes; None: they are as short as possible. CAN FD frames
-            above 8 bytes are always padded, with 0xCC for None.
+        tx_padding: byte with which frames are padded to `tx_min_dl`; None: 0xCC. CAN FD frames above 8 bytes are always
+            padded to a length that CAN has.
+        tx_min_dl: least length of the frames sent, one that CAN has and at most `tx_dl`: shorter ones are padded with
+            `tx_padding`, or 0xCC. None: 8 with `tx_padding`, else 0.
         rx_padding: byte with which received frames have to be padded.
         check_padding_length: refuse frames that are longer than necessary or, with `rx_padding`, not padded to 8 bytes.
         check_padding_content: refuse frames that are padded with anything but `rx_padding`.
@@ -53,6 +55,7 @@ class Params:
     tx_dl: int = CLASSICAL_MAX_LENGTH
     bitrate_switch: bool = False
     tx_padding: int | None = None
+    tx_min_dl: int | None = None
     rx_padding: int | None = None
     check_padding_length: bool = False
     check_padding_content: bool = False
@@ -78,6 +81,8 @@ class Params:
         if not self.can_fd and (self.tx_dl > CLASSICAL_MAX_LENGTH or self.bitrate_switch):
             given = "bitrate_switch" if self.bitrate_switch else f"tx_dl={self.tx_dl}"
             raise OptionError(f"{given} needs CAN FD", remedy="add can_fd=True")
+        if self.tx_min_dl is not None:
+            self._check_tx_min_dl(self.tx_min_dl)
         if self.check_padding_content and self.rx_padding is None:
             raise OptionError("check_padding_content needs to know the byte", remedy="add rx_padding=0xCC")
         for name, top in _RANGES.items():
@@ -85,6 +90,21 @@ class Params:
         _check_range("max_pdu_size", self.max_pdu_size, 1, FF_DL_MAX)
         _check_range("tx_max_pdu_size", self.tx_max_pdu_size, 1, FF_DL_MAX)
         self._check_times()
+
+    def _check_tx_min_dl(self, length: int) -> None:
+        allowed = [have for have in LENGTH_OF_DLC if have <= self.tx_dl]
+        if length not in allowed or isinstance(length, bool) or not isinstance(length, int):
+            raise OptionError(
+                f"tx_min_dl={length!r}: with tx_dl={self.tx_dl} allowed are {', '.join(map(str, allowed))}",
+                remedy="set tx_dl first" if length in LENGTH_OF_DLC else None,
+            )
+
+    @property
+    def least_frame_length(self) -> int:
+        """How many bytes each frame sent has at least."""
+        if self.tx_min_dl is None:
+            return 0 if self.tx_padding is None else CLASSICAL_MAX_LENGTH
+        return self.tx_min_dl
 
     def _check_times(self) -> None:
         for name in ("n_as_ns", "n_ar_ns", "n_bs_ns", "n_br_ns", "n_cr_ns"):

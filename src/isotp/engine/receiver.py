@@ -15,7 +15,7 @@ from ..errors import (
     TransmitTimeoutError,
     WrongSequenceNumberError,
 )
-from .events import Direction, Event, FirstFrameReceived, MessageReceived, Progress, TransferFailed
+from .events import Direction, Event, FirstFrameReceived, IgnoreReason, MessageReceived, Progress, TransferFailed
 from .n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, FlowStatus, Malformed, SingleFrame, single_frame_end
 from .params import Params
 from .run import Run
@@ -82,7 +82,8 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def _flow_control(self, status: FlowStatus, tx: CanAddress) -> CanFrame:
         params = self._params
         address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
-        data = pad(FlowControl(status, params.bs, params.stmin).encode(address), params.tx_padding)
+        n_pdu = FlowControl(status, params.bs, params.stmin).encode(address)
+        data = pad(n_pdu, params.tx_padding, params.least_frame_length)
         return CanFrame(tx.can_id, data, params.can_fd, params.bitrate_switch)
 
     def receive(
@@ -95,8 +96,14 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._single(n_pdu, frame)
         elif isinstance(n_pdu, FirstFrame):
             self._first(n_pdu, frame, now)
-        elif self.state is not _IDLE:
-            # 9.8.3: an invalid N_PDU is ignored. If the message fails, it may be the reason: so it is reported with it.
+        else:
+            # 9.8.3: an invalid N_PDU is ignored.
+            self._ignore(frame, n_pdu.why, n_pdu.reason)
+
+    def _ignore(self, frame: CanFrame, why: IgnoreReason, text: str) -> None:
+        super()._ignore(frame, why, text)
+        # If the message fails, the frame may be the reason: so it is reported with it.
+        if self.state is not _IDLE:
             self._trace.append(frame)
 
     def _single(self, n_pdu: SingleFrame, frame: CanFrame) -> None:
@@ -113,6 +120,8 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def _first(self, n_pdu: FirstFrame, frame: CanFrame, now: int) -> None:
         # 8.2.2: functional addressing is for single frames only.
         if self._single_only:
+            text = f"first frame of {n_pdu.length} bytes by functional addressing"
+            self._ignore(frame, IgnoreReason.FUNCTIONAL_FIRST_FRAME, text)
             return
         if self.state is not _IDLE:
             self._interrupt(frame)
@@ -155,16 +164,20 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def _consecutive(self, n_pdu: ConsecutiveFrame, frame: CanFrame, now: int) -> None:
         if not self._takes(ReceiverInput.COMPLETE):
             # 9.8.3: a consecutive frame that is not expected is ignored.
+            text = f"SN {n_pdu.sn} of a message that never began, or is over"
             if self.state is not _IDLE:
-                self._trace.append(frame)
+                text = f"SN {n_pdu.sn} before flow control allows it: the receiver's state is {self.state.value!r}"
+            self._ignore(frame, IgnoreReason.UNEXPECTED_CONSECUTIVE_FRAME, text)
             return
         self._close_run()
-        self._trace.append(frame)
         expected = min(self._cf_capacity, self._total - len(self._data))
         if len(frame.data) > self.run.length or len(n_pdu.data) < expected:
             # 9.5: a consecutive frame is as long as the first frame, only the last may be shorter; others are ignored.
+            sizes = f"{len(frame.data)} bytes: the first frame has {self.run.length}, and {expected} of data are due"
+            self._ignore(frame, IgnoreReason.RX_DL_CHANGED, f"SN {n_pdu.sn} in {sizes}")
             self._open_run()
             return
+        self._trace.append(frame)
         if n_pdu.sn != self._sn:
             # 9.6.4: a wrong SN ends the reception with N_WRONG_SN.
             self._fail(ReceiverInput.WRONG_SN, self._wrong_sn(n_pdu.sn))

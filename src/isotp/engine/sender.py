@@ -14,7 +14,7 @@ from ..errors import (
     TransmitTimeoutError,
 )
 from ..stmin import STmin
-from .events import Direction, Event, MessageSent, Progress
+from .events import Direction, Event, IgnoreReason, MessageSent, Progress
 from .n_pdu import (
     FLOW_CONTROL_SIZE,
     ConsecutiveFrame,
@@ -63,6 +63,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self.state = _IDLE
         self._can_id = tx.can_id
         self._address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
+        self._least = params.least_frame_length
         self.single_capacity = single_frame_capacity(params.tx_dl, len(self._address))
         self._cf_capacity = params.tx_dl - len(self._address) - 1
         self._ff_capacity = 0
@@ -107,7 +108,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         if self.state is _BLOCK_DUE:
             return self._take_consecutive(now, limit)
         if self.state is _SINGLE_DUE:
-            n_pdu = SingleFrame(self._data).encode(self._address)
+            n_pdu = SingleFrame(self._data).encode(self._address, self._least)
             self._enter(_LAST_TAKEN)
         elif self.state is _FIRST_DUE:
             first = self._data[: self._ff_capacity]
@@ -118,7 +119,8 @@ class Sender(Transfer[SenderState, SenderInput]):
         else:
             return []
         params = self._params
-        frame = CanFrame(self._can_id, pad(n_pdu, params.tx_padding), params.can_fd, params.bitrate_switch)
+        data = pad(n_pdu, params.tx_padding, self._least)
+        frame = CanFrame(self._can_id, data, params.can_fd, params.bitrate_switch)
         self._first_frame = (frame,)
         self._frames_taken(1, now)
         return [frame]
@@ -137,7 +139,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         if count > len(n_pdus):
             sn = self._sn + len(n_pdus) & 0x0F
             rest = ConsecutiveFrame(sn, self._data[begin + len(n_pdus) * size :])
-            n_pdus.append(pad(rest.encode(self._address), params.tx_padding))
+            n_pdus.append(pad(rest.encode(self._address), params.tx_padding, self._least))
         # 9.6.4: SN goes up by one for each consecutive frame, and from 15 to 0.
         self._sn = (self._sn + count) & 0x0F
         self._position = end
@@ -184,6 +186,8 @@ class Sender(Transfer[SenderState, SenderInput]):
         """Handle a flow control, or a malformed one."""
         # 9.8.3: a flow control that is not expected is ignored.
         if not self._takes(_FC_CTS):
+            text = f"flow control, and none is expected: the sender's state is {self.state.value!r}"
+            self._ignore(frame, IgnoreReason.UNEXPECTED_FLOW_CONTROL, text)
             return
         self._trace.append(frame)
         end = len(self._address) + FLOW_CONTROL_SIZE

@@ -7,7 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from ..can_frame import CanFrame
 from ..errors import TransferError
-from .events import Direction, Event, TransferFailed
+from .events import Direction, Event, FrameIgnored, IgnoreReason, TransferFailed
 from .params import Params
 from .states import ReceiverState, SenderState
 from .unconfirmed import Unconfirmed
@@ -63,6 +63,9 @@ class Transfer(ABC, Generic[S, I]):
         self._total = total
         self._first_frame = ()
         self._trace.clear()
+
+    def _ignore(self, frame: CanFrame, why: IgnoreReason, text: str) -> None:
+        self._events.append(FrameIgnored(frame, why, text))
 
     def _frames_taken(self, count: int, now: int) -> None:
         if not self._out:

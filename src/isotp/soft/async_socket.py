@@ -49,8 +49,8 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
             `SoftSocket`.
         timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
         rcvbuf: bytes of messages to keep until they are read; if they are more, senders are asked to wait.
-        on_event: the loop calls it with every event of the engine (`isotp.engine`), such as progress; the socket's next
-            call raises what it raises.
+        on_event: the loop calls it with every event of the engine (`isotp.engine`), such as progress, or a frame of
+            this link that was ignored; the socket's next call raises what it raises.
 
     Raises:
         TypeError: `bus` is no bus.

@@ -40,6 +40,9 @@ class EngineFields(TypedDict, total=False):
     """Longest message sent, in bytes, if it is not `max_pdu_size`."""
     max_pdu_size: int | None
     """Longest message sent or received, in bytes, up to 2**32-1; 8300 unless set."""
+    tx_min_dl: int | None
+    """Length of the shortest frame sent, in bytes, at most `tx_dl`; shorter ones are padded. 0: none, even with
+    TX_PADDING."""
     progress_step: int | None
     """Bytes between two Progress events; 0 for none."""
 
@@ -98,7 +101,7 @@ class Options:
         """Set parameters that only the engine has.
 
         Raises:
-            OptionError: a value out of range, or times that contradict each other. Nothing was changed.
+            OptionError: a value out of range, or two that contradict each other. Nothing was changed.
         """
         if unknown := fields.keys() - EngineFields.__annotations__.keys():
             raise TypeError(f"no such option: {', '.join(sorted(unknown))}")

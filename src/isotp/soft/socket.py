@@ -28,8 +28,9 @@ class SoftSocket(IsoTpSocket):
             number of sockets may share it.
         timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
         rcvbuf: bytes of messages to keep until they are read; if they are more, senders are asked to wait.
-        on_event: called with every event of the engine (`isotp.engine`), such as progress. It runs in the thread of the
-            bus and must not wait; the socket's next call raises what it raises.
+        on_event: called with every event of the engine (`isotp.engine`), such as progress, or a frame of this link that
+            was ignored. It runs in the thread of the bus and must not wait; the socket's next call raises what it
+            raises.
 
     Raises:
         TypeError: `bus` is no bus.
@@ -58,11 +59,11 @@ class SoftSocket(IsoTpSocket):
 
         Args:
             fields: `n_as_ns`, `n_ar_ns`, `n_bs_ns`, `n_br_ns`, `n_cr_ns` (time limits in nanoseconds), `max_pdu_size`
-                and `tx_max_pdu_size` (bytes), `progress_step` (bytes between two Progress events); see
-                `isotp.engine.Params`.
+                and `tx_max_pdu_size` (bytes), `tx_min_dl` (length of the shortest frame sent; shorter ones are padded),
+                `progress_step` (bytes between two Progress events); see `isotp.engine.Params`.
 
         Raises:
-            OptionError: a value out of range, or times that contradict each other. Nothing was changed.
+            OptionError: a value out of range, or two that contradict each other. Nothing was changed.
             AlreadyBoundError: the socket is bound.
         """
         return self._end.set_engine_opts(**fields)

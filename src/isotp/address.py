@@ -4,13 +4,28 @@ ISO 15765-2:2016, 10.3 (normal, normal fixed, extended, mixed) and 8.2.2 (N_TAty
 The rest of the library uses only the two directions of an address, `tx` and `rx`, each a `CanAddress`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
+from .abstract_address import CAN_EFF_FLAG, AbstractAddress, CanAddress, TargetAddressType, format_can_id
 from .errors import AddressError
 
-CAN_EFF_FLAG: Final = 0x80000000  # linux/can.h: the identifier has 29 bits
+__all__ = [
+    "CAN_EFF_FLAG",
+    "CAN_EFF_MASK",
+    "CAN_SFF_MASK",
+    "AbstractAddress",
+    "Address",
+    "AddressingMode",
+    "AsymmetricAddress",
+    "CanAddress",
+    "TargetAddressType",
+    "format_can_id",
+    "is_29bit_id",
+    "normal_address",
+]
+
 CAN_SFF_MASK: Final = 0x7FF
 CAN_EFF_MASK: Final = 0x1FFFFFFF
 
@@ -38,33 +53,6 @@ class AddressingMode(Enum):
     def has_fixed_ids(self) -> bool:
         """Whether the CAN identifiers are made of N_TA and N_SA, and not given."""
         return self.name in _PHYSICAL
-
-
-class TargetAddressType(Enum):
-    """N_TAtype: one receiver (physical) or many (functional, single frames only)."""
-
-    Physical = 0
-    Functional = 1
-
-
-class CanAddress(NamedTuple):
-    """One direction of a link, as its frames carry it."""
-
-    can_id: int
-    """The identifier, with CAN_EFF_FLAG set where it has 29 bits."""
-    address_byte: int | None = None
-    """The byte before the N_PCI (N_TA in extended, N_AE in mixed addressing), or None."""
-
-    def __str__(self) -> str:
-        text = format_can_id(self.can_id)
-        return text if self.address_byte is None else f"{text}/{self.address_byte:#04x}"
-
-
-def format_can_id(can_id: int) -> str:
-    """`can_id` as candump shows it: three digits for 11 bits, eight for 29."""
-    if can_id & CAN_EFF_FLAG:
-        return f"0x{can_id & CAN_EFF_MASK:08X}"
-    return f"0x{can_id:03X}"
 
 
 def _can_id(name: str, value: object, is_29bit: bool) -> int:
@@ -107,7 +95,7 @@ def is_29bit_id(name: str, value: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Address(AbstractAddress):
     """The address of a link, or of one direction of it (`tx_only`, `rx_only`).
 
     Prefer the constructors by mode, `Address.normal(...)` and so on; this one takes the arguments of can-isotp 2.
@@ -270,6 +258,13 @@ class Address:
             self._address_byte("source_address", self.source_address),
         )
 
+    def halves(self, target_address_type: TargetAddressType) -> tuple[CanAddress | None, CanAddress | None]:
+        """The sending and the receiving direction of physical or functional addressing; None in the other half."""
+        t = target_address_type
+        tx = None if self.rx_only else replace(self, target_address_type=t, tx_only=True).tx
+        rx = None if self.tx_only else replace(self, target_address_type=t, rx_only=True).rx
+        return tx, rx
+
     def _id(self, name: str, chosen: int | None, to: int | None, sender: int | None) -> int:
         mode = self.addressing_mode
         if not mode.has_fixed_ids:
@@ -320,7 +315,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class AsymmetricAddress:
+class AsymmetricAddress(AbstractAddress):
     """A link whose two directions are addressed in different ways.
 
     Args:
@@ -353,6 +348,10 @@ class AsymmetricAddress:
     def rx(self) -> CanAddress | None:
         """The receiving direction."""
         return self.rx_addr.rx
+
+    def halves(self, target_address_type: TargetAddressType) -> tuple[CanAddress | None, CanAddress | None]:
+        """The sending and the receiving direction of physical or functional addressing."""
+        return self.tx_addr.halves(target_address_type)[0], self.rx_addr.halves(target_address_type)[1]
 
     def __str__(self) -> str:
         return _describe(self.rx, self.tx)

@@ -314,8 +314,8 @@ class IsoTpSocket(AnySocket):
 
         Raises:
             TransferError: the message was not transferred; the class and `n_result` say why.
-            TimeoutError: an earlier message is still being sent, and nothing was sent; or the transfer stands still since
-                the receiver asks to wait, and it goes on, see `confirm`.
+            TimeoutError: an earlier message is still being sent, so nothing was sent; or the receiver asks to wait and
+                nothing gets on: the message is still being sent, see `confirm`.
             BlockingIOError: the socket does not block and an earlier message is still being sent; nothing was sent.
             MessageSizeError: the message is empty or too long.
             InterfaceError: the interface or bus is down, gone, or its transmit queue full.

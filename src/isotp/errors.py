@@ -149,6 +149,14 @@ class ReceptionInterruptedError(TransferError):
     default_errno = EBADMSG
 
 
+class ReceptionInterruptedWithSingleFrameError(ReceptionInterruptedError):
+    """A single frame came before the message being received was complete."""
+
+
+class ReceptionInterruptedWithFirstFrameError(ReceptionInterruptedError):
+    """A first frame came before the message being received was complete."""
+
+
 class MaximumWaitFrameReachedError(TransferError):
     """The receiver asked to wait more often than N_WFTmax allows."""
 
@@ -161,6 +169,16 @@ class BufferOverflowError(TransferError):
 
     n_result = N_Result.N_BUFFER_OVFLW
     default_errno = EMSGSIZE
+
+
+class FrameTooLongError(BufferOverflowError):
+    """The sender announced a message that is longer than what can be received here."""
+
+
+class BadGeneratorError(TransferError):
+    """The generator of a message's bytes ended before the length that was given with it."""
+
+    default_errno = _errno.EINVAL
 
 
 class UnknownOutcomeError(TransferError):
@@ -268,6 +286,49 @@ class ReceiveBufferTooSmallError(IsoTpError):
     given: int = 0
 
 
+# --- what a transport layer of `isotp.compat` reports besides the above; the names are can-isotp 2's
+
+
+class FrameIgnoredError(IsoTpError):
+    """A frame of the link was ignored; what is being sent and received goes on. Passed to an error handler."""
+
+    default_errno = EBADMSG
+
+
+class UnexpectedFlowControlError(FrameIgnoredError):
+    """A flow control came, and nothing waits for one."""
+
+
+class UnexpectedConsecutiveFrameError(FrameIgnoredError):
+    """A consecutive frame came, and no message is being received."""
+
+
+class UnsupportedWaitFrameError(FrameIgnoredError):
+    """The receiver asks to wait, and wftmax is 0."""
+
+
+class MissingEscapeSequenceError(FrameIgnoredError):
+    """A single frame of more than 8 bytes has its length in the first byte."""
+
+
+class ChangingInvalidRXDLError(FrameIgnoredError):
+    """A consecutive frame is not as long as the first frame."""
+
+
+class InvalidCanFdFirstFrameRXDL(FrameIgnoredError):  # noqa: N818
+    """A first frame has a length that no first frame can have."""
+
+
+class BlockingSendFailure(IsoTpError):  # noqa: N818
+    """A message sent with `blocking_send` was not transferred; `__cause__` is the reason."""
+
+
+class BlockingSendTimeout(BlockingSendFailure):
+    """A message sent with `blocking_send` is still being sent after `send_timeout`."""
+
+    default_errno = _errno.EAGAIN
+
+
 # --- warnings: the call itself succeeds
 
 
@@ -311,3 +372,5 @@ ERRNO_TO_ERROR: dict[int, type[IsoTpError]] = {
     ENETDOWN: InterfaceDownError,
     _errno.ENODEV: InterfaceNotFoundError,
 }
+
+OverflowError = BufferOverflowError  # noqa: A001 - the name in can-isotp 2

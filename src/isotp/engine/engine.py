@@ -7,12 +7,12 @@ from typing import Final
 from ..address import Address, AsymmetricAddress, CanAddress
 from ..can_frame import CanFrame
 from ..errors import BusyError, MessageSizeError, OneWayError, TransferError
-from .events import Event, FrameIgnored, IgnoreReason
+from .events import Direction, Event, FrameIgnored, IgnoreReason
 from .n_pdu import FirstFrame, FlowControl, Malformed, NPciType, SingleFrame, decode
 from .params import Params
 from .receiver import Receiver
 from .run import RUN_MAX
-from .sender import Sender
+from .sender import Sender, Source
 from .states import ReceiverState, SenderState
 from .unconfirmed import Unconfirmed
 
@@ -50,6 +50,8 @@ class Engine:
         params: everything else.
     """
 
+    _sender_class: type[Sender] = Sender
+
     def __init__(self, address: Address | AsymmetricAddress, params: Params | None = None) -> None:
         params = Params() if params is None else params
         tx, rx = address.tx, address.rx
@@ -59,7 +61,7 @@ class Engine:
         self._events: deque[Event] = deque()
         self._unconfirmed = Unconfirmed()
         # If the address has only one half, the other object exists as well and is never used.
-        self._sender = Sender(tx or CanAddress(0), params, link, self._events, self._unconfirmed)
+        self._sender = self._sender_class(tx or CanAddress(0), params, link, self._events, self._unconfirmed)
         self._sends_at_all = tx is not None
         self._sends_single_only = rx is None or address.is_functional
         self._rx_id = rx.can_id if rx else None
@@ -88,7 +90,17 @@ class Engine:
         """How many bytes of the message being sent, or of the last one, are confirmed to be on the bus."""
         return self._sender.done
 
-    def send(self, data: bytes | bytearray | memoryview, now: int) -> None:
+    @property
+    def single_capacity(self) -> int:
+        """How many bytes a single frame holds."""
+        return self._sender.single_capacity
+
+    @property
+    def sender_state(self) -> SenderState:
+        """The state of the sending half."""
+        return self._sender.state
+
+    def send(self, data: bytes | bytearray | memoryview | Source, now: int) -> None:
         """Begin to send a message; the event `MessageSent` or `TransferFailed` reports the outcome.
 
         Raises:
@@ -98,7 +110,7 @@ class Engine:
             OneWayError: the address only receives.
         """
         link, capacity = self._link, self._sender.single_capacity
-        if not isinstance(data, bytes):
+        if not isinstance(data, bytes) and not isinstance(data, Source):
             data = bytes(memoryview(data))
         if not self._sends_at_all:
             raise OneWayError("this address only receives", link=link, remedy="give it a txid or a target_address")
@@ -204,10 +216,11 @@ class Engine:
         self._sender.handle_timer(now)
         self._receiver.handle_timer(now)
 
-    def abort(self, error: TransferError) -> None:
-        """Give up what is being sent and received: the bus is gone, or the link is being closed."""
-        self._sender.abort(error)
-        self._receiver.abort(error)
+    def abort(self, error: TransferError, direction: Direction | None = None) -> None:
+        """Give up what is being sent or received; None: both. The event `TransferFailed` has `error`."""
+        for half in (self._sender, self._receiver):
+            if direction in (None, half.direction):
+                half.abort(error)
 
     def reset(self) -> None:
         """Forget what is being sent and received, without events; none of its frames is to be confirmed any more."""

@@ -8,9 +8,12 @@ from ..can_frame import CanFrame, can_frames, pad
 from ..errors import (
     BufferOverflowError,
     ConsecutiveFrameTimeoutError,
+    FrameTooLongError,
     InvalidCanDataError,
     MaximumWaitFrameReachedError,
     ReceptionInterruptedError,
+    ReceptionInterruptedWithFirstFrameError,
+    ReceptionInterruptedWithSingleFrameError,
     TransferError,
     TransmitTimeoutError,
     WrongSequenceNumberError,
@@ -108,7 +111,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
 
     def _single(self, n_pdu: SingleFrame, frame: CanFrame) -> None:
         if self.state is not _IDLE:
-            self._interrupt(frame)
+            self._interrupt(frame, ReceptionInterruptedWithSingleFrameError)
         if self._checks_padding:
             end = single_frame_end(frame.data, self._address_size, len(n_pdu.data))
             if fault := self._params.padding_fault(frame.data, end):
@@ -124,10 +127,10 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._ignore(frame, IgnoreReason.FUNCTIONAL_FIRST_FRAME, text)
             return
         if self.state is not _IDLE:
-            self._interrupt(frame)
+            self._interrupt(frame, ReceptionInterruptedWithFirstFrameError)
         if n_pdu.length > self._params.max_pdu_size:
             # 9.6.3.2: longer than what we can store: flow control OVFLW, and the message is not received.
-            error = BufferOverflowError(
+            error = FrameTooLongError(
                 f"the sender announced {n_pdu.length} bytes, and max_pdu_size is {self._params.max_pdu_size}",
                 link=self._link,
                 remedy="raise max_pdu_size",
@@ -146,11 +149,11 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._events.append(FirstFrameReceived(n_pdu.length))
         self._next_block(now)
 
-    def _interrupt(self, frame: CanFrame) -> None:
+    def _interrupt(self, frame: CanFrame, kind: type[ReceptionInterruptedError]) -> None:
         # 9.8.3: a new message ends the one being received with N_UNEXP_PDU, and is received itself.
         self._close_run()
         self._trace.append(frame)
-        error = ReceptionInterruptedError(
+        error = kind(
             f"a new message began after {self.done} of {self._total} bytes",
             link=self._link,
             remedy="check whether two nodes send with the same identifier",

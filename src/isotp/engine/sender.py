@@ -1,5 +1,6 @@
 """Sending: segmentation, flow control received, N_As, N_Bs, N_Cs. The states are in states.py."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Final
 
@@ -45,6 +46,21 @@ _CONFIRMED: Final = SenderInput.CONFIRMED
 _FC_CTS: Final = SenderInput.FC_CTS
 
 
+class Source(ABC):
+    """A message whose bytes are made while it is sent, to be derived from.
+
+    The sender asks for each part once, in order, when its frames are due.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many bytes the message has."""
+
+    @abstractmethod
+    def __getitem__(self, part: slice) -> bytes:
+        """The next part of the message."""
+
+
 class Sender(Transfer[SenderState, SenderInput]):
     """The sending half of a link.
 
@@ -67,7 +83,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self.single_capacity = single_frame_capacity(params.tx_dl, len(self._address))
         self._cf_capacity = params.tx_dl - len(self._address) - 1
         self._ff_capacity = 0
-        self._data = b""
+        self._data: bytes | Source = b""
         self._position = 0  # bytes taken
         self._sn = 0
         self._frames_confirmed = 0
@@ -87,7 +103,7 @@ class Sender(Transfer[SenderState, SenderInput]):
             return 0
         return min(self._total, self._ff_capacity + (self._frames_confirmed - 1) * self._cf_capacity)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | Source) -> None:
         """Begin to send a message; the caller has checked that it may be sent."""
         self._begin(len(data))
         self._data = data
@@ -108,7 +124,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         if self.state is _BLOCK_DUE:
             return self._take_consecutive(now, limit)
         if self.state is _SINGLE_DUE:
-            n_pdu = SingleFrame(self._data).encode(self._address, self._least)
+            n_pdu = SingleFrame(self._data[:]).encode(self._address, self._least)
             self._enter(_LAST_TAKEN)
         elif self.state is _FIRST_DUE:
             first = self._data[: self._ff_capacity]
@@ -135,10 +151,11 @@ class Sender(Transfer[SenderState, SenderInput]):
         left = -(-(self._total - begin) // size)
         count = min(limit, left, self._block_left)
         end = begin + count * size
-        n_pdus = encode_run(self._data[begin:end], self._address, self._sn, size)
+        data = self._data[begin:end]
+        n_pdus = encode_run(data, self._address, self._sn, size)
         if count > len(n_pdus):
             sn = self._sn + len(n_pdus) & 0x0F
-            rest = ConsecutiveFrame(sn, self._data[begin + len(n_pdus) * size :])
+            rest = ConsecutiveFrame(sn, data[len(n_pdus) * size :])
             n_pdus.append(pad(rest.encode(self._address), params.tx_padding, self._least))
         # 9.6.4: SN goes up by one for each consecutive frame, and from 15 to 0.
         self._sn = (self._sn + count) & 0x0F

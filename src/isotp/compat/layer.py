@@ -1,0 +1,156 @@
+"""TransportLayer: can-isotp 2's transport layer that works by itself between `start` and `stop`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from ..address import Address, AsymmetricAddress
+from ..bus.base import Bus
+from ..errors import BusyError, InterfaceError, IsoTpError
+from ..soft.link import Link
+from ..soft.thread_driver import ThreadDriver
+from .can_message import RxFn, TxFn, to_message
+from .function_bus import FunctionBus
+from .logic import ErrorHandler, TransportLayerLogic
+from .send_request import ProcessStats as Stats
+from .send_request import SendRequest as Request
+
+T = TypeVar("T")
+
+
+class TransportLayer(TransportLayerLogic):
+    """A transport layer that works by itself between `start` and `stop`.
+
+    If it is never started, `process` does the work, as in can-isotp 1.
+
+    Args:
+        rxfn: returns the next CAN frame received, or None; it may wait, for the seconds that it is given. A thread
+            calls it.
+        txfn: sends a CAN frame. Another thread calls it.
+        address: of the link.
+        error_handler: called with each IsoTpError, in a thread of the layer.
+        params: parameters by name, see `Params`.
+        read_timeout: the seconds that rxfn is given.
+
+    Raises:
+        AddressError: the address is a half.
+        OptionError: a parameter that is not allowed.
+    """
+
+    def __init__(
+        self,
+        rxfn: RxFn,
+        txfn: TxFn,
+        address: Address | AsymmetricAddress,
+        error_handler: ErrorHandler | None = None,
+        params: dict[str, Any] | None = None,
+        read_timeout: float = 0.05,
+    ) -> None:
+        self._driver: ThreadDriver | None = None
+        self.default_read_timeout = read_timeout
+        super().__init__(rxfn, txfn, address, error_handler, params)
+
+    @property
+    def started(self) -> bool:
+        """Whether it works by itself now."""
+        return self._driver is not None
+
+    def start(self) -> None:
+        """Work by itself from now on.
+
+        Raises:
+            RuntimeError: it does already.
+            InterfaceError: the bus cannot be used.
+        """
+        if self.started:
+            raise RuntimeError("the transport layer is started already")
+        self._bus = self._make_bus()
+        self._join(self._links)
+        self._begin_soon()
+
+    def _make_bus(self) -> Bus:
+        return FunctionBus(
+            self.receive_message,
+            lambda frame: self.txfn(to_message(frame, self.params.can_fd)),
+            self.default_read_timeout,
+            lambda: self.params.wait_func(self.sleep_time()),
+        )
+
+    def _join(self, links: list[Link]) -> None:
+        for link in links:
+            self._driver = ThreadDriver.serving(self._bus, link)
+
+    def stop(self) -> None:
+        """Work by itself no longer, and give up what is being sent and received."""
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            for link in self._links:
+                driver.release(link)
+            self.reset()
+
+    def _serve(self, links: list[Link]) -> None:
+        old = getattr(self, "_links", [])
+        super()._serve(links)
+        if self._driver is not None:
+            self._join(links)
+            for link in old:
+                self._driver.release(link)
+
+    def process(self, rx_timeout: float = 0.0, do_rx: bool = True, do_tx: bool = True) -> Stats:
+        """See `TransportLayerLogic`; only while it is not started."""
+        self._check_not_started("process")
+        return super().process(rx_timeout, do_rx, do_tx)
+
+    def reset(self) -> None:
+        """See `TransportLayerLogic`; only while it is not started."""
+        self._check_not_started("reset")
+        super().reset()
+
+    def _check_not_started(self, what: str) -> None:
+        if self.started:
+            raise RuntimeError(f"{what}() is for a transport layer that was not started, or was stopped")
+
+    # --- in the driver's thread
+
+    def _call(self, function: Callable[[], T]) -> T:
+        return function() if self._driver is None else self._driver.call(function)
+
+    def _begin_soon(self) -> None:
+        if self._driver is not None:
+            self._driver.post(self._begin_next)
+
+    def _touch(self, link: Link) -> None:
+        if self._driver is None:
+            return
+        if link.hub.has_failed:
+            super().on_bus_failure(link.hub.failure())
+        else:
+            link.hub.touch(link)
+
+    def _wait_for(self, request: Request, timeout: float | None) -> None:
+        if self._driver is not None and self._driver.is_current:
+            raise BusyError("an error handler cannot wait for a message", remedy="send it in another thread")
+        super()._wait_for(request, timeout)
+
+    def on_event(self, event: Any) -> None:
+        """The engine reports `event`."""
+        super().on_event(event)
+        if self._driver is not None:
+            self._begin_next()
+
+    def on_bus_failure(self, error: InterfaceError) -> None:
+        """The bus failed."""
+        super().on_bus_failure(error)
+        self._begin_next()
+
+    def _report(self, error: IsoTpError) -> None:
+        if self._driver is None:
+            super()._report(error)
+        else:
+            self._links[0].hub.call_later(partial(self._report_now, error))
+
+    def _report_now(self, error: IsoTpError) -> None:
+        try:
+            super()._report(error)
+        except Exception:
+            self.logger.exception("the error handler failed")

@@ -1,0 +1,85 @@
+"""LayerEngine: the engine where can-isotp 2 differs: a rate limit, WAIT, and the time of a block's first frame."""
+
+from collections.abc import Sequence
+
+from ..address import Address, AsymmetricAddress
+from ..can_frame import CanFrame
+from ..engine.engine import Engine
+from ..engine.events import Direction, FrameIgnored, IgnoreReason
+from ..engine.n_pdu import FlowControl
+from ..engine.params import Params
+from ..engine.run import RUN_MAX
+from ..engine.sender import Sender
+from ..errors import BadGeneratorError
+from .rate_limiter import RateLimiter
+
+
+class WaitIgnored(FrameIgnored):
+    """The receiver asks to wait, and wftmax is 0."""
+
+
+class _LayerSender(Sender):
+    def _clear_to_send(self, n_pdu: FlowControl, now: int) -> None:
+        super()._clear_to_send(n_pdu, now)
+        self._due_ns = now + self._gap_ns  # can-isotp keeps STmin before the first frame of a block, too
+
+    def _wait(self, now: int) -> None:
+        if self._params.wftmax == 0:
+            text = "the receiver asks to wait, and wftmax is 0"
+            self._events.append(WaitIgnored(self._trace[-1], IgnoreReason.UNEXPECTED_FLOW_CONTROL, text))
+        else:
+            super()._wait(now)
+
+
+class LayerEngine(Engine):
+    """The engine of a transport layer.
+
+    Args:
+        address: of the link.
+        params: everything else; with wftmax 0 a WAIT is ignored, with an event.
+        limiter: limits the bytes of SF, FF and CF; flow control is not limited.
+    """
+
+    _sender_class = _LayerSender
+
+    def __init__(self, address: Address | AsymmetricAddress, params: Params, limiter: RateLimiter) -> None:
+        super().__init__(address, params)
+        self._limiter = limiter
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the rate limit holds frames back."""
+        self._limiter.update()
+        return self._limiter.allowed_bytes() < self.params.tx_dl
+
+    def frames_to_send(self, now: int, limit: int = RUN_MAX) -> list[CanFrame]:
+        """See `Engine`."""
+        if not self._limiter.enabled:
+            return self._taken(now, limit)
+        frames = self._receiver.take(now) if limit > 0 else []
+        while len(frames) < limit and not self.is_throttled and (taken := self._taken(now, 1)):
+            self._limiter.inform_byte_sent(len(taken[0].data))
+            frames += taken
+        return frames
+
+    def _taken(self, now: int, limit: int) -> list[CanFrame]:
+        try:
+            return super().frames_to_send(now, limit)
+        except BadGeneratorError as e:
+            self.abort(e, Direction.SENDING)
+            return []
+
+    def get_timer(self) -> int | None:
+        """See `Engine`."""
+        due_ns = super().get_timer()
+        if self.is_sending and self._limiter.enabled and self.is_throttled:
+            allowed_ns = self._limiter.next_ns()
+            due_ns = min((ns for ns in (due_ns, allowed_ns) if ns is not None), default=None)
+        return due_ns
+
+    def receive_frames(self, frames: Sequence[CanFrame], now: int) -> None:
+        """See `Engine`; CAN FD and Classical CAN frames are both taken, as in can-isotp."""
+        can_fd = self.params.can_fd
+        super().receive_frames(
+            [frame if frame.is_fd is can_fd else frame._replace(is_fd=can_fd) for frame in frames], now
+        )

@@ -1,0 +1,419 @@
+"""TransportLayerLogic: can-isotp 2's transport layer without threads: `process` does all the work."""
+
+import inspect
+import logging
+import queue
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ..address import Address, AsymmetricAddress, TargetAddressType
+from ..engine.engine import Engine
+from ..engine.events import Direction, Event, FrameIgnored, IgnoreReason, MessageReceived, MessageSent, TransferFailed
+from ..engine.states import SenderState
+from ..errors import (
+    AddressError,
+    BlockingSendFailure,
+    BlockingSendTimeout,
+    ChangingInvalidRXDLError,
+    InterfaceError,
+    InvalidCanDataError,
+    InvalidCanFdFirstFrameRXDL,
+    IsoTpError,
+    MessageSizeError,
+    MissingEscapeSequenceError,
+    TransferError,
+    UnexpectedConsecutiveFrameError,
+    UnexpectedFlowControlError,
+    UnsupportedWaitFrameError,
+)
+from ..soft.link import Link
+from .can_message import CanMessage, RxFn, TxFn, to_frame, to_message
+from .layer_engine import LayerEngine, WaitIgnored
+from .params import Params as LayerParams
+from .send_request import ProcessStats as Stats
+from .send_request import SendRequest as Request
+from .tools import FiniteByteGenerator
+
+T = TypeVar("T")
+ErrorHandler = Callable[[Exception], object]
+Payload = bytes | bytearray | memoryview | Iterable[int] | tuple[Iterator[int], int]
+
+_IGNORED: dict[IgnoreReason, type[IsoTpError]] = {
+    IgnoreReason.UNEXPECTED_CONSECUTIVE_FRAME: UnexpectedConsecutiveFrameError,
+    IgnoreReason.UNEXPECTED_FLOW_CONTROL: UnexpectedFlowControlError,
+    IgnoreReason.MISSING_ESCAPE: MissingEscapeSequenceError,
+    IgnoreReason.RX_DL_CHANGED: ChangingInvalidRXDLError,
+    IgnoreReason.RX_DL_TOO_SMALL: InvalidCanFdFirstFrameRXDL,
+}
+
+
+class _StoppedError(TransferError):
+    """The application stopped the transfer: the error handler need not know."""
+
+
+class _FunctionalLink(Link):
+    def on_bus_failure(self, error: InterfaceError) -> None:
+        """The physical link reports it."""
+
+
+class TransportLayerLogic:
+    """A transport layer without threads: call `process` often.
+
+    Args:
+        rxfn: returns the next CAN frame received, or None; it may wait, for the seconds that it is given.
+        txfn: sends a CAN frame.
+        address: of the link.
+        error_handler: called with each IsoTpError.
+        params: parameters by name, see `Params`.
+        post_send_callback: called with each `SendRequest` that `send` has queued.
+
+    Raises:
+        AddressError: the address is a half.
+        OptionError: a parameter that is not allowed.
+    """
+
+    LOGGER_NAME = "isotp"
+    Params = LayerParams
+    SendRequest = Request
+    ProcessStats = Stats
+
+    def __init__(
+        self,
+        rxfn: RxFn,
+        txfn: TxFn,
+        address: Address | AsymmetricAddress,
+        error_handler: ErrorHandler | None = None,
+        params: dict[str, Any] | None = None,
+        post_send_callback: Callable[[Request], object] | None = None,
+    ) -> None:
+        self.params = LayerParams(self._follow_params)
+        for name, value in (params or {}).items():
+            self.params.set(name, value, validate=False)
+        self.params.validate()
+        self.set_rxfn(rxfn)
+        self.txfn = txfn
+        self.error_handler = error_handler
+        self.post_send_callback = post_send_callback
+        self.rx_queue: queue.Queue[bytearray] = queue.Queue()
+        self.active_send_request: Request | None = None
+        self._requests: deque[Request] = deque()
+        self._stats = Stats()
+        self._params_changed = False
+        self._sleep_idle, self._sleep_wait_fc = 0.02, 0.005
+        self.set_address(address)
+
+    # --- set-up
+
+    def set_rxfn(self, rxfn: RxFn) -> None:
+        """Set what returns the CAN frames received. It need not take a timeout."""
+        self.rxfn = rxfn
+        try:
+            inspect.signature(rxfn).bind(0.0)
+        except TypeError:
+            self.blocking_rxfn = False
+        except ValueError:  # a function of C that does not say what it takes
+            self.blocking_rxfn = True
+        else:
+            self.blocking_rxfn = True
+
+    def receive_message(self, timeout: float) -> CanMessage | None:
+        """Call `rxfn`, with `timeout` in seconds if it takes one."""
+        return self.rxfn(timeout) if self.blocking_rxfn else self.rxfn()
+
+    def set_address(self, address: Address | AsymmetricAddress) -> None:
+        """Set the address; what is being sent and received is given up.
+
+        Raises:
+            AddressError: it is a half.
+        """
+        if not isinstance(address, Address | AsymmetricAddress) or address.is_partial_address():
+            raise AddressError(
+                f"a transport layer needs an address with both directions, not {address!r}",
+                remedy="Address(rxid=..., txid=...), or AsymmetricAddress of two halves",
+            )
+        self.address = address
+        self.load_params()
+
+    def load_params(self) -> None:
+        """Begin anew with the parameters as they are; what is being sent and received is given up."""
+        self.logger = logging.getLogger(self.params.logger_name)
+        self._limiter = self.params.rate_limiter()
+        self._serve([Link(self._engine(self.address), weakref.ref(self)), *self._functional_links()])
+        if self.active_send_request is not None:
+            self._end_active(TransferError("the address or the parameters were changed"))
+
+    def _serve(self, links: list[Link]) -> None:
+        """Use `links` from now on: the physical one, and perhaps a functional one."""
+        self._links = links
+
+    def _functional_links(self) -> list[Link]:
+        """Where functional addressing has CAN identifiers of its own: the link for it."""
+        address = self.address
+        tx, rx = (address, address) if isinstance(address, Address) else (address.tx_addr, address.rx_addr)
+        if not (tx.addressing_mode.has_fixed_ids or rx.addressing_mode.has_fixed_ids):
+            return []
+        functional = TargetAddressType.Functional
+        halves = AsymmetricAddress(
+            replace(tx, target_address_type=functional, tx_only=True, rx_only=False),
+            replace(rx, target_address_type=functional, tx_only=False, rx_only=True),
+        )
+        return [_FunctionalLink(self._engine(halves), weakref.ref(self))]
+
+    def _engine(self, address: Address | AsymmetricAddress) -> LayerEngine:
+        return LayerEngine(address, self.params.for_engine(), self._limiter)
+
+    def _follow_params(self) -> None:
+        """A parameter was set: it counts from the next message on."""
+        self._params_changed = True
+        self._call(self._renew_engines)
+
+    def _renew_engines(self) -> None:
+        engines = [link.engine for link in self._links]
+        if self._params_changed and not any(engine.is_sending or engine.is_receiving for engine in engines):
+            self._params_changed = False
+            for link in self._links:
+                link.engine = self._engine(link.engine.address)
+
+    def _call(self, function: Callable[[], T]) -> T:
+        """Call `function`, where the engines may be used."""
+        return function()
+
+    # --- sending
+
+    def send(
+        self,
+        data: Payload,
+        target_address_type: TargetAddressType | int | None = None,
+        send_timeout: float | None = None,
+    ) -> None:
+        """Queue a message. With the parameter `blocking_send` it is waited for.
+
+        Args:
+            data: the message, or a generator of its bytes and their number. Nothing is sent of an empty one.
+            target_address_type: physical or functional; None: the parameter `default_target_address_type`.
+            send_timeout: seconds to wait with `blocking_send`; None: without limit.
+
+        Raises:
+            ValueError: `data` is not that, or too long for a functional message.
+            RuntimeError: the layer only listens.
+            BlockingSendTimeout: the message is still being sent after `send_timeout`.
+            BlockingSendFailure: it was not transferred.
+        """
+        if self.params.listen_mode:
+            raise RuntimeError("the transport layer only listens: listen_mode is set")
+        which = self.params.default_target_address_type if target_address_type is None else target_address_type
+        request = Request(_checked(data), TargetAddressType(which))
+        longest = self._links[0].engine.single_capacity
+        if request.target_address_type is TargetAddressType.Functional and len(request.data) > longest:
+            raise MessageSizeError(f"{len(request.data)} bytes are more than a functional message has, {longest}")
+        self._requests.append(request)
+        if self.post_send_callback is not None:
+            self.post_send_callback(request)
+        self._begin_soon()
+        if self.params.blocking_send:
+            self._wait_for(request, send_timeout)
+
+    def _wait_for(self, request: Request, timeout: float | None) -> None:
+        if not request.complete_event.wait(timeout):
+            raise BlockingSendTimeout(
+                f"the message ({len(request.data)} bytes) is still being sent after {timeout:g} s"
+            )
+        if request.error is not None:
+            raise BlockingSendFailure("the message was not transferred") from request.error
+
+    def _begin_soon(self) -> None:
+        """Let the requests begin."""
+
+    def _link_of(self, request: Request) -> Link:
+        return self._links[-1 if request.target_address_type is TargetAddressType.Functional else 0]
+
+    def _begin_next(self) -> None:
+        while self._requests and self.active_send_request is None:
+            self.active_send_request = request = self._requests.popleft()
+            if not len(request.data):
+                self._end_active(None)
+                continue
+            link = self._link_of(request)
+            link.engine.send(request.data, time.monotonic_ns())
+            self._touch(link)
+
+    def _touch(self, link: Link) -> None:
+        """The engine of `link` has frames to send."""
+
+    def _end_active(self, error: Exception | None) -> None:
+        request, self.active_send_request = self.active_send_request, None
+        if request is not None:
+            request.complete(error)
+
+    def transmitting(self) -> bool:
+        """Whether a message is being sent, or waits for that."""
+        return self.active_send_request is not None or bool(self._requests)
+
+    def stop_sending(self) -> None:
+        """Give up the message being sent, and those that wait."""
+        self._call(lambda: self._stop(Direction.SENDING, "stop_sending was called"))
+
+    def stop_receiving(self) -> None:
+        """Give up the message being received."""
+        self._call(lambda: self._stop(Direction.RECEIVING, "stop_receiving was called"))
+
+    def _stop(self, direction: Direction, why: str) -> None:
+        while direction is Direction.SENDING and self._requests:
+            self._requests.popleft().complete(_StoppedError(why))
+        for link in self._links:
+            link.engine.abort(_StoppedError(why), direction)
+            self._take_events(link.engine)
+
+    def clear_tx_queue(self) -> None:
+        """Forget the messages that wait to be sent."""
+        while self._requests:
+            self._requests.popleft().complete(_StoppedError("clear_tx_queue was called"))
+
+    # --- receiving
+
+    def recv(self, block: bool = False, timeout: float | None = None) -> bytearray | None:
+        """Take the oldest message received; None if there is none.
+
+        Args:
+            block: whether to wait for one.
+            timeout: how many seconds to wait; None: without limit.
+        """
+        try:
+            return self.rx_queue.get(block, timeout)
+        except queue.Empty:
+            return None
+
+    def available(self) -> bool:
+        """Whether a message waits to be taken."""
+        return not self.rx_queue.empty()
+
+    def is_rx_active(self) -> bool:
+        """Whether a message of several frames is being received."""
+        return any(link.engine.is_receiving for link in self._links)
+
+    def clear_rx_queue(self) -> None:
+        """Forget the messages received."""
+        while self.recv() is not None:
+            pass
+
+    def reset(self) -> None:
+        """Forget everything that is being sent and received, or waits."""
+        self.stop_sending()
+        self.stop_receiving()
+        self.clear_rx_queue()
+
+    # --- the work
+
+    def process(self, rx_timeout: float = 0.0, do_rx: bool = True, do_tx: bool = True) -> Stats:
+        """Receive and send all frames that are due, and report what failed.
+
+        Args:
+            rx_timeout: seconds that the first call of rxfn may wait.
+            do_rx: whether to receive.
+            do_tx: whether to send.
+        """
+        stats = self._stats = Stats()
+        if do_tx:
+            self._transmit()
+        while do_rx and (message := self.receive_message(0.0 if stats.received else rx_timeout)) is not None:
+            stats.received += 1
+            stats.received_processed += self.address.is_for_me(message)
+            for link in self._links:
+                link.engine.receive_frames((to_frame(message),), time.monotonic_ns())
+                self._take_events(link.engine)
+            if do_tx:
+                self._transmit()
+        for link in self._links:
+            link.engine.handle_timer(time.monotonic_ns())
+            self._take_events(link.engine)
+        return stats
+
+    def _transmit(self) -> None:
+        self._begin_next()
+        for link in self._links:
+            while frames := link.engine.frames_to_send(time.monotonic_ns(), 1):
+                self.txfn(to_message(frames[0], self.params.can_fd))
+                self._stats.sent += 1
+                link.engine.frame_sent(time.monotonic_ns())
+                self._take_events(link.engine)
+                self._begin_next()
+
+    def _take_events(self, engine: Engine) -> None:
+        while (event := engine.next_event()) is not None:
+            self.on_event(event)
+
+    def on_event(self, event: Event) -> None:
+        """The engine reports `event`."""
+        if isinstance(event, MessageReceived):
+            self._stats.frame_received += 1
+            self.rx_queue.put(bytearray(event.data))
+        elif isinstance(event, MessageSent):
+            self._end_active(None)
+        elif isinstance(event, FrameIgnored):
+            is_wait = isinstance(event, WaitIgnored)
+            kind = UnsupportedWaitFrameError if is_wait else _IGNORED.get(event.why, InvalidCanDataError)
+            self._report(kind(f"{event.text}: the frame was ignored", link=str(self.address)))
+        elif isinstance(event, TransferFailed):
+            if event.direction is Direction.SENDING:
+                self._end_active(event.error)
+            if not isinstance(event.error, _StoppedError):
+                self._report(event.error)
+        self._renew_engines()
+
+    def on_bus_failure(self, error: InterfaceError) -> None:
+        """The bus failed: what is being sent and received is lost."""
+        error.remedy = "stop() the transport layer, and start() it again"
+        for link in self._links:
+            link.engine.reset()
+        self._end_active(error)
+        self._report(error)
+
+    def on_fork(self) -> None:
+        """This is a child process now."""
+
+    def _report(self, error: IsoTpError) -> None:
+        self.logger.warning("%s", error)
+        if self.error_handler is not None:
+            self.error_handler(error)
+
+    # --- what tells when to call `process`
+
+    def set_sleep_timing(self, idle: float, wait_fc: float) -> None:
+        """Set what `sleep_time` returns while idle, and while waiting for flow control, in seconds."""
+        self._sleep_idle, self._sleep_wait_fc = idle, wait_fc
+
+    def sleep_time(self) -> float:
+        """How many seconds to sleep between two calls of `process`."""
+        if self.is_rx_active() or self.is_tx_transmitting_cf():
+            return 0.001
+        is_waiting = any(link.engine.sender_state is SenderState.WAIT_FC for link in self._links)
+        return self._sleep_wait_fc if is_waiting else self._sleep_idle
+
+    def is_tx_transmitting_cf(self) -> bool:
+        """Whether consecutive frames are being sent."""
+        return self._links[0].engine.sender_state is SenderState.BLOCK_DUE
+
+    def next_cf_delay(self) -> float | None:
+        """Seconds until the next consecutive frame is due; None: none is."""
+        due_ns = self._links[0].engine.get_timer()
+        if due_ns is None or not self.is_tx_transmitting_cf():
+            return None
+        return max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
+
+    def is_tx_throttled(self) -> bool:
+        """Whether the rate limit holds frames back."""
+        return self.transmitting() and self._limiter.allowed_bytes() < self.params.tx_data_length
+
+
+def _checked(data: Any) -> bytes | FiniteByteGenerator:
+    """The payload of `send`, or ValueError."""
+    if isinstance(data, tuple) and len(data) == 2:
+        return FiniteByteGenerator(*data)
+    try:
+        return bytes(data) if isinstance(data, bytes | bytearray | memoryview) else bytes(iter(data[:]))
+    except TypeError:
+        raise ValueError(f"data is {data!r}: allowed are bytes, a bytearray, or a generator with its size") from None

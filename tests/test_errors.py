@@ -39,8 +39,12 @@ TABLE = {
     isotp.WrongSequenceNumberError: ("N_WRONG_SN", "EILSEQ"),
     isotp.InvalidCanDataError: ("N_INVALID_FS", "EBADMSG"),
     isotp.ReceptionInterruptedError: ("N_UNEXP_PDU", "EBADMSG"),
+    isotp.ReceptionInterruptedWithSingleFrameError: ("N_UNEXP_PDU", "EBADMSG"),
+    isotp.ReceptionInterruptedWithFirstFrameError: ("N_UNEXP_PDU", "EBADMSG"),
     isotp.MaximumWaitFrameReachedError: ("N_WFT_OVRN", "ECOMM"),
     isotp.BufferOverflowError: ("N_BUFFER_OVFLW", "EMSGSIZE"),
+    isotp.FrameTooLongError: ("N_BUFFER_OVFLW", "EMSGSIZE"),
+    isotp.BadGeneratorError: ("N_ERROR", "EINVAL"),
     isotp.UnknownOutcomeError: ("N_ERROR", "EIO"),
     isotp.TransferError: ("N_ERROR", "EIO"),
 }
@@ -61,12 +65,21 @@ OTHERS = {
     isotp.SocketClosedError: "EBADF",
     isotp.OneWayError: "EOPNOTSUPP",
     isotp.ReceiveBufferTooSmallError: "EMSGSIZE",
+    isotp.FrameIgnoredError: "EBADMSG",
+    isotp.UnexpectedFlowControlError: "EBADMSG",
+    isotp.UnexpectedConsecutiveFrameError: "EBADMSG",
+    isotp.UnsupportedWaitFrameError: "EBADMSG",
+    isotp.MissingEscapeSequenceError: "EBADMSG",
+    isotp.ChangingInvalidRXDLError: "EBADMSG",
+    isotp.InvalidCanFdFirstFrameRXDL: "EBADMSG",
+    isotp.BlockingSendFailure: "EIO",
+    isotp.BlockingSendTimeout: "EAGAIN",
 }
 
 
 def test_the_tables_are_complete() -> None:
     assert {c for c in ERRORS if c.__module__ == errors.__name__} == {*TABLE, *OTHERS}
-    assert {c for c in ERRORS if issubclass(c, TransferError)} == {*TABLE}
+    assert {c for c in ERRORS if issubclass(c, TransferError) and c.__module__ == errors.__name__} == {*TABLE}
     told = {c.n_result for c in TABLE}
     assert told == set(N_Result) - {N_Result.N_OK}
 

@@ -12,7 +12,7 @@ import isotp
 
 SRC = Path(isotp.__file__).parents[1]
 
-BASE = {"address", "can_frame", "errors", "stmin"}
+BASE = {"abstract_address", "address", "can_frame", "errors", "stmin"}
 FRONT = "isotp"  # the package itself: its lazy names lead everywhere
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
@@ -27,7 +27,11 @@ MAY_IMPORT = {
     "bus": {*BASE, "linux", "bus"},
     "soft": {*BASE, "linux", "opts", "deadline", "sockets", "task_lock", "engine", "bus", "soft"},
     "kernel": {*BASE, "linux", "opts", "deadline", "sockets", "task_lock", "kernel"},
-    "compat": {*BASE, "opts", "sockets", "engine", "bus", "soft", "compat"},
+    "compat": {*BASE, "engine", "bus", "soft", "compat"},
+    "can_message": {"compat"},
+    "protocol": {"compat"},
+    "tools": {"compat"},
+    "tpsock": {"opts", "kernel", "tpsock"},
 }
 ABOVE_ALL = {"checkup", "cli", "remote", "testing", "__main__", FRONT}
 SANS_IO = {"asyncio", "can", "select", "selectors", "socket", "threading", "time"}

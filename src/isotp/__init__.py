@@ -162,6 +162,7 @@ __all__ = [
 ]
 
 _MODULES = ("bus", "capture", "compat", "engine", "errors", "opts")
+_CAN_ISOTP_MODULES = ("address", "can_message", "protocol", "tools", "tpsock")  # names of can-isotp 2
 # Where a public name lives; it is loaded when first used (PEP 562). All others live in `errors`.
 _HOME = {
     "Address": "address",
@@ -199,12 +200,12 @@ _HOME = {
 if not TYPE_CHECKING:  # so that type checkers see a misspelt name
 
     def __getattr__(name):
-        if name not in __all__:
+        if name not in __all__ and name not in _CAN_ISOTP_MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
         try:
-            if name in _MODULES:
+            if name in _MODULES or name in _CAN_ISOTP_MODULES:
                 return import_module(f".{name}", __name__)
             value = getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
         except (ImportError, AttributeError) as e:

@@ -1,8 +1,9 @@
 """LayerEngine: the engine where can-isotp 2 differs: a rate limit, WAIT, and the time of a block's first frame."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ..address import Address, AsymmetricAddress
+from ..address import Address, AsymmetricAddress, TargetAddressType
 from ..can_frame import CanFrame
 from ..engine.engine import Engine
 from ..engine.events import Direction, FrameIgnored, IgnoreReason
@@ -10,8 +11,26 @@ from ..engine.n_pdu import FlowControl
 from ..engine.params import Params
 from ..engine.run import RUN_MAX
 from ..engine.sender import Sender
-from ..errors import BadGeneratorError
+from ..errors import (
+    BadGeneratorError,
+    ChangingInvalidRXDLError,
+    InvalidCanDataError,
+    InvalidCanFdFirstFrameRXDL,
+    IsoTpError,
+    MissingEscapeSequenceError,
+    UnexpectedConsecutiveFrameError,
+    UnexpectedFlowControlError,
+    UnsupportedWaitFrameError,
+)
 from .rate_limiter import RateLimiter
+
+_IGNORED: dict[IgnoreReason, type[IsoTpError]] = {
+    IgnoreReason.UNEXPECTED_CONSECUTIVE_FRAME: UnexpectedConsecutiveFrameError,
+    IgnoreReason.UNEXPECTED_FLOW_CONTROL: UnexpectedFlowControlError,
+    IgnoreReason.MISSING_ESCAPE: MissingEscapeSequenceError,
+    IgnoreReason.RX_DL_CHANGED: ChangingInvalidRXDLError,
+    IgnoreReason.RX_DL_TOO_SMALL: InvalidCanFdFirstFrameRXDL,
+}
 
 
 class WaitIgnored(FrameIgnored):
@@ -83,3 +102,21 @@ class LayerEngine(Engine):
         super().receive_frames(
             [frame if frame.is_fd is can_fd else frame._replace(is_fd=can_fd) for frame in frames], now
         )
+
+
+def ignored_error(event: FrameIgnored, link: str) -> IsoTpError:
+    """The error that an error handler gets for a frame that was ignored."""
+    kind = UnsupportedWaitFrameError if isinstance(event, WaitIgnored) else _IGNORED.get(event.why, InvalidCanDataError)
+    return kind(f"{event.text}: the frame was ignored", link=link)
+
+
+def functional_address(address: Address | AsymmetricAddress) -> AsymmetricAddress | None:
+    """The address of functional messages; None if they have the CAN identifiers of physical ones."""
+    tx, rx = (address, address) if isinstance(address, Address) else (address.tx_addr, address.rx_addr)
+    if not (tx.addressing_mode.has_fixed_ids or rx.addressing_mode.has_fixed_ids):
+        return None
+    functional = TargetAddressType.Functional
+    return AsymmetricAddress(
+        replace(tx, target_address_type=functional, tx_only=True, rx_only=False),
+        replace(rx, target_address_type=functional, tx_only=False, rx_only=True),
+    )

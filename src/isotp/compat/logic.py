@@ -7,32 +7,24 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..address import Address, AsymmetricAddress, TargetAddressType
 from ..engine.engine import Engine
-from ..engine.events import Direction, Event, FrameIgnored, IgnoreReason, MessageReceived, MessageSent, TransferFailed
+from ..engine.events import Direction, Event, FrameIgnored, MessageReceived, MessageSent, TransferFailed
 from ..engine.states import SenderState
 from ..errors import (
     AddressError,
     BlockingSendFailure,
     BlockingSendTimeout,
-    ChangingInvalidRXDLError,
     InterfaceError,
-    InvalidCanDataError,
-    InvalidCanFdFirstFrameRXDL,
     IsoTpError,
     MessageSizeError,
-    MissingEscapeSequenceError,
     TransferError,
-    UnexpectedConsecutiveFrameError,
-    UnexpectedFlowControlError,
-    UnsupportedWaitFrameError,
 )
 from ..soft.link import Link
 from .can_message import CanMessage, RxFn, TxFn, to_frame, to_message
-from .layer_engine import LayerEngine, WaitIgnored
+from .layer_engine import LayerEngine, functional_address, ignored_error
 from .params import Params as LayerParams
 from .send_request import ProcessStats as Stats
 from .send_request import SendRequest as Request
@@ -41,14 +33,6 @@ from .tools import FiniteByteGenerator
 T = TypeVar("T")
 ErrorHandler = Callable[[Exception], object]
 Payload = bytes | bytearray | memoryview | Iterable[int] | tuple[Iterator[int], int]
-
-_IGNORED: dict[IgnoreReason, type[IsoTpError]] = {
-    IgnoreReason.UNEXPECTED_CONSECUTIVE_FRAME: UnexpectedConsecutiveFrameError,
-    IgnoreReason.UNEXPECTED_FLOW_CONTROL: UnexpectedFlowControlError,
-    IgnoreReason.MISSING_ESCAPE: MissingEscapeSequenceError,
-    IgnoreReason.RX_DL_CHANGED: ChangingInvalidRXDLError,
-    IgnoreReason.RX_DL_TOO_SMALL: InvalidCanFdFirstFrameRXDL,
-}
 
 
 class _StoppedError(TransferError):
@@ -80,6 +64,8 @@ class TransportLayerLogic:
     Params = LayerParams
     SendRequest = Request
     ProcessStats = Stats
+    clock = staticmethod(time.monotonic_ns)
+    """Returns monotonic nanoseconds."""
 
     def __init__(
         self,
@@ -141,27 +127,17 @@ class TransportLayerLogic:
     def load_params(self) -> None:
         """Begin anew with the parameters as they are; what is being sent and received is given up."""
         self.logger = logging.getLogger(self.params.logger_name)
-        self._limiter = self.params.rate_limiter()
-        self._serve([Link(self._engine(self.address), weakref.ref(self)), *self._functional_links()])
+        self._limiter = self.params.rate_limiter(self.clock)
+        links = [Link(self._engine(self.address), weakref.ref(self))]
+        if (functional := functional_address(self.address)) is not None:
+            links.append(_FunctionalLink(self._engine(functional), weakref.ref(self)))
+        self._serve(links)
         if self.active_send_request is not None:
             self._end_active(TransferError("the address or the parameters were changed"))
 
     def _serve(self, links: list[Link]) -> None:
         """Use `links` from now on: the physical one, and perhaps a functional one."""
         self._links = links
-
-    def _functional_links(self) -> list[Link]:
-        """Where functional addressing has CAN identifiers of its own: the link for it."""
-        address = self.address
-        tx, rx = (address, address) if isinstance(address, Address) else (address.tx_addr, address.rx_addr)
-        if not (tx.addressing_mode.has_fixed_ids or rx.addressing_mode.has_fixed_ids):
-            return []
-        functional = TargetAddressType.Functional
-        halves = AsymmetricAddress(
-            replace(tx, target_address_type=functional, tx_only=True, rx_only=False),
-            replace(rx, target_address_type=functional, tx_only=False, rx_only=True),
-        )
-        return [_FunctionalLink(self._engine(halves), weakref.ref(self))]
 
     def _engine(self, address: Address | AsymmetricAddress) -> LayerEngine:
         return LayerEngine(address, self.params.for_engine(), self._limiter)
@@ -238,7 +214,7 @@ class TransportLayerLogic:
                 self._end_active(None)
                 continue
             link = self._link_of(request)
-            link.engine.send(request.data, time.monotonic_ns())
+            link.engine.send(request.data, self.clock())
             self._touch(link)
 
     def _touch(self, link: Link) -> None:
@@ -323,24 +299,30 @@ class TransportLayerLogic:
             stats.received += 1
             stats.received_processed += self.address.is_for_me(message)
             for link in self._links:
-                link.engine.receive_frames((to_frame(message),), time.monotonic_ns())
+                link.engine.receive_frames((to_frame(message),), self.clock())
                 self._take_events(link.engine)
             if do_tx:
                 self._transmit()
         for link in self._links:
-            link.engine.handle_timer(time.monotonic_ns())
+            link.engine.handle_timer(self.clock())
             self._take_events(link.engine)
         return stats
 
     def _transmit(self) -> None:
         self._begin_next()
-        for link in self._links:
-            while frames := link.engine.frames_to_send(time.monotonic_ns(), 1):
-                self.txfn(to_message(frames[0], self.params.can_fd))
-                self._stats.sent += 1
-                link.engine.frame_sent(time.monotonic_ns())
-                self._take_events(link.engine)
-                self._begin_next()
+        while any(self._transmit_one(link.engine) for link in self._links):
+            self._begin_next()
+
+    def _transmit_one(self, engine: Engine) -> bool:
+        """Send the next frame of `engine`; False: none is due."""
+        for frame in engine.frames_to_send(self.clock(), 1):
+            self.txfn(to_message(frame, self.params.can_fd))
+            self._stats.sent += 1
+            engine.frame_sent(self.clock())
+            self._take_events(engine)
+            return True
+        self._take_events(engine)
+        return False
 
     def _take_events(self, engine: Engine) -> None:
         while (event := engine.next_event()) is not None:
@@ -354,9 +336,7 @@ class TransportLayerLogic:
         elif isinstance(event, MessageSent):
             self._end_active(None)
         elif isinstance(event, FrameIgnored):
-            is_wait = isinstance(event, WaitIgnored)
-            kind = UnsupportedWaitFrameError if is_wait else _IGNORED.get(event.why, InvalidCanDataError)
-            self._report(kind(f"{event.text}: the frame was ignored", link=str(self.address)))
+            self._report(ignored_error(event, str(self.address)))
         elif isinstance(event, TransferFailed):
             if event.direction is Direction.SENDING:
                 self._end_active(event.error)
@@ -402,7 +382,7 @@ class TransportLayerLogic:
         due_ns = self._links[0].engine.get_timer()
         if due_ns is None or not self.is_tx_transmitting_cf():
             return None
-        return max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
+        return max(0.0, (due_ns - self.clock()) / 1e9)
 
     def is_tx_throttled(self) -> bool:
         """Whether the rate limit holds frames back."""

@@ -137,9 +137,9 @@ class Params:
             )
         self.for_engine()
 
-    def rate_limiter(self) -> RateLimiter:
-        """The limit of the bit rate, as a new object."""
-        limiter = RateLimiter(self.rate_limit_max_bitrate, self.rate_limit_window_size)
+    def rate_limiter(self, clock: Callable[[], int] = time.monotonic_ns) -> RateLimiter:
+        """The limit of the bit rate, as a new object; `clock` returns monotonic nanoseconds."""
+        limiter = RateLimiter(self.rate_limit_max_bitrate, self.rate_limit_window_size, clock)
         if self.rate_limit_enable:
             limiter.enable()
         return limiter
@@ -161,6 +161,7 @@ class Params:
             bs=self.blocksize,
             stmin=self.stmin,
             forced_tx_stmin_ns=None if override_s is None else round(override_s * 1e9),
+            dynamic_flow_control=True,
             wftmax=self.wftmax,
             max_pdu_size=max(1, self.max_frame_size),
             tx_max_pdu_size=FF_DL_MAX,

@@ -9,8 +9,8 @@ from ..bus.pythoncan import PythonCanBus
 from .can_message import CanMessage
 from .layer import TransportLayer
 
-# The bus of ours for each bus of python-can: stacks of one bus share it, so none takes the frames of another.
-_shared: "weakref.WeakKeyDictionary[Any, PythonCanBus]" = weakref.WeakKeyDictionary()
+# By the ids of a python-can bus and of its notifier: stacks of one bus share it, so none takes the frames of another.
+_shared: "weakref.WeakValueDictionary[tuple[int, int], PythonCanBus]" = weakref.WeakValueDictionary()
 
 
 class CanStack(TransportLayer):
@@ -22,9 +22,10 @@ class CanStack(TransportLayer):
         kwargs: see `TransportLayer`.
 
     Raises:
-        UnavailableError: python-can is not installed.
-        TypeError: `bus` is no `can.BusABC`.
+        ValueError: `bus` is no `can.BusABC`.
     """
+
+    notifier: Any = None
 
     def __init__(self, bus: Any, *args: Any, **kwargs: Any) -> None:
         self.set_bus(bus)
@@ -32,11 +33,22 @@ class CanStack(TransportLayer):
 
     def set_bus(self, bus: Any) -> None:
         """Use another bus; a started layer does so from its next `start` on."""
-        PythonCanBus(bus)  # checks it
+        if not isinstance(bus, import_module("can").BusABC):
+            raise ValueError(f"bus must be a can.BusABC, not {bus!r}")
         self.bus = bus
 
     def _receive(self, timeout: float) -> CanMessage | None:
-        return _to_message(self.bus.recv(timeout))
+        message = self.bus.recv(timeout)
+        if message is None or message.is_error_frame or message.is_remote_frame:
+            return None
+        return CanMessage(
+            message.arbitration_id,
+            message.dlc,
+            bytes(message.data),
+            message.is_extended_id,
+            message.is_fd,
+            message.bitrate_switch,
+        )
 
     def _send(self, message: CanMessage) -> None:
         self.bus.send(
@@ -50,51 +62,29 @@ class CanStack(TransportLayer):
         )
 
     def _make_bus(self) -> Bus:
-        return _shared.setdefault(self.bus, PythonCanBus(self.bus, can_fd=True))
+        ids = id(self.bus), id(self.notifier)
+        bus = _shared.get(ids)
+        if bus is None:
+            _shared[ids] = bus = PythonCanBus(self.bus, notifier=self.notifier, can_fd=True)
+        return bus
 
 
 class NotifierBasedCanStack(CanStack):
-    """A transport layer over a bus of python-can that a `can.Notifier` reads.
+    """A transport layer over a bus of python-can that a `can.Notifier` reads; it receives once it is started.
 
     Args:
         bus: a `can.BusABC`, used to send.
         notifier: the `can.Notifier` that reads it.
         args: see `TransportLayer`, after rxfn and txfn.
         kwargs: see `TransportLayer`.
+
+    Raises:
+        ValueError: `bus` is no `can.BusABC`.
     """
 
     def __init__(self, bus: Any, notifier: Any, *args: Any, **kwargs: Any) -> None:
         self.notifier = notifier
-        self._reader = import_module("can").BufferedReader()  # for `process`
-        notifier.add_listener(self._reader)
         super().__init__(bus, *args, **kwargs)
 
-    def start(self) -> None:
-        """See `TransportLayer`."""
-        super().start()
-        self.notifier.remove_listener(self._reader)
-
-    def stop(self) -> None:
-        """See `TransportLayer`."""
-        if self.started:
-            self.notifier.add_listener(self._reader)
-        super().stop()
-
     def _receive(self, timeout: float) -> CanMessage | None:
-        return _to_message(self._reader.get_message(timeout))
-
-    def _make_bus(self) -> Bus:
-        return PythonCanBus(self.bus, notifier=self.notifier, can_fd=True)
-
-
-def _to_message(message: Any) -> CanMessage | None:
-    if message is None or message.is_error_frame or message.is_remote_frame:
         return None
-    return CanMessage(
-        message.arbitration_id,
-        message.dlc,
-        bytes(message.data),
-        message.is_extended_id,
-        message.is_fd,
-        message.bitrate_switch,
-    )

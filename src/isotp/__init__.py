@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing
 if TYPE_CHECKING:
-    from . import bus, capture, compat, engine, errors, opts
+    from . import address, bus, can_message, capture, compat, engine, errors, opts, protocol, tools, tpsock
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
     from .bus.faults import Faults
     from .bus.pythoncan import PythonCanBus

@@ -10,7 +10,12 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing
 if TYPE_CHECKING:
-    from . import address, bus, can_message, capture, compat, engine, errors, opts, protocol, tools, tpsock
+    from . import address as address
+    from . import bus, capture, compat, engine, errors, opts
+    from . import can_message as can_message
+    from . import protocol as protocol
+    from . import tools as tools
+    from . import tpsock as tpsock
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
     from .bus.faults import Faults
     from .bus.pythoncan import PythonCanBus

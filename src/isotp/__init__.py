@@ -10,12 +10,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing
 if TYPE_CHECKING:
-    from . import address as address
-    from . import bus, capture, compat, engine, errors, opts
-    from . import can_message as can_message
-    from . import protocol as protocol
-    from . import tools as tools
-    from . import tpsock as tpsock
+    from . import address, bus, can_message, capture, compat, engine, errors, opts, protocol, tools, tpsock
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
     from .bus.faults import Faults
     from .bus.pythoncan import PythonCanBus
@@ -154,8 +149,10 @@ __all__ = [
     "UnsupportedWaitFrameError",
     "VirtualBus",
     "WrongSequenceNumberError",
+    "address",
     "async_functional_request",
     "bus",
+    "can_message",
     "capture",
     "compat",
     "doctor",
@@ -163,11 +160,25 @@ __all__ = [
     "errors",
     "functional_request",
     "opts",
+    "protocol",
     "socket",
+    "tools",
+    "tpsock",
 ]
 
-_MODULES = ("bus", "capture", "compat", "engine", "errors", "opts")
-_CAN_ISOTP_MODULES = ("address", "can_message", "protocol", "tools", "tpsock")  # names of can-isotp 2
+_MODULES = (
+    "address",
+    "bus",
+    "can_message",
+    "capture",
+    "compat",
+    "engine",
+    "errors",
+    "opts",
+    "protocol",
+    "tools",
+    "tpsock",
+)
 # Where a public name lives; it is loaded when first used (PEP 562). All others live in `errors`.
 _HOME = {
     "Address": "address",
@@ -205,12 +216,12 @@ _HOME = {
 if not TYPE_CHECKING:  # so that type checkers see a misspelt name
 
     def __getattr__(name):
-        if name not in __all__ and name not in _CAN_ISOTP_MODULES:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
         try:
-            if name in _MODULES or name in _CAN_ISOTP_MODULES:
+            if name in _MODULES:
                 return import_module(f".{name}", __name__)
             value = getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
         except (ImportError, AttributeError) as e:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isotp import CAN_EFF_FLAG, Address, AddressError, AddressingMode, AsymmetricAddress, TargetAddressType
+from isotp import CAN_EFF_FLAG, Address, AddressError, AddressingMode, AsymmetricAddress, CanMessage, TargetAddressType
 from isotp.address import CanAddress, format_can_id, is_29bit_id, normal_address
 
 EFF = 0x80000000
@@ -451,3 +451,52 @@ def test_str() -> None:
 def test_format_can_id(can_id: int, text: str) -> None:
     assert format_can_id(can_id) == text
     assert str(CanAddress(can_id, 0)) == f"{text}/0x00"
+
+
+# --- the names of can-isotp 2
+
+
+def test_what_an_address_of_can_isotp_can_be_asked() -> None:
+    address = Address(AddressingMode.Mixed_29bits, target_address=1, source_address=2, address_extension=3)
+    functional = TargetAddressType.Functional
+    assert (address.get_tx_arbitration_id(), address.get_rx_arbitration_id()) == (0x18CE0102, 0x18CE0201)
+    assert (address.get_tx_arbitration_id(functional), address.get_rx_arbitration_id(functional)) == (
+        0x18CD0102,
+        0x18CD0201,
+    )
+    assert address.is_tx_29bits()
+    assert address.is_rx_29bits()
+    assert (address.get_tx_extension_byte(), address.get_rx_extension_byte()) == (3, 3)
+    assert address.requires_tx_extension_byte()
+    assert (address.get_tx_payload_prefix(), address.get_rx_prefix_size()) == (b"\3", 1)
+    assert not address.is_partial_address()
+
+
+@pytest.mark.parametrize("half", [Address(txid=1, tx_only=True), Address(rxid=1, rx_only=True)])
+def test_a_half_does_not_have_the_other_direction(half: Address) -> None:
+    assert half.is_partial_address()
+    asked = half.get_rx_arbitration_id if half.tx_only else half.get_tx_arbitration_id
+    with pytest.raises(NotImplementedError, match="other half"):
+        asked()
+
+
+def test_which_frames_are_for_an_address() -> None:
+    address = Address(AddressingMode.Mixed_29bits, target_address=1, source_address=2, address_extension=3)
+    for can_id, data, extended, expected in (
+        (0x18CE0201, b"\3", True, True),
+        (0x18CD0201, b"\3\1", True, True),
+        (0x18CE0201, b"\4", True, False),
+        (0x18CE0201, b"", True, False),
+        (0x18CE0201, b"\3", False, False),
+        (0x18CE0102, b"\3", True, False),
+    ):
+        message = CanMessage(can_id, len(data), data, extended)
+        assert address.is_for_me(message) is expected
+
+
+def test_an_asymmetric_address_answers_for_both_halves() -> None:
+    rx = Address(AddressingMode.NormalFixed_29bits, target_address=1, source_address=2, rx_only=True)
+    address = AsymmetricAddress(Address(txid=5, tx_only=True), rx)
+    assert (address.get_tx_arbitration_id(), address.get_rx_arbitration_id()) == (5, 0x18DA0201)
+    assert address.get_rx_arbitration_id(TargetAddressType.Functional) == 0x18DB0201
+    assert address.is_for_me(CanMessage(0x18DB0201, 0, b"", True))

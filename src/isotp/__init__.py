@@ -7,6 +7,7 @@ print(s.recv())
 """
 
 __version__ = "0.1.0"
+_major_version_ = 2  # of can-isotp: udsoncan looks which names it can expect
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing
 if TYPE_CHECKING:

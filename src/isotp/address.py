@@ -6,6 +6,7 @@ The rest of the library uses only the two directions of an address, `tx` and `rx
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from operator import attrgetter
 from typing import Final
 
 from .abstract_address import CAN_EFF_FLAG, AbstractAddress, CanAddress, TargetAddressType, format_can_id
@@ -232,6 +233,16 @@ class Address(AbstractAddress):
             address_extension=address_extension,
             target_address_type=_tatype(functional),
         )
+
+    # Private names of can-isotp 2 that other packages read (jumpstarter-driver-can does).
+    _addressing_mode = property(attrgetter("addressing_mode"))
+    _txid = property(attrgetter("txid"))
+    _rxid = property(attrgetter("rxid"))
+    _target_address = property(attrgetter("target_address"))
+    _source_address = property(attrgetter("source_address"))
+    _address_extension = property(attrgetter("address_extension"))
+    _rx_only = property(attrgetter("rx_only"))
+    _tx_only = property(attrgetter("tx_only"))
 
     @property
     def is_functional(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ..address import Address, AsymmetricAddress
 from ..bus.base import Bus
+from ..engine.events import Event
 from ..errors import BusyError, InterfaceError, IsoTpError
 from ..soft.link import Link
 from ..soft.thread_driver import ThreadDriver
@@ -46,14 +47,18 @@ class TransportLayer(TransportLayerLogic):
         params: dict[str, Any] | None = None,
         read_timeout: float = 0.05,
     ) -> None:
-        self._driver: ThreadDriver | None = None
+        self._bus: Bus | None = None  # while it is started
         self.default_read_timeout = read_timeout
         super().__init__(rxfn, txfn, address, error_handler, params)
 
     @property
     def started(self) -> bool:
         """Whether it works by itself now."""
-        return self._driver is not None
+        return self._bus is not None
+
+    @property
+    def _driver(self) -> ThreadDriver | None:
+        return None if self._bus is None else self._bus.driver
 
     def start(self) -> None:
         """Work by itself from now on.
@@ -62,10 +67,14 @@ class TransportLayer(TransportLayerLogic):
             RuntimeError: it does already.
             InterfaceError: the bus cannot be used.
         """
-        if self.started:
+        if self._bus is not None:
             raise RuntimeError("the transport layer is started already")
         self._bus = self._make_bus()
-        self._join(self._links)
+        try:
+            self._join(self._bus, self._links)
+        except BaseException:
+            self._bus = None
+            raise
         self._begin_soon()
 
     def _make_bus(self) -> Bus:
@@ -76,25 +85,25 @@ class TransportLayer(TransportLayerLogic):
             lambda: self.params.wait_func(self.sleep_time()),
         )
 
-    def _join(self, links: list[Link]) -> None:
+    def _join(self, bus: Bus, links: list[Link]) -> None:
         for link in links:
-            self._driver = ThreadDriver.serving(self._bus, link)
+            ThreadDriver.serving(bus, link)
 
     def stop(self) -> None:
         """Work by itself no longer, and give up what is being sent and received."""
-        driver, self._driver = self._driver, None
-        if driver is not None:
+        if (driver := self._driver) is not None:
             for link in self._links:
                 driver.release(link)
+            self._bus = None
             self.reset()
 
     def _serve(self, links: list[Link]) -> None:
         old = getattr(self, "_links", [])
         super()._serve(links)
-        if self._driver is not None:
-            self._join(links)
+        if self._bus is not None:
+            self._join(self._bus, links)
             for link in old:
-                self._driver.release(link)
+                self._bus.driver.release(link)
 
     def process(self, rx_timeout: float = 0.0, do_rx: bool = True, do_tx: bool = True) -> Stats:
         """See `TransportLayerLogic`; only while it is not started."""
@@ -110,41 +119,41 @@ class TransportLayer(TransportLayerLogic):
         if self.started:
             raise RuntimeError(f"{what}() is for a transport layer that was not started, or was stopped")
 
-    # --- in the driver's thread
-
     def _call(self, function: Callable[[], T]) -> T:
-        return function() if self._driver is None else self._driver.call(function)
+        return function() if (driver := self._driver) is None else driver.call(function)
 
     def _begin_soon(self) -> None:
-        if self._driver is not None:
-            self._driver.post(self._begin_next)
+        if (driver := self._driver) is not None:
+            driver.post(self._begin_next)
+
+    def _wait_for(self, request: Request, timeout: float | None) -> None:
+        if (driver := self._driver) is not None and driver.is_current:
+            raise BusyError("an error handler cannot wait for a message", remedy="send it in another thread")
+        super()._wait_for(request, timeout)
+
+    # --- in the driver's thread
 
     def _touch(self, link: Link) -> None:
-        if self._driver is None:
+        if self._bus is None:
             return
         if link.hub.has_failed:
             super().on_bus_failure(link.hub.failure())
         else:
             link.hub.touch(link)
 
-    def _wait_for(self, request: Request, timeout: float | None) -> None:
-        if self._driver is not None and self._driver.is_current:
-            raise BusyError("an error handler cannot wait for a message", remedy="send it in another thread")
-        super()._wait_for(request, timeout)
-
-    def on_event(self, event: Any) -> None:
+    def on_event(self, event: Event) -> None:
         """The engine reports `event`."""
         super().on_event(event)
-        if self._driver is not None:
+        if self._bus is not None:
             self._begin_next()
 
     def on_bus_failure(self, error: InterfaceError) -> None:
-        """The bus failed."""
+        """The bus failed: what is being sent and received is lost."""
         super().on_bus_failure(error)
         self._begin_next()
 
     def _report(self, error: IsoTpError) -> None:
-        if self._driver is None:
+        if self._bus is None:
             super()._report(error)
         else:
             self._links[0].hub.call_later(partial(self._report_now, error))

@@ -33,7 +33,8 @@ class CanStack(TransportLayer):
 
     def set_bus(self, bus: Any) -> None:
         """Use another bus; a started layer does so from its next `start` on."""
-        if not isinstance(bus, import_module("can").BusABC):
+        self._can: Any = import_module("can")
+        if not isinstance(bus, self._can.BusABC):
             raise ValueError(f"bus must be a can.BusABC, not {bus!r}")
         self.bus = bus
 
@@ -52,7 +53,7 @@ class CanStack(TransportLayer):
 
     def _send(self, message: CanMessage) -> None:
         self.bus.send(
-            import_module("can").Message(
+            self._can.Message(
                 arbitration_id=message.arbitration_id,
                 is_extended_id=message.is_extended_id,
                 data=message.data,

@@ -1,0 +1,96 @@
+"""CanStack and NotifierBasedCanStack over python-can's virtual bus."""
+
+import threading
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import can
+import pytest
+
+import isotp
+
+from ..waiting import until
+
+channels = count()
+TESTER, ECU = isotp.Address(txid=0x7E0, rxid=0x7E8), isotp.Address(txid=0x7E8, rxid=0x7E0)
+OTHER_TESTER, OTHER_ECU = isotp.Address(txid=0x7E1, rxid=0x7E9), isotp.Address(txid=0x7E9, rxid=0x7E1)
+
+
+@pytest.fixture
+def buses() -> Iterator[tuple[can.BusABC, can.BusABC]]:
+    threads = threading.active_count()
+    channel = f"compat {next(channels)}"
+    made = can.Bus(channel, interface="virtual"), can.Bus(channel, interface="virtual")
+    yield made
+    for bus in made:
+        bus.shutdown()
+    until(lambda: threading.active_count() == threads)
+
+
+def exchange(a: isotp.TransportLayer, b: isotp.TransportLayer) -> None:
+    for sender, receiver in ((a, b), (b, a)):
+        sender.send(bytes(range(200)))
+        assert receiver.recv(block=True, timeout=30) == bytearray(range(200))
+
+
+def test_four_stacks_on_two_buses_and_a_thread_or_two_for_each_bus(buses: Any) -> None:
+    left, right = buses
+    notifier = can.Notifier(right, [], timeout=0.05)
+    before = threading.active_count()
+    a, c = isotp.CanStack(left, address=TESTER), isotp.CanStack(left, OTHER_TESTER)
+    b = isotp.NotifierBasedCanStack(right, notifier, address=ECU)
+    d = isotp.NotifierBasedCanStack(bus=right, notifier=notifier, address=OTHER_ECU)
+    for stack in (a, b, c, d):
+        stack.start()
+    assert threading.active_count() - before == 3  # of the left bus a reader; of each bus a driver
+    for _ in range(5):
+        exchange(a, b)
+        exchange(c, d)
+    for stack in (a, b, c, d):
+        stack.stop()
+    notifier.stop()
+
+
+def test_process_without_start(buses: Any) -> None:
+    left, right = buses
+    a = isotp.CanStack(left, address=TESTER, params={"can_fd": False})
+    b = isotp.CanStack(right, address=ECU)
+    a.send(bytes(100))
+    while not b.available():
+        a.process()
+        b.process()
+    assert b.recv() == bytearray(100)
+
+
+def test_remote_and_error_frames_are_no_messages(buses: Any) -> None:
+    left, right = buses
+    stack = isotp.CanStack(left, address=TESTER)
+    right.send(can.Message(arbitration_id=0x7E8, is_remote_frame=True, is_extended_id=False, dlc=8))
+    right.send(can.Message(arbitration_id=0x7E8, is_extended_id=False, data=b"\1\1"))
+    until(lambda: stack.process(rx_timeout=0.01) and stack.available())
+    assert stack.recv() == bytearray(b"\1")
+
+
+def test_started_again_and_on_another_bus(buses: Any) -> None:
+    left, right = buses
+    a, b = isotp.CanStack(left, address=TESTER), isotp.CanStack(right, address=ECU)
+    for _ in range(2):
+        a.start()
+        b.start()
+        exchange(a, b)
+        a.stop()
+        b.stop()
+    a.set_bus(right)
+    b.set_bus(left)
+    a.start()
+    b.start()
+    exchange(a, b)
+    a.stop()
+    b.stop()
+
+
+@pytest.mark.parametrize("bus", [None, 5])
+def test_what_is_no_bus(bus: Any) -> None:
+    with pytest.raises(ValueError, match=r"can\.BusABC"):
+        isotp.CanStack(bus, address=TESTER)

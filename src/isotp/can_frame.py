@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 CLASSICAL_MAX_LENGTH: Final = 8
 TX_DLS: Final = (8, 12, 16, 20, 24, 32, 48, 64)
 DEFAULT_PADDING: Final = 0xCC
+"""As in Linux."""
 
 # ISO 11898-1:2015, DLC: the index is the code, the value the number of data bytes.
 LENGTH_OF_DLC: Final = (0, 1, 2, 3, 4, 5, 6, 7, *TX_DLS)
@@ -32,14 +33,11 @@ def can_frames(can_id: int, payloads: Iterable[bytes], is_fd: bool, bitrate_swit
     return list(map(tuple.__new__, repeat(CanFrame), fields))
 
 
-def pad(data: bytes, padding: int | None, least: int) -> bytes:
-    """`data` extended to the shortest length that CAN has and that is not below `least`, with the byte `padding`.
+def pad(data: bytes, fill: bytes, least: int) -> bytes:
+    """`data` extended with the byte `fill` to the shortest length that CAN has and that is not below `least`.
 
-    A CAN FD frame of more than 8 bytes is padded in any case (ISO 15765-2:2016, 10.4.2). `padding` None: 0xCC, as in
-    Linux. `least` is a length that CAN has.
+    A CAN FD frame of more than 8 bytes is padded in any case (ISO 15765-2:2016, 10.4.2). `least` is a length that CAN
+    has.
     """
     length = PADDED_LENGTH[len(data)]
-    return data.ljust(length if length > least else least, _BYTES[DEFAULT_PADDING if padding is None else padding])
-
-
-_BYTES: Final = tuple(bytes((i,)) for i in range(256))
+    return data.ljust(length if length > least else least, fill)

@@ -40,7 +40,7 @@ from isotp.engine.n_pdu import (
     ],
 )
 def test_encode_and_decode(n_pdu: NPdu, address: bytes, frame: str) -> None:
-    data = pad(n_pdu.encode(address), None, 0)
+    data = pad(n_pdu.encode(address), b"\xcc", 0)
     assert data.hex() == frame
     assert decode(data, len(address)) == n_pdu
 
@@ -96,7 +96,7 @@ def test_capacities(tx_dl: int, address_size: int) -> None:
 
 @pytest.mark.parametrize(("length", "end"), [(3, 4), (7, 8), (8, 10), (62, 64)])
 def test_end_of_a_single_frame(length: int, end: int) -> None:
-    assert single_frame_end(pad(SingleFrame(bytes(length)).encode(), 0, 8), 0, length) == end
+    assert single_frame_end(pad(SingleFrame(bytes(length)).encode(), b"\0", 8), 0, length) == end
 
 
 @given(

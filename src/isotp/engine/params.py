@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..can_frame import CLASSICAL_MAX_LENGTH, LENGTH_OF_DLC, PADDED_LENGTH, TX_DLS
+from ..can_frame import CLASSICAL_MAX_LENGTH, DEFAULT_PADDING, LENGTH_OF_DLC, PADDED_LENGTH, TX_DLS
 from ..errors import OptionError
 from ..stmin import STmin
 from .n_pdu import FF_DL_MAX
@@ -100,11 +100,11 @@ class Params:
             )
 
     @property
-    def least_frame_length(self) -> int:
-        """How many bytes each frame sent has at least."""
-        if self.tx_min_dl is None:
-            return 0 if self.tx_padding is None else CLASSICAL_MAX_LENGTH
-        return self.tx_min_dl
+    def padding(self) -> tuple[bytes, int]:
+        """The byte with which frames sent are padded, and how many bytes each has at least."""
+        if self.tx_padding is None:
+            return bytes((DEFAULT_PADDING,)), self.tx_min_dl or 0
+        return bytes((self.tx_padding,)), CLASSICAL_MAX_LENGTH if self.tx_min_dl is None else self.tx_min_dl
 
     def _check_times(self) -> None:
         for name in ("n_as_ns", "n_ar_ns", "n_bs_ns", "n_br_ns", "n_cr_ns"):

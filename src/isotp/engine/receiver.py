@@ -86,8 +86,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         params = self._params
         address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
         n_pdu = FlowControl(status, params.bs, params.stmin).encode(address)
-        data = pad(n_pdu, params.tx_padding, params.least_frame_length)
-        return CanFrame(tx.can_id, data, params.can_fd, params.bitrate_switch)
+        return CanFrame(tx.can_id, pad(n_pdu, *params.padding), params.can_fd, params.bitrate_switch)
 
     def receive(
         self, n_pdu: SingleFrame | FirstFrame | ConsecutiveFrame | Malformed, frame: CanFrame, now: int

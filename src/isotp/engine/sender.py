@@ -79,7 +79,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         self.state = _IDLE
         self._can_id = tx.can_id
         self._address = b"" if tx.address_byte is None else bytes((tx.address_byte,))
-        self._least = params.least_frame_length
+        self._fill, self._least = params.padding
         self.single_capacity = single_frame_capacity(params.tx_dl, len(self._address))
         self._cf_capacity = params.tx_dl - len(self._address) - 1
         self._ff_capacity = 0
@@ -135,8 +135,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         else:
             return []
         params = self._params
-        data = pad(n_pdu, params.tx_padding, self._least)
-        frame = CanFrame(self._can_id, data, params.can_fd, params.bitrate_switch)
+        frame = CanFrame(self._can_id, pad(n_pdu, self._fill, self._least), params.can_fd, params.bitrate_switch)
         self._first_frame = (frame,)
         self._frames_taken(1, now)
         return [frame]
@@ -156,7 +155,7 @@ class Sender(Transfer[SenderState, SenderInput]):
         if count > len(n_pdus):
             sn = self._sn + len(n_pdus) & 0x0F
             rest = ConsecutiveFrame(sn, data[len(n_pdus) * size :])
-            n_pdus.append(pad(rest.encode(self._address), params.tx_padding, self._least))
+            n_pdus.append(pad(rest.encode(self._address), self._fill, self._least))
         # 9.6.4: SN goes up by one for each consecutive frame, and from 15 to 0.
         self._sn = (self._sn + count) & 0x0F
         self._position = end

@@ -19,6 +19,11 @@ def test_every_state_has_a_row_and_every_input_a_use(
     assert {what for row in table.values() for what in row} == set(inputs)
 
 
+def test_consecutive_frames_count_once_the_application_is_ready() -> None:
+    taking = {state for state, row in RECEIVER.items() if ReceiverInput.COMPLETE in row}
+    assert taking == {ReceiverState.CTS_DUE, ReceiverState.CTS_OUT, ReceiverState.WAIT_CF}
+
+
 @pytest.mark.parametrize(("table", "states", "inputs"), TABLES)
 def test_every_state_is_reached_and_left_for_idle(
     table: dict[Enum, dict[Enum, Enum]], states: Any, inputs: type[Enum]

@@ -205,6 +205,17 @@ def test_events_are_told(pair: Pair) -> None:
     assert events[-1] == MessageSent(1)
 
 
+@pytest.mark.parametrize("bs", [0, 2])
+def test_a_sender_that_does_not_wait_for_flow_control(pair: Pair, bs: int) -> None:
+    bus = VirtualBus()
+    _, b = pair(bus, lambda s: s.set_fc_opts(bs=bs))
+    for _ in range(20):
+        bus.inject(CanFrame(0x7E0, b"\x10\x64" + LONG[:6]))
+        for n, i in enumerate(range(6, 100, 7), 1):
+            bus.inject(CanFrame(0x7E0, bytes((0x20 | n,)) + LONG[i : i + 7]))
+        assert b.recv() == LONG
+
+
 def test_ignored_frames_are_told(pair: Pair) -> None:
     events: list[Any] = []
     bus = VirtualBus()

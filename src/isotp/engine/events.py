@@ -20,7 +20,7 @@ class IgnoreReason(Enum):
     """Why a frame was ignored; the clauses are those of ISO 15765-2:2016."""
 
     UNEXPECTED_CONSECUTIVE_FRAME = "unexpected consecutive frame"
-    """No message is being received, or our flow control has not allowed the next block (9.8.3)."""
+    """No message is being received, or the application is not ready for the next block (9.8.3)."""
     UNEXPECTED_FLOW_CONTROL = "unexpected flow control"
     """The sender is not waiting for one (9.8.3)."""
     MISSING_ESCAPE = "missing escape"

@@ -168,7 +168,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             # 9.8.3: a consecutive frame that is not expected is ignored.
             text = f"SN {n_pdu.sn} of a message that never began, or is over"
             if self.state is not _IDLE:
-                text = f"SN {n_pdu.sn} before flow control allows it: the receiver's state is {self.state.value!r}"
+                text = f"SN {n_pdu.sn} is not taken now: the receiver's state is {self.state.value!r}"
             self._ignore(frame, IgnoreReason.UNEXPECTED_CONSECUTIVE_FRAME, text)
             return
         self._close_run()
@@ -258,10 +258,13 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._grant()
         else:
             self._enter(ReceiverInput.HOLD)
+            self._flow_status = None  # one that is still due was for what came before
 
     def _grant(self) -> None:
         self._enter(ReceiverInput.GRANT)
         self._flow_status = FlowStatus.CTS
+        self._block_left = self._params.bs or self._total
+        self._open_run()
 
     def set_ready(self, ready: bool) -> None:
         """Say whether the application has room for the next block; a block that waits for it is allowed at once."""
@@ -280,11 +283,11 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._unconfirmed.add(None, 1)
             return [frame]
         self._frames_taken(1, now)
+        if self.run.frames:  # they came before it, and the trace is in order
+            self._close_run()
+            self._open_run()
         self._trace.append(frame)
         self._enter(ReceiverInput.TAKEN)
-        if status is FlowStatus.CTS:
-            self._block_left = self._params.bs or self._total
-            self._open_run()
         return [frame]
 
     def confirmed(self, count: int, now: int) -> None:

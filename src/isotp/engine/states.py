@@ -16,6 +16,10 @@ of one frame until the next one is handed out; without STmin the driver takes ma
 Receiving: a first frame, and the end of each block, make a flow control DUE: CTS if the application is ready. If it is
 not, a WAIT is sent after N_Br, and again, until the application is ready or N_WFTmax is reached. After each CTS and
 each consecutive frame the receiver waits N_Cr for the next consecutive frame.
+
+A sender need not wait for our flow control: another node may have answered first. So consecutive frames count as soon
+as CTS is DUE, as in Linux. They belong to the block that it allows. At the block's end the CTS that is still DUE stands
+for the next block, too; when the message is complete, it is dropped.
 """
 
 from enum import Enum, auto
@@ -126,12 +130,12 @@ SENDER: Final[dict[SenderState, dict[SenderInput, SenderState]]] = {
 
 _R, _J = ReceiverState, ReceiverInput
 
-_BLOCK_END: Final = {_J.GRANT: _R.CTS_DUE, _J.HOLD: _R.NOT_READY, _J.LISTEN: _R.WAIT_CF}
+_BLOCK_END: Final = {_J.GRANT: _R.CTS_DUE, _J.HOLD: _R.NOT_READY}
 _LAST_CF: Final = {_J.COMPLETE: _R.IDLE, _J.WRONG_SN: _R.IDLE, _J.BAD_PADDING: _R.IDLE}
 _GOING_ON: Final = {_J.INTERRUPTED: _R.IDLE, _J.TIMEOUT_AR: _R.IDLE, _J.ABORT: _R.IDLE}
 
 RECEIVER: Final[dict[ReceiverState, dict[ReceiverInput, ReceiverState]]] = {
-    _R.IDLE: {**_BLOCK_END},
+    _R.IDLE: {**_BLOCK_END, _J.LISTEN: _R.WAIT_CF},
     _R.NOT_READY: {
         _J.GRANT: _R.CTS_DUE,
         _J.TIMEOUT_BR: _R.WAIT_DUE,
@@ -140,7 +144,12 @@ RECEIVER: Final[dict[ReceiverState, dict[ReceiverInput, ReceiverState]]] = {
     },
     _R.WAIT_DUE: {_J.GRANT: _R.CTS_DUE, _J.TAKEN: _R.WAIT_OUT, **_GOING_ON},
     _R.WAIT_OUT: {_J.GRANT: _R.CTS_DUE, _J.CONFIRMED: _R.NOT_READY, **_GOING_ON},
-    _R.CTS_DUE: {_J.TAKEN: _R.CTS_OUT, **_GOING_ON},
+    _R.CTS_DUE: {
+        _J.TAKEN: _R.CTS_OUT,
+        **_BLOCK_END,
+        **_LAST_CF,
+        **_GOING_ON,
+    },
     _R.CTS_OUT: {
         _J.CONFIRMED: _R.WAIT_CF,
         **_BLOCK_END,

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "can_message": {"compat"},
     "protocol": {"compat"},
     "tools": {"compat"},
-    "tpsock": {"opts", "kernel", "tpsock"},
+    "tpsock": {"linux", "opts", "kernel", "tpsock"},
 }
 ABOVE_ALL = {"checkup", "cli", "remote", "testing", "__main__", FRONT}
 SANS_IO = {"asyncio", "can", "select", "selectors", "socket", "threading", "time"}

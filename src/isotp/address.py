@@ -234,6 +234,14 @@ class Address(AbstractAddress):
             target_address_type=_tatype(functional),
         )
 
+    def is_tx_only(self) -> bool:
+        """Whether it is a sending half."""
+        return self.tx_only
+
+    def is_rx_only(self) -> bool:
+        """Whether it is a receiving half."""
+        return self.rx_only
+
     # Private names of can-isotp 2 that other packages read (jumpstarter-driver-can does).
     _addressing_mode = property(attrgetter("addressing_mode"))
     _txid = property(attrgetter("txid"))

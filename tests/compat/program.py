@@ -11,6 +11,7 @@ import threading
 import time
 
 import can
+
 import isotp
 
 REQUEST, REPLY = bytes(range(256)) * 4, b"\x62\xf1\x90WAUZZZ8K0AA000001"

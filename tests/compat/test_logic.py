@@ -421,14 +421,24 @@ def test_rxfn_gets_the_timeout_once() -> None:
     assert timeouts == [0.5, 0, 0]
 
 
-def test_an_error_of_txfn_leaves_process() -> None:
-    def txfn(message: isotp.CanMessage) -> None:
-        raise ValueError("no cable")
+@pytest.mark.parametrize("data", [b"1", DATA])
+def test_an_error_of_txfn_leaves_process_and_ends_the_message(data: bytes) -> None:
+    layer = Layer()
+    txfn = layer.txfn
 
-    layer = isotp.TransportLayerLogic(lambda timeout: None, txfn, Layer().address)
-    layer.send(b"1")
-    with pytest.raises(ValueError, match="no cable"):
+    def fails(message: isotp.CanMessage) -> None:
+        layer.txfn = txfn
+        raise ValueError("queue full")
+
+    layer.txfn = fails
+    layer.send(data)
+    with pytest.raises(ValueError, match="queue full"):
         layer.process()
+    assert not layer.transmitting()
+    layer.send(DATA)
+    assert layer.exchange() == ["456 10 14 00 01 02 03 04 05"]
+    assert len(layer.exchange("300000")) == 2
+    assert layer.take_errors() == []
 
 
 @pytest.mark.parametrize("address", [isotp.Address(txid=1, tx_only=True), None])

@@ -90,6 +90,24 @@ def test_started_again_and_on_another_bus(buses: Any) -> None:
     b.stop()
 
 
+def test_a_bus_that_is_shut_down_is_reported_once_and_with_each_message() -> None:
+    errors: list[Exception] = []
+    threads = threading.active_count()
+    bus = can.Bus(f"compat {next(channels)}", interface="virtual")
+    stack = isotp.CanStack(bus, address=TESTER, error_handler=errors.append, params={"rx_flowcontrol_timeout": 400})
+    stack.start()
+    bus.shutdown()
+    until(lambda: errors)
+    stack.send(b"1")
+    until(lambda: len(errors) == 2 and not stack.transmitting())
+    stack.send(bytes(100))  # meanwhile python-can says several times that the bus is closed
+    until(lambda: not stack.transmitting())
+    assert all(isinstance(error, isotp.IsoTpError) for error in errors)
+    assert len(errors) <= 3
+    stack.stop()
+    until(lambda: threading.active_count() == threads)
+
+
 @pytest.mark.parametrize("bus", [None, 5])
 def test_what_is_no_bus(bus: Any) -> None:
     with pytest.raises(ValueError, match=r"can\.BusABC"):

@@ -51,9 +51,9 @@ def to_message(frame: CanFrame, is_fd: bool) -> CanMessage:
 
 
 def to_frame(message: Any) -> CanFrame:
-    """A CanMessage or a `can.Message` as a CanFrame."""
+    """A CanMessage, or an object like it, as a CanFrame."""
     can_id = message.arbitration_id | (CAN_EFF_FLAG if message.is_extended_id else 0)
-    return CanFrame(can_id, bytes(message.data), bool(message.is_fd), bool(message.bitrate_switch))
+    return CanFrame(can_id, bytes(message.data), getattr(message, "is_fd", False))
 
 
 RxFn = Callable[..., CanMessage | None]

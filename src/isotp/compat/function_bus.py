@@ -48,12 +48,14 @@ class FunctionBus(Bus):
             began = time.monotonic()
             try:
                 message = self._receive_message(self._timeout)
+                while message is not None and len(self._frames) < _BATCH:  # those that have arrived together
+                    self._frames.append(to_frame(message))
+                    message = self._receive_message(0.0)
             except Exception as e:
                 self._error = e  # `receive` raises it
                 self._wake()
                 return
-            if message is not None:
-                self._frames.append(to_frame(message))
+            if self._frames:
                 self._wake()
             elif time.monotonic() - began < self._timeout / 2:
                 self._rest()

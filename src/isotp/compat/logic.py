@@ -89,6 +89,7 @@ class TransportLayerLogic:
         self._requests: deque[Request] = deque()
         self._stats = Stats()
         self._params_changed = False
+        self._bus_failure = ""  # the last one, in words
         self._sleep_idle, self._sleep_wait_fc = 0.02, 0.005
         self.set_address(address)
 
@@ -315,14 +316,19 @@ class TransportLayerLogic:
 
     def _transmit_one(self, engine: Engine) -> bool:
         """Send the next frame of `engine`; False: none is due."""
-        for frame in engine.frames_to_send(self.clock(), 1):
-            self.txfn(to_message(frame, self.params.can_fd))
+        frames = engine.frames_to_send(self.clock(), 1)
+        for frame in frames:
+            try:
+                self.txfn(to_message(frame, self.params.can_fd))
+            except BaseException as e:
+                engine.abort(_StoppedError(f"txfn failed: {type(e).__name__}: {e}"))
+                raise
+            finally:
+                engine.frame_sent(self.clock())
+                self._take_events(engine)
             self._stats.sent += 1
-            engine.frame_sent(self.clock())
-            self._take_events(engine)
-            return True
         self._take_events(engine)
-        return False
+        return bool(frames)
 
     def _take_events(self, engine: Engine) -> None:
         while (event := engine.next_event()) is not None:
@@ -330,6 +336,7 @@ class TransportLayerLogic:
 
     def on_event(self, event: Event) -> None:
         """The engine reports `event`."""
+        self._bus_failure = ""
         if isinstance(event, MessageReceived):
             self._stats.frame_received += 1
             self.rx_queue.put(bytearray(event.data))
@@ -345,12 +352,14 @@ class TransportLayerLogic:
         self._renew_engines()
 
     def on_bus_failure(self, error: InterfaceError) -> None:
-        """The bus failed: what is being sent and received is lost."""
-        error.remedy = "stop() the transport layer, and start() it again"
+        """The bus failed: what is being sent and received is lost. It is reported once, unless a message is lost."""
+        if error.what != self._bus_failure or self.active_send_request is not None or self.is_rx_active():
+            error.remedy = "stop() the transport layer, and start() it again"
+            self._report(error)
+        self._bus_failure = error.what
         for link in self._links:
             link.engine.reset()
         self._end_active(error)
-        self._report(error)
 
     def on_fork(self) -> None:
         """This is a child process now."""

@@ -1,5 +1,6 @@
 """Params: the parameters of a transport layer, by the names and units of can-isotp 2."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ def _integer(low: int, high: float = float("inf")) -> Callable[[Any], bool]:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _flag(default: bool) -> _Key:

@@ -62,7 +62,8 @@ def test_a_message_gets_through(flooded: isotp.VirtualBus) -> None:
         with other:
             c.send(LONG)
             assert other.recv() == LONG
-        with contextlib.suppress(isotp.WrongSequenceNumberError):  # frames of the flood were taken for b's
+        # Frames of the flood may be taken for b's, even before a's flow control is out.
+        with contextlib.suppress(isotp.WrongSequenceNumberError, isotp.FlowControlTimeoutError):
             b.send(LONG)
             assert a.recv() == LONG
 

@@ -209,6 +209,7 @@ class ThreadDriver:
         self._is_woken = True
         sockets = self._wake_sockets
         if self._is_asleep and sockets is not None:
+            self._is_asleep = False  # written once
             sockets.write()
 
     def start(self) -> None:

@@ -120,6 +120,12 @@ def test_wrong_values_are_value_errors() -> None:
     assert found == {isotp.AddressError, isotp.OptionError, isotp.MessageSizeError}
 
 
+def test_wrong_order_is_a_runtime_error() -> None:
+    """As in can-isotp 2."""
+    found = {c for c in ERRORS if issubclass(c, RuntimeError)}
+    assert found == {isotp.AlreadyBoundError, isotp.NotBoundError}
+
+
 def test_the_kernels_errno_is_the_class_own() -> None:
     """What the kernel reports and what the class carries are the same number."""
     for number, cls in ERRNO_TO_ERROR.items():

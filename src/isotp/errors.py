@@ -251,13 +251,13 @@ class BusyError(IsoTpError):
     default_errno = _errno.EAGAIN
 
 
-class AlreadyBoundError(IsoTpError):
+class AlreadyBoundError(IsoTpError, RuntimeError):
     """Options and address are fixed once a socket is bound."""
 
     default_errno = EISCONN
 
 
-class NotBoundError(IsoTpError):
+class NotBoundError(IsoTpError, RuntimeError):
     """The socket has no address yet."""
 
     default_errno = EADDRNOTAVAIL

@@ -193,9 +193,26 @@ class AnySocket(ABC):
         """
         return self._end.set_general_opts(optflags, **fields)
 
-    def set_opts(self, optflag: int | None = None, **fields: Unpack[GeneralFields]) -> GeneralOptions:
-        """The same as `set_general_opts`, by the names of can-isotp 2."""
-        return self._end.set_general_opts(optflag, **fields)
+    def set_opts(
+        self,
+        optflag: int | None = None,
+        frame_txtime: int | None = None,
+        ext_address: int | None = None,
+        txpad: int | None = None,
+        rxpad: int | None = None,
+        rx_ext_address: int | None = None,
+        tx_stmin: int | None = None,
+    ) -> GeneralOptions:
+        """The same as `set_general_opts`, with the arguments of can-isotp 2."""
+        return self._end.set_general_opts(
+            optflag,
+            frame_txtime=frame_txtime,
+            ext_address=ext_address,
+            txpad=txpad,
+            rxpad=rxpad,
+            rx_ext_address=rx_ext_address,
+            tx_stmin=tx_stmin,
+        )
 
     def set_fc_opts(
         self, bs: int | None = None, stmin: int | None = None, wftmax: int | None = None

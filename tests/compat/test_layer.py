@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 import isotp
+from isotp.compat.layer_engine import LayerEngine
+from isotp.compat.rate_limiter import RateLimiter
+from isotp.engine import Params
 from isotp.errors import BlockingSendFailure, BlockingSendTimeout, BusyError, FlowControlTimeoutError, InterfaceError
 
 from ..waiting import until
@@ -166,6 +169,29 @@ def test_parameters_set_while_it_is_started(cable: Cable) -> None:
     a.process()
     flow_control = cable.queues[0].get(timeout=30)
     assert bytes(flow_control.data) == b"\x30\x08\x03"
+
+
+def test_the_rate_limit_of_a_started_layer(cable: Cable) -> None:
+    a, b = cable.pair(rate_limit_enable=True, rate_limit_max_bitrate=16000, rate_limit_window_size=0.05)
+    for _ in range(10):
+        a.send(bytes(80))  # 12 frames of 8 bytes, 100 bytes in 50 ms
+        assert b.recv(block=True, timeout=30) == bytearray(80)
+
+
+def test_the_timer_of_frames_that_the_rate_limit_holds_back() -> None:
+    now = [0]
+    limiter = RateLimiter(8000, 0.1, clock=lambda: now[0])
+    limiter.enable()
+    engine = LayerEngine(isotp.Address(txid=1, rxid=2), Params(), limiter)
+    engine.send(bytes(7), 0)
+    limiter.inform_byte_sent(98)
+    assert engine.frames_to_send(0) == []
+    assert engine.get_timer() == 100_000_000
+    now[0] = 100_000_000
+    limiter.update()  # the window moves on before the timer is asked for
+    assert engine.get_timer() == 0
+    assert len(engine.frames_to_send(now[0])) == 1
+    assert engine.get_timer() == 100_000_000 + 1_000_000_000  # N_As
 
 
 def test_an_error_handler_that_raises_or_sends(caplog: pytest.LogCaptureFixture) -> None:

@@ -64,21 +64,19 @@ class LayerEngine(Engine):
     def __init__(self, address: Address | AsymmetricAddress, params: Params, limiter: RateLimiter) -> None:
         super().__init__(address, params)
         self._limiter = limiter
-
-    @property
-    def is_throttled(self) -> bool:
-        """Whether the rate limit holds frames back."""
-        self._limiter.update()
-        return self._limiter.allowed_bytes() < self.params.tx_dl
+        self._is_held_back = False  # by the rate limit
 
     def frames_to_send(self, now: int, limit: int = RUN_MAX) -> list[CanFrame]:
         """See `Engine`."""
-        if not self._limiter.enabled:
+        limiter = self._limiter
+        if not limiter.enabled:
             return self._taken(now, limit)
         frames = self._receiver.take(now) if limit > 0 else []
-        while len(frames) < limit and not self.is_throttled and (taken := self._taken(now, 1)):
-            self._limiter.inform_byte_sent(len(taken[0].data))
+        limiter.update()
+        while len(frames) < limit and limiter.allowed_bytes() >= self.params.tx_dl and (taken := self._taken(now, 1)):
+            limiter.inform_byte_sent(len(taken[0].data))
             frames += taken
+        self._is_held_back = self.is_sending and limiter.allowed_bytes() < self.params.tx_dl
         return frames
 
     def _taken(self, now: int, limit: int) -> list[CanFrame]:
@@ -91,10 +89,10 @@ class LayerEngine(Engine):
     def get_timer(self) -> int | None:
         """See `Engine`."""
         due_ns = super().get_timer()
-        if self.is_sending and self._limiter.enabled and self.is_throttled:
-            allowed_ns = self._limiter.next_ns()
-            due_ns = min((ns for ns in (due_ns, allowed_ns) if ns is not None), default=None)
-        return due_ns
+        if not self._is_held_back:
+            return due_ns
+        allowed_ns = self._limiter.next_ns() or 0
+        return allowed_ns if due_ns is None else min(due_ns, allowed_ns)
 
     def receive_frames(self, frames: Sequence[CanFrame], now: int) -> None:
         """See `Engine`; CAN FD and Classical CAN frames are both taken, as in can-isotp."""

@@ -298,10 +298,12 @@ class TransportLayerLogic:
             self._transmit()
         while do_rx and (message := self.receive_message(0.0 if stats.received else rx_timeout)) is not None:
             stats.received += 1
-            stats.received_processed += self.address.is_for_me(message)
+            frame = to_frame(message)
             for link in self._links:
-                link.engine.receive_frames((to_frame(message),), self.clock())
-                self._take_events(link.engine)
+                if link.engine.takes(frame):
+                    stats.received_processed += 1
+                    link.engine.receive_frames((frame,), self.clock())
+                    self._take_events(link.engine)
             if do_tx:
                 self._transmit()
         for link in self._links:

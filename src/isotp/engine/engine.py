@@ -138,6 +138,11 @@ class Engine:
             )
         self._sender.send(data)
 
+    def takes(self, frame: CanFrame) -> bool:
+        """Whether the identifier and the address byte of `frame` are those of this link."""
+        byte = self._rx_byte
+        return frame.can_id == self._rx_id and (byte is None or frame.data[:1] == byte)
+
     def receive_frame(self, frame: CanFrame, now: int) -> None:
         """Handle a frame from the bus; one that is not for this link is ignored without an event. Never raises."""
         # can_id, is_fd, data: a long message spends most of its time here, and access by name takes longer.

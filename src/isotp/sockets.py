@@ -348,7 +348,7 @@ class IsoTpSocket(AnySocket):
 
         Raises:
             TransferError: a message was not transferred.
-            TimeoutError: the socket's timeout passed first.
+            TimeoutError: a transfer stands still for longer than the timeout, see `send`.
             BlockingIOError: the socket does not block and a message is still being sent.
         """
 
@@ -531,12 +531,12 @@ def _room_in(buffer: Any, nbytes: int) -> memoryview:
     return view[: nbytes or len(view)]
 
 
-def checked_timeout(timeout: float | None) -> float | None:
-    """`timeout` in seconds as sockets keep it; None: no limit.
+def checked_timeout(timeout: float | None, name: str = "timeout") -> float | None:
+    """`timeout`, the argument `name`, in seconds as sockets keep it; None: no limit.
 
     Raises:
         ValueError: it is negative or not a number.
     """
     if timeout is not None and not timeout >= 0:
-        raise ValueError(f"timeout={timeout!r}: allowed is None (no limit), 0 (do not wait) or seconds")
+        raise ValueError(f"{name}={timeout!r}: allowed is None (no limit), 0 (do not wait) or seconds")
     return None if timeout is not None and timeout > _LONGEST_S else timeout

@@ -21,8 +21,8 @@ from .blocking import LoopThread, blocking
 class World(Protocol):
     """A place where ISO-TP sockets live, all on one bus."""
 
-    def open(self, timeout: float | None) -> IsoTpSocket:
-        """An unbound socket."""
+    def open(self, timeout: float | None, watch_begin: bool = False) -> IsoTpSocket:
+        """An unbound socket; `watch_begin`: for `begins_within`, which costs a kernel socket a second one."""
 
     def bind(self, sock: Any, address: object = None, **ids: int) -> None:
         """Bind a socket of this world."""
@@ -41,7 +41,7 @@ class Soft(World):
     def __init__(self, bus: Any = None) -> None:
         self._bus = bus or isotp.VirtualBus()
 
-    def open(self, timeout: float | None) -> IsoTpSocket:
+    def open(self, timeout: float | None, watch_begin: bool = False) -> IsoTpSocket:
         return isotp.SoftSocket(self._bus, timeout)
 
     def bind(self, sock: Any, address: object = None, **ids: int) -> None:
@@ -71,7 +71,7 @@ class TwoBuses(World):
         self._buses = itertools.cycle(buses)
         self._closing = closing
 
-    def open(self, timeout: float | None) -> IsoTpSocket:
+    def open(self, timeout: float | None, watch_begin: bool = False) -> IsoTpSocket:
         return isotp.SoftSocket(next(self._buses), timeout)
 
     def bind(self, sock: Any, address: object = None, **ids: int) -> None:
@@ -82,6 +82,11 @@ class TwoBuses(World):
             close()
 
 
+def watching(watch_begin: bool) -> dict[str, Any]:
+    """The argument of a kernel socket."""
+    return {"watch_begin": True} if watch_begin else {}
+
+
 class OnVcan(World):
     """Sockets on a virtual CAN interface of the kernel, each implementation with its own way to be bound."""
 
@@ -89,8 +94,10 @@ class OnVcan(World):
         self._name = name
         self._bus = isotp.SocketCanBus(name) if soft else None
 
-    def open(self, timeout: float | None) -> IsoTpSocket:
-        return isotp.socket(timeout) if self._bus is None else isotp.SoftSocket(self._bus, timeout)
+    def open(self, timeout: float | None, watch_begin: bool = False) -> IsoTpSocket:
+        if self._bus is not None:
+            return isotp.SoftSocket(self._bus, timeout)
+        return isotp.socket(timeout, **watching(watch_begin))
 
     def bind(self, sock: Any, address: object = None, **ids: int) -> None:
         if self._bus is None:
@@ -107,15 +114,15 @@ class InLoop(World):
 
     def __init__(
         self,
-        open_socket: Callable[[float | None], Any],
+        open_socket: Callable[[float | None, bool], Any],
         bind: Callable[..., None],
         loop: LoopThread,
         closing: Callable[[], object] = lambda: None,
     ) -> None:
         self._open_socket, self._bind, self._loop, self._closing = open_socket, bind, loop, closing
 
-    def open(self, timeout: float | None) -> IsoTpSocket:
-        sock: IsoTpSocket = blocking(self._loop, self._loop.run(lambda: self._open_socket(timeout)))
+    def open(self, timeout: float | None, watch_begin: bool = False) -> IsoTpSocket:
+        sock: IsoTpSocket = blocking(self._loop, self._loop.run(lambda: self._open_socket(timeout, watch_begin)))
         return sock
 
     def bind(self, sock: Any, address: object = None, **ids: int) -> None:
@@ -136,7 +143,7 @@ def async_soft(loop: LoopThread, *buses: Any, closing: Callable[[], object] = la
     """AsyncSoftSocket on several buses of one channel, in turn."""
     turns = itertools.cycle(buses)
     return InLoop(
-        lambda timeout: isotp.AsyncSoftSocket(next(turns), timeout), isotp.AsyncSoftSocket.bind, loop, closing
+        lambda timeout, _: isotp.AsyncSoftSocket(next(turns), timeout), isotp.AsyncSoftSocket.bind, loop, closing
     )
 
 
@@ -150,7 +157,11 @@ def async_on_socketcan(vcan: str) -> World:
 
 
 def async_on_vcan(vcan: str, loop: LoopThread) -> World:
-    return InLoop(isotp.AsyncSocket, lambda sock, address, **ids: sock.bind(vcan, address, **ids), loop)
+    return InLoop(
+        lambda timeout, watch_begin: isotp.AsyncSocket(timeout, **watching(watch_begin)),
+        lambda sock, address, **ids: sock.bind(vcan, address, **ids),
+        loop,
+    )
 
 
 WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
@@ -199,15 +210,18 @@ class Sockets:
         self.world = world
         self._stack = contextlib.ExitStack()
 
-    def __call__(self, timeout: float | None = 30.0) -> IsoTpSocket:
+    def __call__(self, timeout: float | None = 30.0, watch_begin: bool = False) -> IsoTpSocket:
         """An unbound socket."""
-        return self._stack.enter_context(self.world.open(timeout))
+        return self._stack.enter_context(self.world.open(timeout, watch_begin))
 
     def pair(
-        self, configure: Callable[[IsoTpSocket], object] | None = None, timeout: float | None = 30.0
+        self,
+        configure: Callable[[IsoTpSocket], object] | None = None,
+        timeout: float | None = 30.0,
+        watch_begin: bool = False,
     ) -> tuple[IsoTpSocket, IsoTpSocket]:
         """Two bound sockets that are each other's peer, both configured first."""
-        a, b = self(timeout), self(timeout)
+        a, b = self(timeout), self(timeout, watch_begin)
         if configure:
             configure(a)
             configure(b)

@@ -182,17 +182,33 @@ def test_failure_nobody_asked_about_is_told_at_close(sockets: Sockets) -> None:
         a.close()
 
 
-def test_timeout_ends_the_wait_and_not_the_message(sockets: Sockets) -> None:
+def test_the_timeout_does_not_end_a_transfer_that_gets_on(sockets: Sockets) -> None:
+    a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=100), timeout=0.05)
+    assert a.send(LONG) == 100  # 1.3 s
+    b.settimeout(30)
+    assert b.recv() == LONG
+
+
+def test_the_timeout_limits_the_wait_for_the_turn(sockets: Sockets) -> None:
     a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=100))
+    a.send(LONG, confirm=False)
     a.settimeout(0.05)
-    with pytest.raises(TimeoutError, match="100 bytes are still being sent") as caught:
-        a.send(LONG)
-    assert not isinstance(caught.value, isotp.IsoTpError)
-    with pytest.raises(TimeoutError, match="still being sent"):
+    with pytest.raises(TimeoutError, match="still being sent") as caught:
         a.send(b"next")
-    a.settimeout(30)
+    assert not isinstance(caught.value, isotp.IsoTpError)
     a.confirm()
     assert b.recv() == LONG
+    with pytest.raises(BlockingIOError):
+        b.recv(flags=MSG_DONTWAIT)
+
+
+@pytest.mark.parametrize("timeout", [0.05, 5.0])
+def test_an_absent_receiver_is_no_matter_of_the_timeout(sockets: Sockets, timeout: float) -> None:
+    a = sockets(timeout)
+    sockets.world.bind(a, rxid=0x7E8, txid=0x7E0)
+    for _ in range(2):
+        with pytest.raises(isotp.FlowControlTimeoutError):
+            a.send(LONG)
 
 
 def test_sends_that_do_not_block(sockets: Sockets) -> None:
@@ -279,6 +295,41 @@ def test_a_message_and_its_time(sockets: Sockets) -> None:
     assert (message.data, message.dropped) == (b"abc", 0)
     assert before <= message.timestamp_ns <= time.time_ns()
     assert b.dropped == 0
+
+
+def test_a_message_that_does_not_begin(sockets: Sockets) -> None:
+    a, b = sockets.pair(timeout=None, watch_begin=True)
+    for call in (b.recv, b.recv_message):
+        with pytest.raises(TimeoutError, match="no message") as caught:
+            call(begins_within=0.05)
+        assert not isinstance(caught.value, isotp.IsoTpError)
+        with pytest.raises(BlockingIOError):
+            call(flags=MSG_DONTWAIT, begins_within=30)
+        with pytest.raises(ValueError, match="-1"):
+            call(begins_within=-1)
+    a.send(b"abc")
+    assert b.recv(begins_within=30) == b"abc"
+
+
+def test_a_message_that_has_begun_is_received_to_its_end(sockets: Sockets) -> None:
+    """It takes 1.3 s, longer than its begin may take and than the timeout of the socket."""
+    a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=100), timeout=0.05, watch_begin=True)
+    a.send(LONG, confirm=False)
+    assert b.recv(begins_within=1.0) == LONG
+    a.send(LONG, confirm=False)
+    assert b.recv_message(begins_within=1.0).data == LONG
+
+
+def test_the_times_of_a_message(sockets: Sockets) -> None:
+    a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=20), watch_begin=True)
+    before = time.time_ns()
+    a.send(LONG)
+    message = b.recv_message()
+    assert message.begin_ns is not None
+    assert before <= message.begin_ns < message.timestamp_ns <= time.time_ns()
+    a.send(b"single")
+    message = b.recv_message(begins_within=30)
+    assert message.begin_ns == message.timestamp_ns
 
 
 def test_messages_wait_in_order(sockets: Sockets) -> None:

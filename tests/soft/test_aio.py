@@ -207,7 +207,7 @@ def test_events_are_told_and_what_a_callback_raises_too(run: Run[Any]) -> None:
         events: list[Event] = []
         async with bound(bus, 1, 2, on_event=events.append) as a, bound(bus, 2, 1, on_event=lambda _: 1 / 0) as b:
             await a.send(b"x")
-            while not events or b._end._callback_error is None:
+            while not events or not b._end.bound or b._end.bound.callback_error is None:
                 await asyncio.sleep(0)
             assert events == [MessageSent(1)]
             with pytest.raises(ZeroDivisionError):

@@ -62,7 +62,7 @@ def test_a_callback_that_exits_ends_no_thread() -> None:
 
     with bound(bus, 1, 2) as a, bound(bus, 2, 1, on_event=leave) as b:
         a.send(b"x")
-        until(lambda: b._end._callback_error)
+        until(lambda: b._end.bound and b._end.bound.callback_error)
         with pytest.raises(SystemExit, match="enough"):
             b.recv()
         a.send(b"y")
@@ -102,7 +102,7 @@ def interrupted(call: Callable[[], object], function_name: str) -> None:
         sys.settrace(None)
 
 
-@pytest.mark.parametrize("where", ["refuse_calls", "patience", "wait", "release"])
+@pytest.mark.parametrize("where", ["refuse_calls", "waits_for_end", "wait", "release"])
 def test_close_that_is_interrupted_closes_all_the_same_or_when_called_again(where: str) -> None:
     s = bound(VirtualBus(), 1, 2)
     interrupted(s.close, where)

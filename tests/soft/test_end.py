@@ -1,7 +1,7 @@
 """A turn of the hub may end before it has reported all events: calls that come in between must not disturb them."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 
@@ -129,3 +129,18 @@ def test_close_warns_of_a_failure_that_was_not_reported(a: SoftEnd[Driver]) -> N
     refused_without_report(a, a.bus)
     with pytest.warns(isotp.UnconfirmedSendWarning, match="no room for 100 bytes"):
         a.leave("")
+
+
+def test_a_message_is_under_way_until_its_report(a: SoftEnd[Driver]) -> None:
+    """A call that waits for the end of a message must not take the time before the report for the end."""
+    driver, bus = a.usable_driver(), cast(VirtualBus, a.bus)
+    bus.inject(CanFrame(1, b"\x10\x08123456"))
+    driver.turn_until_done()
+    driver.hub.turn()
+    assert a.inbox.is_receiving
+    bus.inject(CanFrame(1, b"\x2178"))
+    driver.turn_without_reports()
+    assert (a.take(None, 0), a.inbox.is_receiving) == (None, True)
+    driver.turn_until_done()
+    message = a.take(None, 0)
+    assert (message and message.data, a.inbox.is_receiving) == (b"12345678", False)

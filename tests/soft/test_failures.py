@@ -1,7 +1,6 @@
 """When the bus, a callback or a peer misbehaves: everything is told, nothing is lost or blocked."""
 
 import contextlib
-import selectors
 import threading
 import time
 import warnings
@@ -250,21 +249,3 @@ def test_the_interface_may_be_named_where_it_is_the_buss_own(kind: type[Any]) ->
     s.bind("vcan0", rxid=1, txid=2)
     assert s.interface == "vcan0"
     s.close()
-
-
-def test_select_shows_when_a_message_waits() -> None:
-    bus = VirtualBus()
-    with isotp.SoftSocket(bus, 30) as a, isotp.SoftSocket(bus, 30) as b, selectors.DefaultSelector() as selector:
-        a.bind(rxid=1, txid=2)
-        b.bind(rxid=2, txid=1)
-        selector.register(b, selectors.EVENT_READ)
-        assert selector.select(0) == []
-        for _ in range(2):
-            a.send(b"x")
-        assert selector.select(5)
-        b.recv()
-        assert selector.select(5)
-        b.recv()
-        assert selector.select(0) == []
-        selector.unregister(b)
-    assert b.fileno() == -1

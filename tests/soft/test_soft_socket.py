@@ -242,7 +242,7 @@ def test_what_a_callback_raises_comes_out_of_the_next_call(pair: Pair) -> None:
 
     a, b = pair(VirtualBus(), on_event=callback)
     a.send(b"x")
-    until(lambda: b._end._callback_error)
+    until(lambda: b._end.bound and b._end.bound.callback_error)
     with pytest.raises(LookupError, match="in the callback"):
         b.recv()
     assert b.recv() == b"x"

@@ -3,6 +3,7 @@
 import asyncio
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Unpack
 
 from ..bus.base import Bus
@@ -16,6 +17,7 @@ from .loop_driver import LoopDriver
 from .options import EngineFields
 from .outbox import Outbox
 from .request import Outgoing, Request
+from .waits import Arrival, waits_for
 
 _AT_ONCE: Final = 8  # messages
 
@@ -93,39 +95,35 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         is_awaited = (confirm or end.awaits_each) and not deadline.is_now
         outgoing = Outgoing(bytes(memoryview(data)), _Wakeup(), is_awaited)
         driver, outbox = end.ready_to_send()
-        if not await self._ask(driver, outbox, outgoing, deadline):
-            if not outgoing.has_begun:
-                raise self._too_late(outbox.still_sending(), deadline)
-            what = f"{len(outgoing.data)} bytes are still being sent on {end.link}"
-            raise self._too_late(what, deadline, "; confirm() waits for the outcome")
+        await self._ask(driver, outbox, outgoing, deadline)
         return len(outgoing.data)
 
     async def confirm(self) -> None:
         """See `AsyncIsoTpSocket`."""
-        end, deadline = self._end, self._deadline()
-        end.check_usable()
-        if self.bound and not await self._ask(*end.ready_to_send(), Request(_Wakeup()), deadline):
-            raise self._too_late(f"a message is still being sent on {end.link}", deadline)
+        deadline = self._deadline()
+        self._end.check_usable()
+        if self.bound:
+            await self._ask(*self._end.ready_to_send(), Request(_Wakeup()), deadline)
 
-    async def _ask(self, driver: LoopDriver, outbox: Outbox, request: Request[_Wakeup], deadline: Deadline) -> bool:
-        """Wait until `request` is done, and raise its failure; False if `deadline` passed first."""
+    async def _ask(self, driver: LoopDriver, outbox: Outbox, request: Request[_Wakeup], deadline: Deadline) -> None:
+        """Wait until `request` is done, and raise its failure."""
+        end, cancel = self._end, partial(outbox.cancel, request)
         driver.attach()
         try:
             outbox.submit(request, not deadline.is_now)
             driver.run()
             if request.is_done:
                 await self._let_others_run()
-            while not request.is_done:
-                self._end.check_open()
-                if deadline.has_passed():
-                    return False
-                await self._wait(driver, request.wakeup, deadline)
+            for seconds in waits_for(outbox, request, deadline, cancel):
+                end.check_open()
+                await self._wait(driver, request.wakeup, seconds)
+            if not request.is_done:
+                raise TimeoutError(outbox.still_sending(request))
             if request.is_awaited or not request.has_begun:  # else `confirm` raises it
                 request.raise_failure()
-            return True
         finally:
             request.is_awaited = False
-            outbox.cancel(request)
+            cancel()
 
     async def _let_others_run(self) -> None:
         """Give other tasks time to read, so that a task that sends in a loop does not fill their inboxes."""
@@ -136,45 +134,50 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
 
     # --- receiving
 
-    async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+    async def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
         """See `AsyncIsoTpSocket`."""
-        return (await self._receive(bufsize, flags)).data
+        return (await self._receive(bufsize, flags, begins_within)).data
 
-    async def recv_message(self, flags: int = 0) -> ReceivedMessage:
+    async def recv_message(self, flags: int = 0, *, begins_within: float | None = None) -> ReceivedMessage:
         """See `AsyncIsoTpSocket`."""
-        message = await self._receive(None, flags)
+        message = await self._receive(None, flags, begins_within)
         self._end.know_dropped(message)
         return message
 
-    async def _receive(self, bufsize: int | None, flags: int) -> ReceivedMessage:
-        end, deadline = self._end, self._deadline(flags)
+    async def _receive(self, bufsize: int | None, flags: int, begins_within: float | None) -> ReceivedMessage:
+        end = self._end
+        arrival = Arrival(end.inbox, end.link, self.gettimeout(), flags, begins_within)
         end.check_receives()
         driver = end.served_by or end.usable_driver()
         driver.attach()
-        if not await self._rx_lock.acquire(deadline):
-            raise self._too_late(f"no message on {end.link}", deadline)
+        while not await self._rx_lock.acquire(Deadline.after(left_s := arrival.left())):
+            if left_s == 0:
+                raise arrival.too_late()
         wakeup = _Wakeup()
         end.inbox.waiters[wakeup] = None
         try:
-            while (message := end.take(bufsize, flags)) is None:
+            while True:
+                left_s = arrival.left()
+                if (message := end.take(bufsize, flags)) is not None:
+                    end.check_open()
+                    return message
                 end.warn_of_dropped()
                 end.check_usable()
-                if deadline.has_passed():
-                    raise self._too_late(f"no message on {end.link}", deadline)
-                await self._wait(driver, wakeup, deadline)
-            end.check_open()
-            return message
+                if left_s == 0:
+                    raise arrival.too_late()
+                await self._wait(driver, wakeup, left_s)
         finally:
             end.inbox.waiters.pop(wakeup, None)
             self._rx_lock.release()
 
     # --- waiting
 
-    async def _wait(self, driver: LoopDriver, wakeup: Any, deadline: Deadline) -> None:
+    async def _wait(self, driver: LoopDriver, wakeup: _Wakeup, seconds: float | None) -> None:
+        """Wait to be woken, for `seconds` at most; None: without limit."""
         driver.attach()
         driver.waiting.add(wakeup)
         try:
-            await wakeup.wait(deadline)
+            await wakeup.wait(Deadline.after(seconds))
         finally:
             driver.waiting.discard(wakeup)
 
@@ -215,8 +218,8 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         assert driver is not None
         end.inbox.waiters[wakeup] = None
         try:
-            for seconds in end.patience():
-                await self._wait(driver, wakeup, Deadline.after(seconds))
+            for seconds in end.waits_for_end():
+                await self._wait(driver, wakeup, seconds)
             why = "the receiver asks to wait"
         finally:
             end.inbox.waiters.pop(wakeup, None)

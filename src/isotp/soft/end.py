@@ -1,79 +1,39 @@
 """SoftEnd: all that `SoftSocket` and `AsyncSoftSocket` have in common. The sockets only add how their calls wait.
 
-Messages to send wait in a queue until the engine is free. Messages that the engine receives go to the inbox. While the
-inbox is full the engine is not ready: it asks senders of long messages to wait, and drops single frames.
-
-The methods below "in the driver's thread" are called in that thread only. The hub has a weak reference to an end, so a
-socket that is forgotten without `close` is still freed.
+What is done in the driver's thread is in `bound`.
 """
 
-import time
-import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, Generic, Protocol, Self, TypeVar, Unpack
+from typing import Final, Generic, TypeVar, Unpack
 
 from ..address import Address, AsymmetricAddress
 from ..bus.base import Bus
 from ..engine.engine import Engine
-from ..engine.events import Direction, Event, MessageReceived, MessageSent, TransferFailed
+from ..engine.events import Event
 from ..engine.params import Params
 from ..errors import (
     AlreadyBoundError,
     BusyError,
     DuplicateBindingWarning,
     InterfaceError,
-    IsoTpError,
     MessagesDroppedWarning,
     NotBoundError,
     OneWayError,
     SocketClosedError,
-    TransferError,
     warn,
 )
 from ..opts.optflags import flags
 from ..opts.records import FlowControlOptions, GeneralFields, GeneralOptions, LinkLayerOptions, options_are_fixed
 from ..sockets import MSG_PEEK, ReceivedMessage
-from .hub import Hub
+from .bound import Bound
+from .driver import Driver
 from .inbox import Inbox
-from .link import Link
 from .options import EngineFields, Options
 from .outbox import Outbox
+from .waits import Patience
 
 INBOX_BYTES: Final = 256 * 1024
-
-T = TypeVar("T")
-
-
-class Driver(Protocol):
-    """What calls the hub of a bus: a thread or an event loop."""
-
-    hub: Hub
-
-    @classmethod
-    def serving(cls, bus: Bus, link: Link) -> Self:
-        """The driver of `bus`, which serves `link` from now on."""
-
-    def release(self, link: Link, before: Callable[[], object] = bool) -> None:
-        """Call `before` and stop serving `link`."""
-
-    def abandon(self, link: Link) -> None:
-        """Stop serving `link` soon; from any thread, and from a garbage collection."""
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether this is a child process, which does not have the driver's thread and bus."""
-
-    def post(self, function: Callable[[], object]) -> None:
-        """Let the driver's thread call `function` soon; may be called from any thread."""
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Let the driver's thread call `function`, and return what it returns."""
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the caller runs in the driver's thread, so in a callback: it cannot wait for the driver."""
-
 
 D = TypeVar("D", bound=Driver)
 
@@ -94,26 +54,31 @@ class SoftEnd(Generic[D]):
         self.closed = False
         self.has_left = False
         """Whether `close` has nothing more to do."""
-        self.link = "an unbound socket"
-        """The link in words, for errors."""
-        self.address: Address | AsymmetricAddress | None = None
-        self._driver_kind = driver
+        self.bound: Bound | None = None
+        """Its part that runs in the driver's thread, once bound."""
         self.served_by: D | None = None
         """The driver, once bound."""
-        self.outbox: Outbox | None = None
-        """What is to be sent, once bound."""
-        self._link: Link | None = None
+        self._driver_kind = driver
         self._options = Options()
         self._dropped_warned = 0
         self._on_event = on_event
-        self._callback_error: BaseException | None = None
 
     # --- see `sockets.End`
 
     @property
     def interface(self) -> str | None:
         """The name of the bus, once bound."""
-        return None if self.address is None else self.bus.name
+        return None if self.bound is None else self.bus.name
+
+    @property
+    def address(self) -> Address | AsymmetricAddress | None:
+        """The address, once bound."""
+        return None if self.bound is None else self.bound.address
+
+    @property
+    def link(self) -> str:
+        """The link in words, for errors."""
+        return "an unbound socket" if self.bound is None else self.bound.name
 
     @property
     def dropped(self) -> int:
@@ -158,7 +123,7 @@ class SoftEnd(Generic[D]):
 
     def _writable_options(self) -> Options:
         self.check_open()
-        if self._link is not None:
+        if self.bound is not None:
             raise options_are_fixed()
         return self._options
 
@@ -167,7 +132,7 @@ class SoftEnd(Generic[D]):
     def bind(self, interface: str | None, address: Address | AsymmetricAddress) -> None:
         """See `AnySocket`; `interface`, if it is given, must be the bus's own."""
         self.check_open()
-        if self._link is not None:
+        if self.bound is not None:
             raise AlreadyBoundError("the socket is bound already", link=self.link)
         if interface not in (None, self.bus.name):
             raise InterfaceError(
@@ -175,19 +140,16 @@ class SoftEnd(Generic[D]):
                 remedy="leave the interface out of bind, or make the socket for another bus",
             )
         engine = Engine(self._options.link_address(address), self._options.params)
-        link = Link(engine, weakref.ref(self))
         self._warn_of_others(engine)
-        self._link, self.address = link, address  # from now on the options are fixed
-        self.link = f"{self.bus.name} {address}"
-        self.outbox = Outbox(link, self.link)
+        bound = Bound(engine, address, f"{self.bus.name} {address}", self.inbox, self._on_event)
+        self.bound = bound  # from now on the options are fixed
         try:
-            self.served_by = self._driver_kind.serving(self.bus, link)
+            self.served_by = self._driver_kind.serving(self.bus, bound.link)
         except BaseException:
-            self._link = self.address = self.outbox = None
-            self.link = "an unbound socket"
+            self.bound = None
             raise
         if self.closed:  # by another thread, during this call
-            self.served_by.release(link)
+            self.served_by.release(bound.link)
             raise self.closed_error()
 
     def _warn_of_others(self, engine: Engine) -> None:
@@ -210,8 +172,8 @@ class SoftEnd(Generic[D]):
             SocketClosedError, NotBoundError, InterfaceError: the socket cannot be used.
         """
         driver = self.usable_driver()
-        assert self.outbox is not None
-        return driver, self.outbox
+        assert self.bound is not None
+        return driver, self.bound.outbox
 
     def usable_driver(self) -> D:
         """What serves the link.
@@ -220,7 +182,7 @@ class SoftEnd(Generic[D]):
             SocketClosedError, NotBoundError, InterfaceError: the socket cannot be used.
         """
         self.check_usable()
-        if self.served_by is None or self.address is None:
+        if self.served_by is None:
             raise NotBoundError("the socket is not bound", remedy="bind(rxid=..., txid=...) first")
         return self.served_by
 
@@ -237,16 +199,17 @@ class SoftEnd(Generic[D]):
             raise self.served_by.hub.failure()
 
     def _raise_callback_error(self) -> None:
-        error, self._callback_error = self._callback_error, None
-        if error is not None:
-            raise error
+        if self.bound is not None:
+            error, self.bound.callback_error = self.bound.callback_error, None
+            if error is not None:
+                raise error
 
     def check_receives(self) -> None:
         """Raise if nothing can be received. Messages that arrived before the bus failed can still be read."""
         self._raise_callback_error()
         if self.closed or not self.inbox or (self.served_by is not None and self.served_by.is_lost):
             self.usable_driver()
-        if self._link is not None and self._link.rx is None:
+        if self.bound is not None and self.bound.link.rx is None:
             raise OneWayError(
                 "this address only sends", link=self.link, remedy="receive the answers on one socket for each receiver"
             )
@@ -267,15 +230,15 @@ class SoftEnd(Generic[D]):
 
     def closed_error(self) -> SocketClosedError:
         """The error of a call on a closed socket."""
-        return SocketClosedError("the socket is closed", link=None if self.address is None else self.link)
+        return SocketClosedError("the socket is closed", link=None if self.bound is None else self.link)
 
     def take(self, bufsize: int | None, msg_flags: int) -> ReceivedMessage | None:
         """The oldest message of the inbox; None if there is none."""
         return self.inbox.take(bufsize, self.link, peek=bool(msg_flags & MSG_PEEK))
 
     def _has_room(self) -> None:
-        if self.served_by is not None:
-            self.served_by.post(self._update_ready)
+        if self.served_by is not None and self.bound is not None:
+            self.served_by.post(self.bound.update_ready)
 
     def warn_of_dropped(self) -> None:
         """Warn of messages dropped since the last warning."""
@@ -302,17 +265,24 @@ class SoftEnd(Generic[D]):
     def refuse_calls(self) -> None:
         """The socket is closed now: end the calls that wait in it. The message being sent goes on."""
         self.closed = True
-        if self.served_by is not None:
-            self.served_by.call(self._refuse_calls)
+        if self.served_by is not None and self.bound is not None:
+            self.served_by.call(self.bound.refuse_calls)
 
     @property
     def is_sending(self) -> bool:
         """Whether a message is being sent."""
-        return self.outbox is not None and self.outbox.is_sending
+        return self.bound is not None and self.bound.engine.is_sending
 
-    def patience(self) -> Iterator[float]:
-        """How long `close` waits for the message being sent; see `Outbox.patience`."""
-        return iter(()) if self.outbox is None else self.outbox.patience()
+    def waits_for_end(self) -> Iterator[float | None]:
+        """How `close` waits for the message being sent: as long as it gets on.
+
+        Yields how many seconds to wait before the next look. If the message is still being sent at the end, it has to
+        be given up: the receiver only sends WAITs, for which there is no time limit.
+        """
+        if self.bound is not None and self.served_by is not None:
+            patience, hub = Patience(self.bound.outbox, 0), self.served_by.hub
+            while self.is_sending and not hub.has_failed and (left_s := patience.left()):
+                yield left_s
 
     def leave(self, why: str) -> None:
         """Leave the bus, and warn of failures that no call has asked about.
@@ -321,8 +291,8 @@ class SoftEnd(Generic[D]):
         """
         self.closed = True
         try:
-            if self.served_by is not None and self._link is not None:
-                self.served_by.release(self._link, partial(self._stop_sending, why))
+            if self.served_by is not None and self.bound is not None:
+                self.served_by.release(self.bound.link, partial(self._stop_sending, self.bound, why))
             else:
                 self.has_left = True
         finally:
@@ -330,93 +300,18 @@ class SoftEnd(Generic[D]):
             try:
                 self.warn_of_dropped()
             finally:
-                if self.outbox is not None:
-                    self.outbox.warn_of_failures()
+                if self.bound is not None:
+                    self.bound.outbox.warn_of_failures()
+
+    def _stop_sending(self, bound: Bound, why: str) -> None:
+        self.has_left = True
+        bound.stop_sending(why)
 
     def abandon(self) -> None:
         """Leave the bus without waiting: the socket was forgotten. The garbage collector calls it, in any thread."""
         self.closed = self.has_left = True
-        if self.served_by is not None and self._link is not None:
-            self.served_by.abandon(self._link)
-
-    # --- in the driver's thread
-
-    def _refuse_calls(self) -> None:
-        if self.outbox is not None:
-            self.outbox.close()
-        self.inbox.wake()
-
-    def _stop_sending(self, why: str) -> None:
-        self.has_left = True
-        if self._link is not None:
-            engine = self._link.engine
-            if engine.is_sending:
-                engine.abort(TransferError(f"the socket was closed after {engine.bytes_sent} bytes were sent: {why}"))
-            self._take_events()
-
-    def _take_events(self) -> None:
-        assert self._link is not None
-        while (event := self._link.engine.next_event()) is not None:
-            self.on_event(event)
-
-    def _update_ready(self) -> None:
-        if self._link is not None:
-            self._link.engine.set_ready(not self.inbox.is_full, self._link.hub.clock())
-            self._link.hub.touch(self._link)
-
-    def on_event(self, event: Event) -> None:
-        """See `Owner`."""
-        link, outbox = self._link, self.outbox
-        if link is None or outbox is None:  # bind has failed
-            return
-        if isinstance(event, MessageReceived):
-            self.inbox.put(event.data, time.time_ns())
-            if self.inbox.is_full:
-                self._update_ready()
-        elif isinstance(event, MessageSent):
-            self._end_outgoing(outbox, None)
-        elif isinstance(event, TransferFailed):
-            event.error.link = self.link
-            if event.direction is Direction.SENDING:
-                self._end_outgoing(outbox, event.error)
-            else:
-                self.inbox.put_failure(event.error)
-        if self._on_event is not None:
-            link.hub.call_later(partial(self._call_back, self._on_event, event))
-        outbox.begin_next()
-
-    def _end_outgoing(self, outbox: Outbox, error: IsoTpError | None) -> None:
-        outbox.end_outgoing(error)
-        if self.closed:
-            self.inbox.wake()  # `close` waits there
-
-    def on_bus_failure(self, error: InterfaceError) -> None:
-        """See `Owner`: what was under way is lost, and this is why."""
-        link, outbox = self._link, self.outbox
-        if link is None or outbox is None:  # bind has failed
-            return
-        self._take_events()  # what came before it
-        error.link = self.link
-        engine = link.engine
-        was_sending, was_receiving = engine.is_sending, engine.is_receiving
-        engine.reset()
-        if was_sending:
-            self._end_outgoing(outbox, error)
-        if was_receiving or not was_sending:
-            self.inbox.put_failure(error)
-        self.inbox.wake()
-        outbox.begin_next()
-
-    def on_fork(self) -> None:
-        """See `Owner`."""
-        self.inbox.forked()
-
-    def _call_back(self, callback: Callable[[Event], object], event: Event) -> None:
-        try:
-            callback(event)
-        except BaseException as e:
-            self._callback_error = e
-            self.inbox.wake()
+        if self.served_by is not None and self.bound is not None:
+            self.served_by.abandon(self.bound.link)
 
 
 def checked_bus(bus: object) -> Bus:

@@ -41,6 +41,7 @@ class Inbox:
         self._put_bytes = 0
         self._lock = threading.RLock()
         self._sign: tuple[socket.socket, socket.socket] | None = None  # the first is readable while there is an entry
+        self._begin_ns: int | None = None  # when the message that is being received began
         self.waiters: dict[Wakes, None] = {}
         """Calls that wait for an entry."""
         self.dropped = 0
@@ -55,26 +56,42 @@ class Inbox:
         with self._lock:
             return bool(self._entries) and self._put_bytes - self._entries[0].before >= self._room
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a message has begun and not ended yet. Its end is put here before this is False again."""
+        return self._begin_ns is not None
+
+    def begin(self, begin_ns: int) -> None:
+        """The first frame of a message was received at `begin_ns`; the next `put` is its end."""
+        self._begin_ns = begin_ns
+
     def put(self, data: bytes, timestamp_ns: int) -> None:
         """Keep a message, or count it as dropped."""
         with self._lock:
             if self.is_full:
                 self.dropped += 1
-                return
-            self._append(ReceivedMessage(data, timestamp_ns, self.dropped))
-            self._put_bytes += len(data)
+            else:
+                begin_ns = timestamp_ns if self._begin_ns is None else self._begin_ns
+                self._append(ReceivedMessage(data, timestamp_ns, self.dropped, begin_ns))
+                self._put_bytes += len(data)
+            self._end()
 
     def put_failure(self, error: IsoTpError) -> None:
         """Keep a failure; as in the kernel, of several in a row only the latest is kept."""
         with self._lock:
             if self._entries and isinstance(self._entries[-1].what, IsoTpError):
-                self._entries.pop()
-            self._append(error)
+                self._entries[-1] = _Entry(error, self._put_bytes)
+            else:
+                self._append(error)
+            self._end()
 
     def _append(self, what: ReceivedMessage | IsoTpError) -> None:
         self._entries.append(_Entry(what, self._put_bytes))
         if self._sign is not None and len(self._entries) == 1:
             self._sign[1].send(b"\0")
+
+    def _end(self) -> None:
+        self._begin_ns = None
         self.wake()
 
     def wake(self) -> None:

@@ -32,7 +32,7 @@ class Server(Protocol):
 
 
 class Owner(Protocol):
-    """What a link reports to: a `SoftEnd`."""
+    """What a link reports to: a `Bound`."""
 
     def on_event(self, event: Event) -> None:
         """The engine reports `event`."""

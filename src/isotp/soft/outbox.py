@@ -1,11 +1,10 @@
 """Outbox: what is to be sent on a link, and the failures that no call has raised yet.
 
-All of it runs in the driver's thread.
+All of it runs in the driver's thread, except what is marked.
 """
 
 import errno
 from collections import deque
-from collections.abc import Iterator
 from typing import Any, Final
 
 from ..errors import IsoTpError, SocketClosedError
@@ -32,18 +31,19 @@ class Outbox:
         self._outgoing: Outgoing[Any] | None = None  # the message that the engine is sending
         self._failed: list[Request[Any]] = []  # those that failed, until a call has raised it
         self._unconfirmed = UnconfirmedFailures()
-        self._is_closed = False
+        self.is_closed = False
+        """Whether the socket is closed: calls are refused, the message being sent goes on."""
 
     def submit(self, request: Request[Any], may_wait: bool) -> None:
         """Queue `request`; without `may_wait` it begins now or fails."""
-        if self._is_closed:
+        if self.is_closed:
             request.end(self.closed_error())
             return
         self._requests.append(request)
         self.begin_next()
         if not (may_wait or request.has_begun or request.has_ended):
             self._requests.remove(request)
-            request.end(BlockingIOError(errno.EAGAIN, self.still_sending()))
+            request.end(BlockingIOError(errno.EAGAIN, self.still_sending(request)))
 
     def cancel(self, request: Request[Any]) -> bool:
         """Forget a request that has not begun; False if it has."""
@@ -54,7 +54,7 @@ class Outbox:
 
     def close(self) -> None:
         """End the calls that wait. The message being sent goes on, unawaited."""
-        self._is_closed = True
+        self.is_closed = True
         while self._requests:
             self._requests.popleft().end(self.closed_error())
         if self._outgoing is not None:
@@ -115,13 +115,13 @@ class Outbox:
 
     # --- for any thread
 
-    @property
-    def is_sending(self) -> bool:
-        """Whether the engine is sending a message."""
-        return self._link.engine.is_sending
-
-    def still_sending(self) -> str:
-        """Why a message waits to be sent, in words."""
+    def still_sending(self, request: Request[Any]) -> str:
+        """Why `request` is not done, in words."""
+        if isinstance(request, Outgoing) and request.has_begun:
+            return (
+                f"{len(request.data)} bytes are still being sent on {self._name}, and the receiver asks to wait; "
+                "confirm() waits for the outcome"
+            )
         if (outgoing := self._outgoing) is not None:
             return f"an earlier message ({len(outgoing.data)} bytes) is still being sent on {self._name}"
         return f"a message is still being received on {self._name}"
@@ -130,21 +130,14 @@ class Outbox:
         """The error of a call on a closed socket."""
         return SocketClosedError("the socket is closed", link=self._name)
 
-    def patience(self) -> Iterator[float]:
-        """How `close` waits for the message being sent: as long as it makes progress.
+    @property
+    def progress(self) -> tuple[object, int]:
+        """What is being sent, and how many bytes of it are on the bus: this changes as long as sending gets on."""
+        return self._outgoing, self._link.engine.bytes_sent
 
-        Yields how many seconds to wait for its end before the next item. If the message is still being sent after the
-        last item, it has to be given up: the receiver only sends WAITs, for which there is no time limit.
-        """
-        engine, hub = self._link.engine, self._link.hub
-        params = engine.params
-        longest_ns = params.n_as_ns + params.n_bs_ns + max(_LONGEST_STMIN_NS, params.forced_tx_stmin_ns or 0)
-        done, since_ns = -1, 0
-        while self.is_sending and not hub.has_failed:
-            now_ns = hub.clock()
-            if engine.bytes_sent != done:
-                done, since_ns = engine.bytes_sent, now_ns
-            left_ns = since_ns + longest_ns - now_ns
-            if left_ns <= 0:
-                return
-            yield left_ns / 1e9
+    @property
+    def longest_pause_s(self) -> float:
+        """For how many seconds `progress` may stay the same, unless the receiver sends WAITs."""
+        params = self._link.engine.params
+        stmin_ns = max(_LONGEST_STMIN_NS, params.forced_tx_stmin_ns or 0)
+        return (params.n_as_ns + params.n_bs_ns + stmin_ns) / 1e9

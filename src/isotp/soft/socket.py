@@ -15,6 +15,7 @@ from .options import EngineFields
 from .outbox import Outbox
 from .request import Outgoing, Request, Wakeup
 from .thread_driver import ThreadDriver
+from .waits import Arrival, waits_for
 
 
 class SoftSocket(IsoTpSocket):
@@ -84,72 +85,67 @@ class SoftSocket(IsoTpSocket):
         is_awaited = (confirm or end.awaits_each) and not deadline.is_now
         outgoing = Outgoing(bytes(memoryview(data)), Wakeup(), is_awaited)
         driver, outbox = end.ready_to_send()
-        if not self._ask(driver, outbox, outgoing, deadline):
-            if not outgoing.has_begun:
-                raise self._too_late(outbox.still_sending(), deadline)
-            what = f"{len(outgoing.data)} bytes are still being sent on {end.link}"
-            raise self._too_late(what, deadline, "; confirm() waits for the outcome")
+        self._ask(driver, outbox, outgoing, deadline)
         return len(outgoing.data)
 
     def confirm(self) -> None:
         """See `IsoTpSocket`."""
-        end, deadline = self._end, self._deadline()
-        end.check_usable()
-        if self.bound and not self._ask(*end.ready_to_send(), Request(Wakeup()), deadline):
-            raise self._too_late(f"a message is still being sent on {end.link}", deadline)
+        deadline = self._deadline()
+        self._end.check_usable()
+        if self.bound:
+            self._ask(*self._end.ready_to_send(), Request(Wakeup()), deadline)
 
-    def _ask(self, driver: ThreadDriver, outbox: Outbox, request: Request[Wakeup], deadline: Deadline) -> bool:
-        """Wait until `request` is done, and raise its failure; False if `deadline` passed first."""
-        end = self._end
+    def _ask(self, driver: ThreadDriver, outbox: Outbox, request: Request[Wakeup], deadline: Deadline) -> None:
+        """Wait until `request` is done, and raise its failure."""
+        end, cancel = self._end, partial(outbox.cancel, request)
         try:
             driver.post(partial(outbox.submit, request, not deadline.is_now))
-            while not request.is_done:
+            for seconds in waits_for(outbox, request, deadline, partial(driver.call, cancel)):
                 end.check_open()
                 end.check_may_wait()
-                if deadline.is_now:  # then it begins or fails at once
-                    request.wakeup.wait(None)
-                elif not deadline.has_passed():
-                    request.wakeup.wait(deadline.left())
-                elif driver.call(partial(outbox.cancel, request)) or not request.is_done:
-                    return False
+                request.wakeup.wait(seconds)
+            if not request.is_done:
+                raise TimeoutError(outbox.still_sending(request))
             if request.is_awaited or not request.has_begun:  # else `confirm` raises it
                 request.raise_failure()
-            return True
         finally:
             request.is_awaited = False
             if not request.has_begun:
-                driver.post(partial(outbox.cancel, request))
+                driver.post(cancel)
 
     # --- receiving
 
-    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+    def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
         """See `IsoTpSocket`."""
-        return self._receive(bufsize, flags).data
+        return self._receive(bufsize, flags, begins_within).data
 
-    def recv_message(self, flags: int = 0) -> ReceivedMessage:
+    def recv_message(self, flags: int = 0, *, begins_within: float | None = None) -> ReceivedMessage:
         """See `IsoTpSocket`."""
-        message = self._receive(None, flags)
+        message = self._receive(None, flags, begins_within)
         self._end.know_dropped(message)
         return message
 
-    def _receive(self, bufsize: int | None, flags: int) -> ReceivedMessage:
+    def _receive(self, bufsize: int | None, flags: int, begins_within: float | None) -> ReceivedMessage:
         end = self._end
+        arrival = Arrival(end.inbox, end.link, self.gettimeout(), flags, begins_within)
         end.check_receives()
         message = end.take(bufsize, flags)
         if message is not None:
             return message
-        deadline = self._deadline(flags)
         end.warn_of_dropped()
         wakeup = Wakeup()
         end.inbox.waiters[wakeup] = None
         try:
-            while (message := end.take(bufsize, flags)) is None:
+            while True:
+                left_s = arrival.left()
+                message = end.take(bufsize, flags)
+                if message is not None:
+                    return message
                 end.check_usable()
-                if deadline.has_passed():
-                    raise self._too_late(f"no message on {end.link}", deadline)
+                if left_s == 0:
+                    raise arrival.too_late()
                 end.check_may_wait()
-                wakeup.wait(deadline.left())
-            return message
+                wakeup.wait(left_s)
         finally:
             end.inbox.waiters.pop(wakeup, None)
 
@@ -172,7 +168,7 @@ class SoftSocket(IsoTpSocket):
             if end.is_in_callback:
                 why = "a callback closed it"
             else:
-                for seconds in end.patience():
+                for seconds in end.waits_for_end():
                     wakeup.wait(seconds)
                 why = "the receiver asks to wait"
         finally:

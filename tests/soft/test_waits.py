@@ -90,14 +90,14 @@ def test_a_request_that_begins_when_its_time_is_up_is_waited_for() -> None:
     assert list(waits) == []
 
 
-def test_a_request_that_has_no_turn_in_time_is_cancelled() -> None:
+def test_a_request_that_does_not_begin_in_time_is_cancelled() -> None:
     request = Outgoing(b"x", Wakeup(), is_awaited=True)
     assert list(waits_for(outbox()[1], request, NOW, lambda: True)) == []
     assert not request.is_done
     assert next(waits_for(outbox()[1], request, NEVER, lambda: False)) is None
 
 
-def test_confirm_waits_for_what_is_being_sent_and_for_no_turn() -> None:
+def test_confirm_waits_for_what_is_being_sent() -> None:
     waits = waits_for(outbox()[1], Request(Wakeup()), Deadline.after(0.001), lambda: True)
     assert next(waits) == 2.0 / 8
 
@@ -119,16 +119,25 @@ def new_socket(request: pytest.FixtureRequest, bus: isotp.VirtualBus) -> Iterato
             loop = LoopThread()
             stack.callback(loop.close)
 
-        def new(timeout: float | None, rxid: int = 1, txid: int = 2, **engine: Any) -> Any:
+        def new(timeout: float | None, rxid: int = 1, txid: int = 2, stmin: int = 0, **engine: Any) -> Any:
             s: Any = isotp.SoftSocket(bus, timeout)
             if loop is not None:
                 s = blocking(loop, isotp.AsyncSoftSocket(bus, timeout))
             stack.enter_context(s)
+            s.set_fc_opts(stmin=stmin)
             s.set_engine_opts(**{"n_as_ns": 50_000_000, **engine})
             s.bind(rxid=rxid, txid=txid)
             return s
 
         yield new
+
+
+def test_a_transfer_may_take_longer_than_a_standstill(new_socket: Open) -> None:
+    a, b = new_socket(0.05), new_socket(30, rxid=2, txid=1, stmin=127)
+    begin = time.monotonic()
+    a.send(LONG)
+    assert time.monotonic() - begin > 1.177
+    assert b.recv() == LONG
 
 
 @contextlib.contextmanager

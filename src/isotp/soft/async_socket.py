@@ -49,7 +49,8 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus` (that one has a thread, unless it is
             given a notifier), or your own (`isotp.bus.Bus`). Any number of asyncio sockets may share it, and no
             `SoftSocket`.
-        timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
+        timeout: seconds that `recv` may wait, that `send` may wait for its turn, and that a transfer may stand still;
+            None: without limit, 0: calls do not wait at all.
         rcvbuf: bytes of messages to keep until they are read; if they are more, senders are asked to wait.
         on_event: the loop calls it with every event of the engine (`isotp.engine`), such as progress, or a frame of
             this link that was ignored; the socket's next call raises what it raises.

@@ -27,7 +27,8 @@ class SoftSocket(IsoTpSocket):
     Args:
         bus: where its frames go: `VirtualBus`, `SocketCanBus`, `PythonCanBus`, or your own (`isotp.bus.Bus`). Any
             number of sockets may share it.
-        timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
+        timeout: seconds that `recv` may wait, that `send` may wait for its turn, and that a transfer may stand still;
+            None: without limit, 0: calls do not wait at all.
         rcvbuf: bytes of messages to keep until they are read; if they are more, senders are asked to wait.
         on_event: called with every event of the engine (`isotp.engine`), such as progress, or a frame of this link that
             was ignored. It runs in the thread of the bus and must not wait; the socket's next call raises what it

@@ -48,10 +48,10 @@ class Patience:
 def waits_for(
     outbox: Outbox, request: Request[Any], deadline: Deadline, cancel: Callable[[], bool]
 ) -> Iterator[float | None]:
-    """How a call waits for `request`: until `deadline` for the turn of its message, then as long as sending gets on.
+    """How a call waits for `request`: until `deadline` for its message to begin, then as long as sending gets on.
 
-    `confirm` needs no turn: it waits for what is being sent. Yields how long to wait before the next look. If the
-    request is not done at the end, the call gives it up: it was cancelled before it began, or it stands still.
+    `confirm` has no message of its own and waits for what is being sent. Yields how long to wait before the next look.
+    If the request is not done at the end, the call gives it up: it was cancelled before it began, or it stands still.
 
     Args:
         outbox: has the request, or will soon have it.
@@ -61,11 +61,11 @@ def waits_for(
     """
     patience = Patience(outbox, deadline.left())
     while not request.is_done:
-        needs_turn = isinstance(request, Outgoing) and not request.has_begun
-        left = deadline.left() if needs_turn else patience.left()
+        is_queued = isinstance(request, Outgoing) and not request.has_begun
+        left = deadline.left() if is_queued else patience.left()
         if left != 0:
             yield left
-        elif cancel() or not needs_turn:
+        elif cancel() or not is_queued:
             return
 
 

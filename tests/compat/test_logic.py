@@ -115,8 +115,9 @@ def test_a_message_that_breaks_off() -> None:
 
 def test_a_layer_that_only_listens() -> None:
     layer = Layer(listen_mode=True)
-    assert layer.exchange(FIRST, *REST) == []
+    assert layer.exchange("300000", FIRST, *REST) == []
     assert layer.recv() == bytearray(DATA)
+    assert layer.take_errors() == []
     with pytest.raises(RuntimeError, match="listen_mode"):
         layer.send(b"1")
 

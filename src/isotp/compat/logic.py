@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..address import Address, AsymmetricAddress, TargetAddressType
 from ..engine.engine import Engine
-from ..engine.events import Direction, Event, FrameIgnored, MessageReceived, MessageSent, TransferFailed
+from ..engine.events import Direction, Event, FrameIgnored, IgnoreReason, MessageReceived, MessageSent, TransferFailed
 from ..engine.states import SenderState
 from ..errors import (
     AddressError,
@@ -345,6 +345,8 @@ class TransportLayerLogic:
         elif isinstance(event, MessageSent):
             self._end_active(None)
         elif isinstance(event, FrameIgnored):
+            if self.params.listen_mode and event.why is IgnoreReason.UNEXPECTED_FLOW_CONTROL:
+                return  # of the peer, to the one that is listened to
             self._report(ignored_error(event, str(self.address)))
         elif isinstance(event, TransferFailed):
             if event.direction is Direction.SENDING:

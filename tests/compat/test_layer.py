@@ -161,6 +161,21 @@ def test_stop_receiving_and_a_new_address(cable: Cable) -> None:
     assert b.recv(block=True, timeout=30) == bytearray(b"new")
 
 
+@pytest.mark.parametrize("change", [isotp.TransportLayer.load_params, lambda a: a.set_address(a.address)])
+def test_messages_that_wait_while_the_layer_is_changed(
+    cable: Cable, change: Callable[[isotp.TransportLayer], None]
+) -> None:
+    a, b = cable.layer(0), cable.layer(1)
+    a.start()
+    a.send(bytes(100))  # nobody answers
+    a.send(b"waits")
+    until(lambda: not cable.queues[1].empty())
+    change(a)
+    b.start()
+    assert b.recv(block=True, timeout=30) == bytearray(b"waits")
+    assert cable.errors[0] == []
+
+
 def test_parameters_set_while_it_is_started(cable: Cable) -> None:
     a, b = cable.layer(0), cable.layer(1)
     b.start()

@@ -98,12 +98,15 @@ class TransportLayer(TransportLayerLogic):
             self.reset()
 
     def _serve(self, links: list[Link]) -> None:
-        old = getattr(self, "_links", [])
-        super()._serve(links)
-        if self._bus is not None:
-            self._join(self._bus, links)
-            for link in old:
-                self._bus.driver.release(link)
+        bus = self._bus
+        if bus is None:
+            self._use(links)
+            return
+        old = self._links
+        self._join(bus, links)
+        self._call(lambda: self._use(links))
+        for link in old:
+            bus.driver.release(link)
 
     def process(self, rx_timeout: float = 0.0, do_rx: bool = True, do_tx: bool = True) -> Stats:
         """See `TransportLayerLogic`; only while it is not started."""

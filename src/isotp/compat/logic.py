@@ -123,22 +123,36 @@ class TransportLayerLogic:
                 remedy="Address(rxid=..., txid=...), or AsymmetricAddress of two halves",
             )
         self.address = address
-        self.load_params()
+        self._read_params()
+        links = [Link(self._engine(address), weakref.ref(self))]
+        if (functional := functional_address(address)) is not None:
+            links.append(_FunctionalLink(self._engine(functional), weakref.ref(self)))
+        self._serve(links)
 
     def load_params(self) -> None:
         """Begin anew with the parameters as they are; what is being sent and received is given up."""
+        self._read_params()
+        self._call(self._begin_anew)
+
+    def _read_params(self) -> None:
         self.logger = logging.getLogger(self.params.logger_name)
         self._limiter = self.params.rate_limiter(self.clock)
-        links = [Link(self._engine(self.address), weakref.ref(self))]
-        if (functional := functional_address(self.address)) is not None:
-            links.append(_FunctionalLink(self._engine(functional), weakref.ref(self)))
-        self._serve(links)
-        if self.active_send_request is not None:
-            self._end_active(TransferError("the address or the parameters were changed"))
 
     def _serve(self, links: list[Link]) -> None:
         """Use `links` from now on: the physical one, and perhaps a functional one."""
+        self._use(links)
+
+    def _use(self, links: list[Link]) -> None:
         self._links = links
+        if self.active_send_request is not None:
+            self._end_active(TransferError("the address or the parameters were changed"))
+        self._begin_soon()
+
+    def _begin_anew(self) -> None:
+        for link in self._links:
+            link.engine = self._engine(link.engine.address)
+            link.held.clear()
+        self._use(self._links)
 
     def _engine(self, address: Address | AsymmetricAddress) -> LayerEngine:
         return LayerEngine(address, self.params.for_engine(), self._limiter)
@@ -149,8 +163,7 @@ class TransportLayerLogic:
         self._call(self._renew_engines)
 
     def _renew_engines(self) -> None:
-        engines = [link.engine for link in self._links]
-        if self._params_changed and not any(engine.is_sending or engine.is_receiving for engine in engines):
+        if self._params_changed and not any(link.engine.is_sending or link.engine.is_receiving for link in self._links):
             self._params_changed = False
             for link in self._links:
                 link.engine = self._engine(link.engine.address)

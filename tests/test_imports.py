@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "bus": {*BASE, "linux", "bus"},
     "soft": {*BASE, "linux", "opts", "deadline", "sockets", "task_lock", "engine", "bus", "soft"},
     "kernel": {*BASE, "linux", "opts", "deadline", "sockets", "task_lock", "kernel"},
+    "clients": {*BASE, "deadline", "sockets", "functional", "clients"},
     "compat": {*BASE, "engine", "bus", "soft", "compat"},
     "can_message": {"compat"},
     "protocol": {"compat"},

@@ -1,0 +1,85 @@
+"""What the tests of clients share: sockets on one bus, ECUs made of raw frames, and a check for threads."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import isotp
+from isotp.can_frame import CanFrame
+
+from .scenarios import Open
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left() -> Iterator[None]:
+    threads = threading.enumerate()
+    yield
+    assert threading.enumerate() == threads
+
+
+@pytest.fixture
+def bus() -> isotp.VirtualBus:
+    return isotp.VirtualBus()
+
+
+@pytest.fixture
+def open_socket(bus: isotp.VirtualBus, no_threads_left: None) -> Iterator[Open]:
+    """Opens bound sockets on `bus` and closes them at the end; they wait long for consecutive frames."""
+    with contextlib.ExitStack() as stack:
+
+        def open_it(address: isotp.Address) -> isotp.SoftSocket:
+            socket = stack.enter_context(isotp.SoftSocket(bus))
+            socket.set_engine_opts(n_bs_ns=300_000_000, n_cr_ns=30_000_000_000)
+            socket.bind(address)
+            return socket
+
+        yield open_it
+
+
+class RawEcus:
+    """Sends the frames that were laid out for a frame of a tester, in the moment in which that is on the bus."""
+
+    def __init__(self, bus: isotp.VirtualBus) -> None:
+        self.seen: list[CanFrame] = []
+        """The frames of all testers."""
+        self._bus = bus
+        self._replies: dict[tuple[int, bytes], list[tuple[int, str]]] = {}
+        self._threads: list[threading.Thread] = []
+        self._over = threading.Event()
+        self._stop = bus.listen(self._hear)
+
+    def reply(self, can_id: int, begin: str, *frames: tuple[int, str]) -> None:
+        """Send `frames` (identifier, hexadecimal) whenever a frame with `can_id` begins with `begin`."""
+        self._replies[can_id, bytes.fromhex(begin)] = list(frames)
+
+    def send(self, can_id: int, data: str) -> None:
+        """Send a frame now."""
+        self._bus.inject(CanFrame(can_id, bytes.fromhex(data)))
+
+    def in_thread(self, call: Callable[[threading.Event], object]) -> None:
+        """Make a call in a thread; its argument is set at the end of the test."""
+        self._threads.append(threading.Thread(target=call, args=(self._over,)))
+        self._threads[-1].start()
+
+    def close(self) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        self._stop()
+
+    def _hear(self, frame: CanFrame) -> None:
+        if frame.can_id & 0x008 and frame.can_id != 0x7DF:  # of an ECU
+            return
+        self.seen.append(frame)
+        for (can_id, begin), frames in self._replies.items():
+            if frame.can_id == can_id and frame.data.startswith(begin):
+                for reply in frames:
+                    self.send(*reply)
+
+
+@pytest.fixture
+def ecus(bus: isotp.VirtualBus, no_threads_left: None) -> Iterator[RawEcus]:
+    with contextlib.closing(RawEcus(bus)) as ecus:
+        yield ecus

@@ -14,6 +14,8 @@ from isotp.clients.udsoncan import Connection
 from ..clients.ecu import DIDS
 from ..clients.others import folder_of, run, run_tests_of
 from ..clients.scenarios import IMAGE, SCENARIOS, Open, address_of, an_ecu, client_of, download
+from ..clients.snippets import ON_INTERFACE
+from ..clients.snippets import run as run_snippet
 from .conftest import Background, Bus, Link
 
 
@@ -78,6 +80,18 @@ def test_old_messages_are_no_replies(open_socket: Open, bus: Bus, background: Ba
     with client_of(Connection(socket)) as client:
         assert client.read_data_by_identifier([0xF190]).service_data.values == {0xF190: b"\x01"}
     replying.result()
+
+
+# --- docs/use-with.md
+
+PRINTED = ("PositiveResponse\n", "", "rxid=0x7E8 txid=0x7E0: PositiveResponse\n", "PositiveResponse\n", "7e00\n")
+
+
+@pytest.mark.parametrize(("snippet", "printed"), zip(ON_INTERFACE, PRINTED, strict=True))
+def test_snippet(snippet: str, printed: str, open_socket: Open, vcan: Link, capsys: pytest.CaptureFixture[str]) -> None:
+    with an_ecu(open_socket):
+        run_snippet(snippet, '"can0"', repr(str(vcan)))
+    assert capsys.readouterr().out == printed
 
 
 # --- udsoncan's own connections

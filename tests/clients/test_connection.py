@@ -106,13 +106,8 @@ def test_it_can_be_opened_again_and_leaves_the_socket_open(socket: isotp.IsoTpSo
 
 
 def test_what_it_does_not_take(bus: isotp.VirtualBus) -> None:
-    class Blind(isotp.SoftSocket):
-        watches_begin = False
-
-    with isotp.SoftSocket(bus) as unbound, Blind(bus) as blind:
+    with isotp.SoftSocket(bus) as unbound:
         with pytest.raises(isotp.NotBoundError, match="bind"):
             Connection(unbound).open()
-        with pytest.raises(isotp.OptionError, match="watch_begin=True"):
-            Connection(blind)
         with pytest.raises(TypeError, match=r"isotp\.SoftSocket"):
             Connection(isotp.AsyncSoftSocket(bus))  # type: ignore[arg-type]

@@ -37,9 +37,13 @@ def test_scenario(scenario: Callable[[Open], None], open_socket: Open) -> None:
     scenario(open_socket)
 
 
-def test_a_socket_that_does_not_see_when_messages_begin() -> None:
-    with isotp.socket() as socket, pytest.raises(isotp.OptionError, match="watch_begin=True"):
-        Connection(socket)
+def test_a_socket_that_does_not_see_when_messages_begin(vcan: Link) -> None:
+    with isotp.socket() as socket:
+        with pytest.raises(isotp.NotBoundError, match="bind"):
+            Connection(socket).open()
+        socket.bind(vcan, address_of(0x7E0))
+        with pytest.raises(isotp.OptionError, match="watch_begin=True"):
+            Connection(socket).open()
 
 
 def test_p2_counts_to_the_first_frame_of_a_reply(open_socket: Open, vcan: Link) -> None:

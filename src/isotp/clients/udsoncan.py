@@ -5,6 +5,7 @@ udsoncan is an extra: pip install isotp[uds].
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from udsoncan import Request, Response
@@ -14,8 +15,8 @@ from udsoncan.exceptions import TimeoutException
 from .. import functional
 from ..address import Address, AsymmetricAddress
 from ..deadline import Deadline
-from ..errors import NotBoundError, OptionError, TransferError
-from ..sockets import MSG_DONTWAIT, IsoTpSocket
+from ..errors import TransferError
+from ..sockets import MSG_DONTWAIT, MSG_PEEK, IsoTpSocket
 
 __all__ = ["Connection", "EcuResponse", "functional_request"]
 
@@ -38,20 +39,12 @@ class Connection(BaseConnection):
     Args:
         socket: the socket, bound when the connection is opened at the latest. Closing the connection leaves it open.
         name: part of the name of udsoncan's logger.
-
-    Raises:
-        OptionError: a kernel socket that was made without `watch_begin=True`.
     """
 
     def __init__(self, socket: IsoTpSocket, name: str | None = None) -> None:
         super().__init__(name)
         if not isinstance(socket, IsoTpSocket):
             raise TypeError(f"a connection needs an isotp.socket or an isotp.SoftSocket, not {socket!r}")
-        if not socket.watches_begin:
-            raise OptionError(
-                "the socket cannot see when a reply begins, so P2 cannot be kept",
-                remedy="make it with isotp.socket(watch_begin=True)",
-            )
         self.socket = socket
         """The socket, which stays yours to close."""
         self._is_open = False
@@ -62,9 +55,10 @@ class Connection(BaseConnection):
 
         Raises:
             NotBoundError: the socket is not bound.
+            OptionError: it is a kernel socket that was made without `watch_begin=True`.
         """
-        if not self.socket.bound:
-            raise NotBoundError("the socket of the connection is not bound", remedy="call its bind() first")
+        with suppress(BlockingIOError, TransferError):  # no message, or an old failure: what matters is that it can
+            self.socket.recv(flags=MSG_PEEK | MSG_DONTWAIT, begins_within=0)
         self._is_open = True
         return self
 

@@ -67,14 +67,19 @@ def test_a_request_that_is_not_taken_says_so(socket: isotp.IsoTpSocket) -> None:
     assert failed.value.n_result is isotp.N_Result.N_TIMEOUT_Bs
 
 
-def test_a_send_that_finds_the_link_busy_is_a_timeout(socket: isotp.IsoTpSocket) -> None:
-    with Connection(socket).open() as connection:
+def test_a_send_that_finds_the_link_busy_is_a_timeout(bus: isotp.VirtualBus, ecus: RawEcus) -> None:
+    with isotp.SoftSocket(bus) as socket:
+        socket.set_engine_opts(n_bs_ns=30_000_000_000)
+        socket.bind(address_of(0x7E0))
+        connection = Connection(socket)
+        connection.open()
         socket.send(bytes(100), confirm=False)
         with pytest.raises(TimeoutException, match="still being sent"):
             connection.send(b"\x3e\x00", timeout=0.01)
         assert socket.gettimeout() is None
-    with pytest.raises(isotp.FlowControlTimeoutError):
-        socket.confirm()
+        ecus.send(0x7E8, "320000")
+        with pytest.raises(isotp.BufferOverflowError):
+            socket.confirm()
 
 
 def test_old_messages_are_no_replies(socket: isotp.IsoTpSocket, ecus: RawEcus) -> None:

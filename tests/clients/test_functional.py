@@ -1,5 +1,6 @@
 """isotp.clients.udsoncan.functional_request with ECUs that send what a test lays out."""
 
+import threading
 import time
 from typing import Any
 
@@ -72,7 +73,9 @@ def test_an_ecu_that_only_asks_for_time(tester: FunctionalTester, ecus: RawEcus)
 
 
 def test_an_ecu_that_never_stops_asking_for_time(tester: FunctionalTester, ecus: RawEcus) -> None:
-    def ask_for_time(over: Any) -> None:
+    ecus.reply(FUNCTIONAL_ID, ON_BUS, (0x7E8, PENDING))
+
+    def ask_for_time(over: threading.Event) -> None:
         until(lambda: ecus.seen)
         while not over.wait(0.02):
             ecus.send(0x7E8, PENDING)

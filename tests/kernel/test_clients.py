@@ -91,7 +91,7 @@ def test_old_messages_are_no_replies(open_socket: Open, bus: Bus, background: Ba
 PRINTED = ("PositiveResponse\n", "", "rxid=0x7E8 txid=0x7E0: PositiveResponse\n", "PositiveResponse\n", "7e00\n")
 
 
-@pytest.mark.parametrize(("snippet", "printed"), zip(ON_INTERFACE, PRINTED, strict=True))
+@pytest.mark.parametrize(("snippet", "printed"), list(zip(ON_INTERFACE, PRINTED, strict=True)))
 def test_snippet(snippet: str, printed: str, open_socket: Open, vcan: Link, capsys: pytest.CaptureFixture[str]) -> None:
     with an_ecu(open_socket):
         run_snippet(snippet, '"can0"', repr(str(vcan)))

@@ -38,9 +38,9 @@ def test_scenario(scenario: Callable[[Open], None], open_socket: Open) -> None:
 
 
 def test_a_socket_that_does_not_see_when_messages_begin(vcan: Link) -> None:
+    with isotp.socket(watch_begin=True) as unbound, pytest.raises(isotp.NotBoundError, match="bind"):
+        Connection(unbound).open()
     with isotp.socket() as socket:
-        with pytest.raises(isotp.NotBoundError, match="bind"):
-            Connection(socket).open()
         socket.bind(vcan, address_of(0x7E0))
         with pytest.raises(isotp.OptionError, match="watch_begin=True"):
             Connection(socket).open()

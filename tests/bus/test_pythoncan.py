@@ -1,6 +1,7 @@
 """PythonCanBus on python-can's own virtual interface."""
 
 import asyncio
+import gc
 import itertools
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 
 import isotp
 from isotp.bus.base import Received
+from isotp.bus.pythoncan_readers import _readings
 from isotp.can_frame import CanFrame
 
 from ..waiting import async_until, until
@@ -110,6 +112,21 @@ def test_an_interface_that_breaks_reaches_the_callers(buses: tuple[Any, Any], mo
         s.bind(rxid=1, txid=2)
         with pytest.raises(isotp.InterfaceError, match="unplugged"):
             s.recv()
+
+
+def test_a_bus_of_python_can_need_not_be_hashable(request: pytest.FixtureRequest) -> None:
+    """Nor does what is known of it outlive it."""
+
+    class Bus(can.interfaces.virtual.VirtualBus):  # type: ignore[misc,name-defined]
+        __hash__ = None  # type: ignore[assignment]
+
+    known = len(_readings)
+    for _ in range(2):
+        with Bus(channel=request.node.nodeid) as bus, isotp.SoftSocket(isotp.PythonCanBus(bus)) as socket:
+            socket.bind(rxid=1, txid=2)
+            assert socket.send(b"x") == 1
+    del bus, socket
+    until(lambda: gc.collect() >= 0 and len(_readings) <= known)
 
 
 def test_two_buses_do_not_steal_from_each_other(buses: tuple[Any, Any]) -> None:

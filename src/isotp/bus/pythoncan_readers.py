@@ -8,7 +8,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import can
 
@@ -64,8 +64,8 @@ class ReadingThread(Reader):
     def __init__(self, bus: can.BusABC, name: str, wake: Callable[[], None]) -> None:
         super().__init__(name, wake)
         self._ending = threading.Event()
-        previous = _threads.get(bus)
-        if previous is not None and not previous._ending.is_set():
+        previous = _readings.get(id(bus))
+        if previous is not None and not previous.ending.is_set():
             raise InterfaceError(
                 f"{name} is read by another PythonCanBus, and each frame reaches only one of them",
                 remedy="make one PythonCanBus of it, and give that to all sockets",
@@ -75,7 +75,9 @@ class ReadingThread(Reader):
             target=self._read, args=(bus, previous), name=f"isotp reads {name}", daemon=True
         )
         self._thread.start()
-        _threads[bus] = self
+        if previous is None:
+            weakref.finalize(bus, _readings.pop, id(bus), None)
+        _readings[id(bus)] = _Reading(self._thread, self._ending)
 
     def close(self) -> None:
         """See `Reader`. The thread ends when python-can's `recv` returns."""
@@ -86,9 +88,9 @@ class ReadingThread(Reader):
         """See `Reader`."""
         return self._ending.is_set() and self._thread.is_alive()
 
-    def _read(self, bus: can.BusABC, previous: "ReadingThread | None") -> None:
+    def _read(self, bus: can.BusABC, previous: "_Reading | None") -> None:
         if previous is not None:
-            previous._thread.join()
+            previous.thread.join()
         while not self._ending.is_set():
             try:
                 message = bus.recv(_POLL_S)
@@ -106,8 +108,15 @@ class ReadingThread(Reader):
                 return
 
 
-# The thread that reads, or was the last one to read, each bus. One that has ended has no reference to its bus.
-_threads: "weakref.WeakKeyDictionary[can.BusABC, ReadingThread]" = weakref.WeakKeyDictionary()
+class _Reading(NamedTuple):
+    """The thread that reads a bus, or was the last one to read it. Once ended it has no reference to the bus."""
+
+    thread: threading.Thread
+    ending: threading.Event
+
+
+# By the id of the bus, since a bus need not be hashable; as long as the bus is there.
+_readings: dict[int, _Reading] = {}
 
 
 def _check_without_notifier(bus: can.BusABC, name: str) -> None:
@@ -136,8 +145,8 @@ class NotifierListener(Reader, can.Listener):
         super().__init__(name, wake)
         self._notifier = notifier
         self._bus = bus
-        thread = _threads.get(bus)
-        if thread is not None and not thread._ending.is_set():
+        reading = _readings.get(id(bus))
+        if reading is not None and not reading.ending.is_set():
             raise InterfaceError(
                 f"{name} is read by a PythonCanBus without notifier, and each frame reaches only one reader",
                 remedy="PythonCanBus(bus, notifier=notifier) there, too",

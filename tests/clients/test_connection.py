@@ -10,7 +10,7 @@ import isotp
 from isotp.clients.udsoncan import Connection
 
 from ..waiting import until
-from .conftest import RawEcus
+from .raw_ecus import RawEcus
 from .scenarios import Open, Raw, address_of
 
 P2_S = 0.3

@@ -12,7 +12,7 @@ import isotp
 from isotp.clients.udsoncan import EcuResponse, functional_request
 
 from ..waiting import until
-from .conftest import RawEcus
+from .raw_ecus import RawEcus
 from .scenarios import FUNCTIONAL_ID, Open, address_of
 
 P2_S = 0.3

@@ -1,0 +1,115 @@
+"""The Python in the pages of docs/: each block runs by itself, in a process, as its readers run it.
+
+An ECU answers it: on python-can's virtual channel "can0", or on a CAN interface. A block after the line
+`<!-- kernel -->` needs such an interface; one after `<!-- other -->` belongs to another package and is not run.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import isotp
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("docs/coming-from-can-isotp.md", "docs/coming-from-can-utils.md", "docs/coming-from-scapy.md")
+VIN = b"WVWZZZ1JZXW000001"
+_BLOCK = re.compile(r"^(?:<!-- (\w+) -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    """A block of a page."""
+
+    page: str
+    line: int
+    language: str
+    mark: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"{Path(self.page).name}:{self.line}"
+
+    def output(self, folder: Path, interface: str = "") -> str:
+        """What the block prints; it runs in `folder`, must end well and complain of nothing."""
+        command = [sys.executable, "-W", "error", "-X", "dev", __file__, self.page, str(self.line), interface]
+        env = os.environ | {"PYTHONPATH": str(Path(isotp.__file__).parents[1])}
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=50)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+
+def blocks(page: str, language: str) -> list[Block]:
+    """The blocks of `page` that are in `language`."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = []
+    for match in _BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start(3)) + 1
+        found.append(Block(page, line, match[2], match[1] or "", match[3]))
+    return [block for block in found if block.language == language]
+
+
+def _answer(request: bytes) -> bytes:
+    return bytes((request[0] | 0x40, *request[1:3])) + VIN
+
+
+def _serve(receive: Callable[[], bytes | bytearray | None], send: Callable[[bytes], object], end: ExitStack) -> None:
+    """Answer requests in a thread, until `end` is closed; `receive` waits for a while and then returns None."""
+    ending = threading.Event()
+
+    def work() -> None:
+        while not ending.is_set():
+            if request := receive():
+                send(_answer(bytes(request)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    end.callback(thread.join)
+    end.callback(ending.set)
+
+
+def _ecu_on_virtual(end: ExitStack) -> None:
+    import can
+
+    bus = can.Bus(interface="virtual", channel="can0")
+    end.callback(bus.shutdown)
+    stack, functional = (isotp.CanStack(bus, address=isotp.Address(rxid=rxid, txid=0x7E8)) for rxid in (0x7E0, 0x7DF))
+    for one in (stack, functional):
+        one.start()
+        end.callback(one.stop)
+    _serve(lambda: stack.recv(block=True, timeout=0.1), stack.send, end)
+    _serve(lambda: functional.recv(block=True, timeout=0.1), stack.send, end)
+
+
+def _ecu_on(interface: str, end: ExitStack) -> None:
+    s = end.enter_context(isotp.socket(timeout=0.1))
+    s.bind(interface, rxid=0x7E0, txid=0x7E8)
+
+    def receive() -> bytes | None:
+        try:
+            return s.recv()
+        except TimeoutError:
+            return None
+
+    _serve(receive, s.send, end)
+
+
+def main(page: str, line: int, interface: str) -> None:
+    """Run the block that begins in `line` of `page`."""
+    (code,) = [block.code for block in blocks(page, "python") if block.line == line]
+    with ExitStack() as end:
+        if interface:
+            _ecu_on(interface, end)
+            code = code.replace('"can0"', repr(interface))
+        else:
+            _ecu_on_virtual(end)
+        namespace: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile("\n" * (line - 1) + code, page, "exec"), namespace)  # tracebacks show the line of the page
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

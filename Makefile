@@ -43,6 +43,7 @@ bench: $(VENV)/ready $(CAN_ISOTP)/ready
 	@missed=0; \
 	$(VENV)/bin/python benchmarks/core_engine.py --can-isotp $(CAN_ISOTP) || missed=1; \
 	$(VENV)/bin/python benchmarks/soft_socket.py --can-isotp $(CAN_ISOTP) || missed=1; \
+	$(VENV)/bin/python benchmarks/switching.py --can-isotp $(CAN_ISOTP) || missed=1; \
 	$(VENV)/bin/python benchmarks/busy_bus.py || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/soft_kernel.py --can-isotp $(CAN_ISOTP) || missed=1; \
 	$(VENV)/bin/python benchmarks/async_sockets.py soft || missed=1; \

@@ -24,7 +24,6 @@ SHELL = [
     for line in block.code.splitlines()
     if "isotp " in line and "pip" not in line
 ]
-NOT_HERE_YET = {"use-with.md"}  # it comes with isotp.clients
 NEEDS_NOTHING = [line for line in SHELL if "--bus virtual" in line]
 
 
@@ -81,7 +80,7 @@ def test_the_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if target.startswith("#"):
             assert target[1:] in anchors
-        elif "://" not in target and target not in NOT_HERE_YET:
+        elif "://" not in target:
             assert (ROOT / page).parent.joinpath(target).exists(), target
 
 

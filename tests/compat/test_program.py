@@ -11,7 +11,7 @@ import isotp
 
 PROGRAM = Path(__file__).parent / "program.py"
 OURS = Path(isotp.__file__).parents[1]
-CAN_ISOTP = Path(sys.prefix) / "can-isotp"
+CAN_ISOTP = Path(sys.prefix) / "clients" / "can-isotp"
 
 
 def output(package: Path, *arguments: str) -> list[str]:

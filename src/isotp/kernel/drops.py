@@ -1,15 +1,13 @@
 """How many messages the kernel dropped because the receive buffer was full, and the warning of it."""
 
 import socket
-import struct
 from typing import Final
 
 from ..errors import MessagesDroppedWarning, warn
-from ..linux.constants import SK_MEMINFO_DROPS, SO_MEMINFO
+from ..linux.native import count_drops
 from ..sockets import End
 
 _UNCHECKED: Final = 16  # messages received in a row before looking whether others were dropped
-_SIZE: Final = 4 * (SK_MEMINFO_DROPS + 1)
 
 
 class Drops:
@@ -31,8 +29,7 @@ class Drops:
     def count(self) -> int:
         """How many were dropped since the socket was opened; asks the kernel until the socket is closed."""
         if self._native.fileno() >= 0:
-            counters = self._native.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _SIZE)
-            (self._count,) = struct.unpack_from("=I", counters, 4 * SK_MEMINFO_DROPS)
+            self._count = count_drops(self._native)
         return self._count
 
     def received_after(self, drops: int) -> None:

@@ -1,15 +1,17 @@
-"""Native sockets of Linux: opening one for ISO-TP, and the size of its receive buffer."""
+"""Native sockets of Linux: opening one for ISO-TP, the size of a receive buffer, and what it had no room for."""
 
 import errno
 import os
 import socket
+import struct
 import sys
 from typing import Final
 
 from ..errors import UnavailableError
-from .constants import SO_RCVBUFFORCE
+from .constants import SK_MEMINFO_DROPS, SO_MEMINFO, SO_RCVBUFFORCE
 from .modules import MODULE, remedy_for_module
 
+_DROPS_OFFSET: Final = 4 * SK_MEMINFO_DROPS
 _ENGINE: Final = "or use the engine in Python: isotp.SoftSocket(bus), isotp.AsyncSoftSocket(bus)"
 
 
@@ -75,3 +77,10 @@ def set_receive_buffer(sock: socket.socket, size: int) -> int:
     except PermissionError:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel doubles it, for its own needs
+
+
+def count_drops(sock: socket.socket) -> int:
+    """How many messages or frames the kernel has dropped so far because the receive buffer was full."""
+    counters = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _DROPS_OFFSET + 4)
+    drops: int = struct.unpack_from("=I", counters, _DROPS_OFFSET)[0]
+    return drops

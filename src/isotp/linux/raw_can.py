@@ -54,7 +54,7 @@ from .constants import (
     timestamp_and_drops,
 )
 from .interface import names, usable
-from .native import set_receive_buffer
+from .native import count_drops, set_receive_buffer
 
 ANY: Final = "any"
 
@@ -187,6 +187,10 @@ class RawCanSocket:
             frame = CanFrame(can_id, raw[start : start + length], is_fd, is_fd and bool(fd_flags & CANFD_BRS))
             received.append(ReceivedFrame(frame, timestamp_ns, address[0], bool(flags & MSG_CONFIRM)))
         return received
+
+    def count_dropped(self) -> int:
+        """How many frames the kernel has dropped so far; `dropped` lags behind until the next one is received."""
+        return count_drops(self._socket)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until `receive` has something to return or to raise; False if `timeout` seconds passed first."""

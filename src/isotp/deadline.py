@@ -9,15 +9,17 @@ class Deadline:
 
     Args:
         at: monotonic seconds; None: no limit.
+        seconds: how long that was when the call began, for errors.
     """
 
-    __slots__ = ("at",)
+    __slots__ = ("at", "seconds")
 
-    def __init__(self, at: float | None) -> None:
+    def __init__(self, at: float | None, seconds: float = 0.0) -> None:
         self.at = at
+        self.seconds = seconds
 
-    @classmethod
-    def after(cls, timeout: float | None, began: float | None = None) -> "Deadline":
+    @staticmethod
+    def after(timeout: float | None, began: float | None = None) -> "Deadline":
         """The deadline of a call.
 
         Args:
@@ -26,7 +28,10 @@ class Deadline:
         """
         if timeout is None:
             return NEVER
-        return cls((time.monotonic() if began is None else began) + timeout) if timeout else NOW
+        return Deadline((time.monotonic() if began is None else began) + timeout, timeout) if timeout else NOW
+
+    def __str__(self) -> str:
+        return f"after {self.seconds:g} s"
 
     @property
     def is_now(self) -> bool:

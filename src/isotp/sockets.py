@@ -294,8 +294,7 @@ class AnySocket(ABC):
         """The error of a call whose deadline has passed."""
         if deadline.is_now:
             return BlockingIOError(errno.EAGAIN, what + remedy)
-        timeout = self._timeout  # None if it was changed meanwhile
-        return TimeoutError(f"{what} after {timeout:g} s{remedy}" if timeout else what + remedy)
+        return TimeoutError(f"{what} {deadline}{remedy}")
 
     @abstractmethod
     def close(self) -> None:

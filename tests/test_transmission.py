@@ -10,6 +10,7 @@ import pytest
 
 import isotp
 from isotp import TransferError
+from isotp.address import CanAddress
 from isotp.kernel import translate
 from isotp.kernel.binding import Binding
 from isotp.kernel.states import TRANSMISSION, TxEvent, TxState
@@ -17,7 +18,7 @@ from isotp.kernel.transmission import Message, Transmission
 
 S = isotp.errors
 ADDRESS = isotp.Address.extended(rxid=1, txid=2, target_address=3, source_address=4)
-BOUND = Binding("vcan0", ADDRESS, True, True, True, True, 6)
+BOUND = Binding("vcan0", ADDRESS, True, True, True, True, 6, CanAddress(1, 4), CanAddress(2, 3), False)
 LINK = str(BOUND)
 OUT, ERR = select.POLLOUT, select.POLLERR
 

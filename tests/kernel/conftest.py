@@ -18,6 +18,7 @@ import pytest
 
 import isotp
 
+from ..conformance.blocking import LoopThread, blocking
 from ..waiting import until
 from .processes import Programs
 from .random_links import SEED
@@ -427,9 +428,11 @@ class Sockets:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
 
-    def __call__(self, timeout: float | None = 30.0, *, rcvbuf: int | None = None) -> isotp.socket:
+    def __call__(
+        self, timeout: float | None = 30.0, *, rcvbuf: int | None = None, watch_begin: bool = False
+    ) -> isotp.socket:
         """An unbound socket."""
-        return self._stack.enter_context(isotp.socket(timeout, rcvbuf=rcvbuf))
+        return self._stack.enter_context(isotp.socket(timeout, rcvbuf=rcvbuf, watch_begin=watch_begin))
 
     def native(self) -> socket.socket:
         """An unbound plain socket."""
@@ -444,6 +447,31 @@ def new_socket(background: Background, new_link: Links) -> Iterator[Sockets]:
     """`new_socket()` opens an isotp.socket, `new_socket.native()` a plain one."""
     with contextlib.closing(Sockets()) as sockets:
         yield sockets
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def open_socket(request: pytest.FixtureRequest, vcan: Link, background: Background) -> Iterator[Callable[..., Any]]:
+    """`open_socket(timeout)` opens a socket, bound as `a` of a Pair: an isotp.socket, or an AsyncSocket that waits.
+
+    `address` is another one; `configure` is called before it is bound; the rest goes to the constructor.
+    """
+    loop = LoopThread() if request.param == "asyncio" else None
+    opened: list[Any] = []
+
+    def open_one(
+        timeout: float | None, address: Any = None, configure: Callable[[Any], object] | None = None, **how: Any
+    ) -> Any:
+        opened.append(blocking(loop, isotp.AsyncSocket(timeout, **how)) if loop else isotp.socket(timeout, **how))
+        if configure:
+            configure(opened[-1])
+        opened[-1].bind(vcan, address or isotp.Address.normal(rxid=B_TO_A, txid=A_TO_B))
+        return opened[-1]
+
+    yield open_one
+    for sock in opened:
+        sock.close()
+    if loop:
+        loop.close()
 
 
 def always_show_out(sock: isotp.socket | isotp.AsyncSocket) -> None:

@@ -17,6 +17,7 @@ from ..linux.constants import POLLOUT
 from ..sockets import AsyncIsoTpSocket, ReceivedMessage, checked_timeout
 from ..task_lock import TaskLock
 from .end import KernelEnd
+from .standstill import standstill
 from .states import TxState
 from .transmission import REST_SECONDS, Message
 from .watch import Waits
@@ -42,7 +43,8 @@ class AsyncSocket(AsyncIsoTpSocket):
     It belongs to the event loop whose tasks wait in it, and to no other thread.
 
     Args:
-        timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
+        timeout: seconds that `recv` may wait, and `send` and `confirm` while nothing gets on; None: without limit,
+            0: not at all.
         rcvbuf: bytes the kernel may hold for messages not yet read (None: the system's default, about 26
             messages of 4095 bytes).
 
@@ -97,15 +99,22 @@ class AsyncSocket(AsyncIsoTpSocket):
             while not (message.is_sent or self._step(end.send, message, data, flags)):
                 if not message.is_sent:
                     await self._wait_for_tx(deadline, end.still_sending())
-            while message.is_awaited and not message.is_over:
+            if message.is_awaited and not message.is_over:
                 if deadline.is_now:
                     return  # confirm() raises it
                 what = f"{message.size} bytes are still being sent on {end.link}"
-                await self._wait_for_tx(deadline, what, "; confirm() waits for the outcome")
-                self._step(tx.look)
+                await self._wait_until_over(message, deadline, what, "; confirm() waits for the outcome")
             tx.raise_failure(message)
         finally:
             self._tx_lock.release()
+
+    async def _wait_until_over(self, message: Message, turn: Deadline, what: str, remedy: str = "") -> None:
+        """Wait for the outcome of a message that the kernel is sending, as long as it gets on."""
+        end = self._end
+        with standstill(end.transmission.bound, turn) as deadline:
+            while not message.is_over:
+                await self._wait_for_tx(deadline, what, remedy)
+                self._step(end.transmission.look)
 
     async def confirm(self) -> None:
         """Wait until nothing is being sent, and raise a failure; see `IsoTpSocket.confirm`."""
@@ -114,8 +123,8 @@ class AsyncSocket(AsyncIsoTpSocket):
         deadline = self._deadline()
         await self._acquire(deadline)
         try:
-            while self._step(tx.current):
-                await self._wait_for_tx(deadline, end.still_sending())
+            if message := self._step(tx.current):
+                await self._wait_until_over(message, deadline, end.still_sending())
             self._step(tx.raise_unconfirmed)
         finally:
             self._tx_lock.release()

@@ -27,6 +27,12 @@ class Binding(NamedTuple):
     needs_flow_control: bool
     single_frame_max: int
     """Bytes of payload a single frame takes."""
+    rx: CanAddress
+    """What frames received carry; an address byte may come from the options."""
+    tx: CanAddress
+    """What frames sent carry, likewise."""
+    has_can_fd: bool
+    """Whether the frames are those of CAN FD; the kernel ignores all others then."""
 
     def __str__(self) -> str:
         return f"{self.interface} {self.address}"
@@ -52,6 +58,8 @@ def bind(native: socket.socket, name: str | None, address: Address | AsymmetricA
         if not native.getsockname()[0]:
             native.setsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, before)
         raise
+    general, ll = opts.general.read(native), opts.linklayer.read(native)
+    has_byte = bool(optflags & flags.EXTEND_ADDR)
     return Binding(
         interface.name,
         address,
@@ -59,7 +67,10 @@ def bind(native: socket.socket, name: str | None, address: Address | AsymmetricA
         sends=address.tx is not None,
         segmentation=not optflags & flags.SF_BROADCAST,
         needs_flow_control=not optflags & _BROADCAST,
-        single_frame_max=_single_frame_max(opts.linklayer.read(native), optflags),
+        single_frame_max=_single_frame_max(ll, optflags),
+        rx=CanAddress(rx, general.rx_ext_address if has_byte else None),
+        tx=CanAddress(tx, general.ext_address if has_byte else None),
+        has_can_fd=ll.mtu == opts.LinkLayerProtocol.CAN_FD,
     )
 
 

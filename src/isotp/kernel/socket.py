@@ -21,6 +21,7 @@ from ..errors import BusyError, SocketClosedError
 from ..linux.constants import POLLIN, POLLOUT
 from ..sockets import IsoTpSocket, ReceivedMessage, checked_timeout
 from .end import KernelEnd
+from .standstill import standstill
 from .states import TxState
 from .transmission import REST_SECONDS, Message
 from .waiting import Waits
@@ -39,7 +40,8 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
     its own outcome, and each message goes to one receiver.
 
     Args:
-        timeout: seconds that `send`, `recv` and `confirm` may wait; None: without limit, 0: not at all.
+        timeout: seconds that `recv` may wait, and `send` and `confirm` while nothing gets on; None: without limit,
+            0: not at all.
         rcvbuf: bytes the kernel may hold for messages not yet read (None: the system's default, about 26
             messages of 4095 bytes).
 
@@ -109,11 +111,13 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
         self._wait_until_over(message, deadline, what, "; confirm() waits for the outcome")
         self._end.transmission.raise_failure(message)
 
-    def _wait_until_over(self, message: Message, deadline: Deadline, what: str, remedy: str = "") -> None:
+    def _wait_until_over(self, message: Message, turn: Deadline, what: str, remedy: str = "") -> None:
+        """Wait for the outcome of a message that the kernel is sending, as long as it gets on."""
         end = self._end
-        while not message.is_over:
-            self._wait_for_tx(deadline, lambda: end.closed or message.is_over, what, remedy)
-            self._alone(end.transmission.look)
+        with standstill(end.transmission.bound, turn) as deadline:
+            while not message.is_over:
+                self._wait_for_tx(deadline, lambda: end.closed or message.is_over, what, remedy)
+                self._alone(end.transmission.look)
 
     def _wait_for_tx(
         self,

@@ -9,6 +9,7 @@ Theory of operation. `KernelEnd` talks to the kernel and never waits, as for the
 import asyncio
 from collections.abc import Callable
 from socket import socket
+from time import monotonic
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 from ..deadline import NEVER, Deadline
@@ -16,6 +17,7 @@ from ..errors import SocketClosedError
 from ..linux.constants import POLLOUT
 from ..sockets import AsyncIsoTpSocket, ReceivedMessage, checked_timeout
 from ..task_lock import TaskLock
+from .begins import receive_until, until_look
 from .end import KernelEnd
 from .standstill import standstill
 from .states import TxState
@@ -47,6 +49,8 @@ class AsyncSocket(AsyncIsoTpSocket):
             0: not at all.
         rcvbuf: bytes the kernel may hold for messages not yet read (None: the system's default, about 26
             messages of 4095 bytes).
+        watch_begin: whether to hear when messages begin, on a raw CAN socket beside this one: for `begins_within`
+            and `begin_ns`. It takes up to 2 MB of the kernel's memory, and a task that waits wakes every 50 ms.
 
     Raises:
         UnavailableError: this Python or this kernel has no ISO-TP sockets; it says what to do.
@@ -54,9 +58,9 @@ class AsyncSocket(AsyncIsoTpSocket):
 
     _end: KernelEnd
 
-    def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
+    def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None, watch_begin: bool = False) -> None:
         timeout = checked_timeout(timeout)
-        super().__init__(KernelEnd(rcvbuf), timeout)
+        super().__init__(KernelEnd(rcvbuf, watch_begin), timeout)
         self._tx_lock, self._rx_lock = TaskLock(), TaskLock()
         self._waits = Waits(self._end.native.fileno())
         self._sent_at_once = 0
@@ -150,25 +154,31 @@ class AsyncSocket(AsyncIsoTpSocket):
 
     # --- receiving
 
-    async def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+    async def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
         """Receive one message, whole; see `IsoTpSocket.recv`."""
         end = self._end
         end.drops.unchecked -= 1
         if end.drops.unchecked < 0:
             end.drops.warn(end)
         # Most often no task is in the way and a message is there, hence no need for a turn.
-        if self._rx_lock.is_held or (message := self._step(end.take, bufsize, flags)) is None:
-            return await self._receive(end.take, bufsize, flags)
+        if (
+            begins_within is not None
+            or self._rx_lock.is_held
+            or (message := self._step(end.take, bufsize, flags)) is None
+        ):
+            return await self._receive(end.take, bufsize, flags, begins_within)
         return message
 
-    async def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with its time; see `IsoTpSocket.recv_message`."""
-        return await self._receive(self._end.take_message, None, flags)
+    async def recv_message(self, flags: int = 0, *, begins_within: float | None = None) -> ReceivedMessage:
+        """Receive one message with its times; see `IsoTpSocket.recv_message`."""
+        return await self._receive(self._end.take_message, None, flags, begins_within)
 
-    async def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int) -> T:
+    async def _receive(
+        self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int, begins_within: float | None
+    ) -> T:
         """Call `take` until it returns something, waiting in between."""
         end, lock = self._end, self._rx_lock
-        deadline = self._deadline(flags)
+        deadline = receive_until(end.begins, self._deadline(flags), flags, begins_within, monotonic())
         if not await lock.acquire(deadline):
             raise self._too_late(f"no message on {end.link}", deadline)
         try:
@@ -177,7 +187,7 @@ class AsyncSocket(AsyncIsoTpSocket):
                     end.drops.warn(end)
                 if deadline.has_passed():
                     raise self._too_late(f"no message on {end.link}", deadline)
-                await self._waits.to_receive(deadline)
+                await self._waits.to_receive(until_look(end.begins, deadline))
             return message
         finally:
             lock.release()

@@ -28,6 +28,7 @@ from ..linux.constants import (
 from ..opts.optflags import flags
 from ..sockets import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, ReceivedMessage, buffer_too_small
 from . import binding, translate
+from .begins import Begins
 from .drops import Drops
 from .states import TxState
 from .transmission import Message, Transmission
@@ -41,13 +42,14 @@ class KernelEnd:
 
     Args:
         rcvbuf: bytes the kernel may hold for messages not yet read; None: the system's default.
+        watch_begin: whether to hear when messages begin.
 
     Raises:
         OptionError: rcvbuf is no number of bytes.
         UnavailableError: this Python or this kernel has no ISO-TP sockets.
     """
 
-    def __init__(self, rcvbuf: int | None) -> None:
+    def __init__(self, rcvbuf: int | None, watch_begin: bool) -> None:
         self.closed = True  # until there is something to close
         _check_rcvbuf(rcvbuf)
         self.native = sock = native.open_native_socket()
@@ -63,6 +65,8 @@ class KernelEnd:
             sock.close()
             raise
         self.closed = False
+        self.begins = Begins() if watch_begin else None
+        """What hears when messages begin."""
         self.wait_tx_done = flags(0)
         """WAIT_TX_DONE if it was set before bind: then each send is confirmed, by us instead of the kernel."""
         self._binding: binding.Binding | None = None
@@ -107,7 +111,8 @@ class KernelEnd:
         if self._binding is not None:
             raise AlreadyBoundError("the socket is bound already", link=self.link)
         wait_tx_done = opts.general.read(self.native).optflags & flags.WAIT_TX_DONE
-        bound = binding.bind(self.native, interface, address)
+        bind = self.begins.bind if self.begins else binding.bind
+        bound = bind(self.native, interface, address)
         self.wait_tx_done = wait_tx_done
         self._max_pdu_size = modules.max_pdu_size()
         if not bound.sends:
@@ -218,6 +223,8 @@ class KernelEnd:
                 received: bytes = self._native_recv(self._max_pdu_size, (msg_flags | MSG_DONTWAIT) & ~MSG_TRUNC)
                 return received
             except BlockingIOError:
+                if self.begins:
+                    self.begins.look()
                 return None
             except OSError as e:
                 self._sort(e)
@@ -232,6 +239,8 @@ class KernelEnd:
                     self._max_pdu_size, CONTROL_SIZE, (msg_flags | MSG_DONTWAIT) & ~MSG_TRUNC
                 )
             except BlockingIOError:
+                if self.begins:
+                    self.begins.look()
                 return None
             except OSError as e:
                 self._sort(e)
@@ -239,7 +248,8 @@ class KernelEnd:
             timestamp_ns, drops = timestamp_and_drops(control)
             if drops is not None:
                 self.drops.received_after(drops)
-            return ReceivedMessage(data, timestamp_ns, self.drops.before_last)
+            begin_ns = self.begins.begin_of(timestamp_ns) if self.begins else None
+            return ReceivedMessage(data, timestamp_ns, self.drops.before_last, begin_ns)
 
     def _check_room(self, bufsize: int) -> None:
         """Raise ReceiveBufferTooSmallError if the next message is longer than `bufsize`; it is kept."""
@@ -290,6 +300,8 @@ class KernelEnd:
         """Close the native socket; the kernel waits for what is being sent."""
         self.drops.count()  # the last time
         self.native.close()
+        if self.begins:
+            self.begins.close()
 
     def warn_of_losses(self) -> None:
         """Warn of dropped messages and of failures that no call asked about, now that none can any more."""

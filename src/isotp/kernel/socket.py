@@ -20,6 +20,7 @@ from ..deadline import Deadline
 from ..errors import BusyError, SocketClosedError
 from ..linux.constants import POLLIN, POLLOUT
 from ..sockets import IsoTpSocket, ReceivedMessage, checked_timeout
+from .begins import receive_until, until_look
 from .end import KernelEnd
 from .standstill import standstill
 from .states import TxState
@@ -44,6 +45,8 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
             0: not at all.
         rcvbuf: bytes the kernel may hold for messages not yet read (None: the system's default, about 26
             messages of 4095 bytes).
+        watch_begin: whether to hear when messages begin, on a raw CAN socket beside this one: for `begins_within`
+            and `begin_ns`. It takes up to 2 MB of the kernel's memory, and a call that waits wakes every 50 ms.
 
     Raises:
         UnavailableError: this Python or this kernel has no ISO-TP sockets; it says what to do.
@@ -51,9 +54,9 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
 
     _end: KernelEnd
 
-    def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None) -> None:
+    def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None, watch_begin: bool = False) -> None:
         timeout = checked_timeout(timeout)
-        super().__init__(KernelEnd(rcvbuf), timeout)
+        super().__init__(KernelEnd(rcvbuf, watch_begin), timeout)
         self._lock = threading.RLock()
         self._in_step = False
         self._close_is_left = False  # to the call that a signal handler interrupted
@@ -151,30 +154,35 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
 
     # --- receiving
 
-    def recv(self, bufsize: int | None = None, flags: int = 0) -> bytes:
+    def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
         """Receive one message, whole; see `IsoTpSocket.recv`."""
         began = monotonic()
         end = self._end
         end.drops.unchecked -= 1
         if end.drops.unchecked < 0:
             end.drops.warn(end)
-        message = self._alone(end.take, bufsize, flags)
-        return self._receive(end.take, bufsize, flags, began) if message is None else message
+        if begins_within is not None or (message := self._alone(end.take, bufsize, flags)) is None:
+            deadline = receive_until(end.begins, self._deadline(flags, began), flags, begins_within, began)
+            return self._receive(end.take, bufsize, flags, deadline)
+        return message
 
-    def recv_message(self, flags: int = 0) -> ReceivedMessage:
-        """Receive one message with its time; see `IsoTpSocket.recv_message`."""
-        return self._receive(self._end.take_message, None, flags, monotonic())
+    def recv_message(self, flags: int = 0, *, begins_within: float | None = None) -> ReceivedMessage:
+        """Receive one message with its times; see `IsoTpSocket.recv_message`."""
+        end, began = self._end, monotonic()
+        deadline = receive_until(end.begins, self._deadline(flags, began), flags, begins_within, began)
+        return self._receive(end.take_message, None, flags, deadline)
 
-    def _receive(self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int, began: float) -> T:
+    def _receive(
+        self, take: Callable[[int | None, int], T | None], bufsize: int | None, flags: int, deadline: Deadline
+    ) -> T:
         """Call `take` until it returns something, waiting in between."""
         end = self._end
-        deadline = self._deadline(flags, began)
         while (message := self._alone(take, bufsize, flags)) is None:
             if take == end.take:  # recv_message returns the number instead
                 end.drops.warn(end)
-            if deadline.has_passed():
+            if self._alone(deadline.has_passed):
                 raise self._too_late(f"no message on {end.link}", deadline)
-            self._waits.wait(POLLIN, deadline, lambda: end.closed or end.transmission.reception)
+            self._waits.wait(POLLIN, until_look(end.begins, deadline), lambda: end.closed or end.transmission.reception)
         return message
 
     # --- steps

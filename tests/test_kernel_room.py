@@ -46,6 +46,7 @@ class Native:
         self.sending = False
         self.drops = 0
         self.closed = False
+        self.timeout: float | None = None
         self.refuses: int = 0
         self.sol_socket: list[tuple[int, Any]] = []
 
@@ -87,9 +88,10 @@ class Native:
 
     def settimeout(self, timeout: float | None) -> None:
         assert timeout is None
+        self.timeout = None
 
     def gettimeout(self) -> float | None:
-        return None
+        return self.timeout
 
     def recv(self, size: int, flags: int) -> bytes:
         raise BlockingIOError
@@ -622,6 +624,20 @@ def test_closed(sock: isotp.socket) -> None:
     assert sock.dropped == 0
     sock.settimeout(1.0)
     assert sock.timeout == 1.0
+
+
+@pytest.mark.parametrize("timeout", [None, 0.1])
+def test_a_native_socket_that_was_set_not_to_block(sock: isotp.socket, native: Native, timeout: float | None) -> None:
+    """By `s._socket.setblocking(False)`, for the loop.sock_* calls of asyncio."""
+    sock.settimeout(timeout)
+    native.timeout = 0.0
+    sock.bind("vcan0", rxid=0x7E8, txid=0x7E0)
+    assert (sock.gettimeout(), sock.timeout, sock.getblocking()) == (0.0, 0.0, False)
+    with pytest.raises(BlockingIOError):
+        sock.recv()
+    sock.settimeout(5.0)
+    assert sock.timeout == 5.0
+    assert native.gettimeout() is None
 
 
 def test_bind_binds_once(sock: isotp.socket) -> None:

@@ -1,6 +1,7 @@
 """When messages begin, as far as frames show: no kernel and no clock."""
 
 import sys
+import time
 from types import SimpleNamespace
 from typing import cast
 
@@ -8,8 +9,12 @@ import pytest
 
 import isotp
 from isotp import deadline as deadlines
+from isotp.address import CanAddress
+from isotp.can_frame import CanFrame
 from isotp.deadline import NEVER, NOW, Deadline
 from isotp.kernel.begins import Begin, Begins, Receptions, receive_until, until_look
+from isotp.kernel.binding import Binding
+from isotp.linux.raw_can import RawCanSocket, ReceivedFrame
 from isotp.sockets import MSG_DONTWAIT
 
 from .kernel.conftest import payload, segment
@@ -103,6 +108,75 @@ def test_how_long_a_message_may_still_be_on_its_way(frames: list[bytes], at_ms: 
         assert busy <= 0
     else:
         assert busy == pytest.approx(seconds)
+
+
+# --- the listener
+
+
+class Raw:
+    """A raw CAN socket: what it receives, or raises, and how many frames were dropped."""
+
+    def __init__(self) -> None:
+        self.arrived: list[list[ReceivedFrame] | isotp.IsoTpError] = []
+        self.dropped = 0
+
+    def receive(self) -> list[ReceivedFrame]:
+        batch = self.arrived.pop(0) if self.arrived else []
+        if isinstance(batch, isotp.IsoTpError):
+            raise batch
+        return batch
+
+    def count_dropped(self) -> int:
+        return self.dropped
+
+
+BOUND = Binding(
+    "vcan0", isotp.Address.normal(rxid=1, txid=2), True, True, True, True, 7, CanAddress(1, 9), CanAddress(2), False
+)
+
+
+@pytest.fixture
+def raw() -> Raw:
+    return Raw()
+
+
+@pytest.fixture
+def begins(raw: Raw) -> Begins:
+    begins = Begins()
+    begins._raw, begins._bound = cast(RawCanSocket, raw), BOUND
+    return begins
+
+
+def heard(timestamp_ns: int, data: bytes, is_fd: bool = False) -> list[ReceivedFrame]:
+    return [ReceivedFrame(CanFrame(1, data, is_fd), timestamp_ns, "vcan0", False)]
+
+
+def test_what_the_kernel_socket_ignores_is_ignored(raw: Raw, begins: Begins) -> None:
+    first, *others = segment(payload(10), prefix=b"\x09")
+    raw.arrived = [heard(1, first), heard(2, first, is_fd=True), heard(3, FIRST), *(heard(4, cf) for cf in others)]
+    assert begins.begin_of(4) == 1
+    assert begins.begin_of(3) is None
+
+
+def test_an_interface_that_was_down_is_heard_again(raw: Raw, begins: Begins) -> None:
+    raw.arrived = [isotp.InterfaceDownError("vcan0 is down"), heard(1, b"\x09" + SF)]
+    assert begins.begin_of(1) == 1
+
+
+def test_frames_received_along_with_lost_ones_say_nothing(raw: Raw, begins: Begins) -> None:
+    raw.arrived, raw.dropped = [heard(1, b"\x09" + SF)], 5
+    assert begins.begin_of(1) is None
+    raw.arrived = [heard(2, b"\x09" + SF)]
+    assert begins.begin_of(2) == 2
+
+
+def test_it_knows_until_when_a_message_is_on_its_way(raw: Raw, begins: Begins) -> None:
+    begins.look()
+    assert begins.busy_until < time.monotonic()
+    raw.arrived = [heard(time.time_ns() + 10**15, b"\x09" + FIRST[:7])]  # however slow this machine is
+    before = time.monotonic()
+    begins.look()
+    assert begins.busy_until >= before + 1.2
 
 
 # --- the deadline

@@ -40,7 +40,8 @@ class Raw:
         self.opened.append(self)
 
     def receive(self) -> list[ReceivedFrame]:
-        arrived, self.arrived = self.arrived, []
+        """At most two at a time."""
+        arrived, self.arrived = self.arrived[:2], self.arrived[2:]
         return [ReceivedFrame(CanFrame(2, data), 0, "vcan0", False) for data in arrived]
 
     def close(self) -> None:
@@ -100,6 +101,7 @@ def test_no_limit_and_no_wait_stay_what_they_are(raws: list[Raw], bound: Binding
     [
         (BOUND, [CF], True),
         (BOUND, [b"\x30\x00\x00", CF, b"\x30\x00\x00"], True),
+        (BOUND, [b"\x30\x00\x00", b"\x30\x00\x00", CF], True),
         (BOUND, [b"\x30\x00\x00", b"\x03abc", b"\x10\x20abcdef", b""], False),
         (BOUND, [], False),
         (WITH_BYTE, [b"\x10" + CF], True),

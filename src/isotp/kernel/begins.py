@@ -166,7 +166,7 @@ class Begin(Deadline):
             return False
         receptions = self._begins.receptions
         is_under_way = receptions.bytes_left > 0 and receptions.begin_ns is not None
-        self.at = max(self.at or 0.0, self._begins.busy_until)
+        self.at = self._begins.busy_until
         if super().has_passed():
             if self._has_begun and is_under_way:
                 raise self._begins.broke_off()

@@ -144,7 +144,10 @@ def test_the_command_hides_no_other_import_error(ours: Site) -> None:
 # --- as pip leaves it, with the real can-isotp
 
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-SHARED = "__init__.py, address.py, errors.py"
+OVERWRITTEN = (
+    "__init__.py, address.py, can_message.py, errors.py, protocol.py, tools.py, tpsock/__init__.py, tpsock/opts.py"
+)
+MISSING = OVERWRITTEN.replace("tools.py", "py.typed, tools.py")  # the same in both
 
 
 @pytest.fixture(scope="session")
@@ -214,7 +217,7 @@ def says(program: "subprocess.CompletedProcess[str]", what: str, uninstall: str)
 def test_can_isotp_then_this(environment: Environment) -> None:
     ok, what, remedy = environment.package()
     assert not ok
-    assert f"by can-isotp 2.0.7 (overwritten: {SHARED}) and by isotp {isotp.__version__} (complete)" in what
+    assert f"by can-isotp 2.0.7 (overwritten: {OVERWRITTEN}) and by isotp {isotp.__version__} (complete)" in what
     assert remedy == "keep one of them: python -m pip uninstall can-isotp isotp; python -m pip install isotp"
     assert environment.run("python", "-c", "import isotp; isotp.socket; isotp.SoftSocket").returncode == 0
     for step in ("-can-isotp", "-isotp", "+isotp"):
@@ -225,7 +228,7 @@ def test_can_isotp_then_this(environment: Environment) -> None:
 @needs_bin
 @pytest.mark.parametrize("environment", [["+isotp", "+can-isotp"]], indirect=True)
 def test_this_then_can_isotp(environment: Environment) -> None:
-    what = f"by can-isotp 2.0.7 (complete) and by isotp {isotp.__version__} (overwritten: {SHARED})"
+    what = f"by can-isotp 2.0.7 (complete) and by isotp {isotp.__version__} (overwritten: {OVERWRITTEN})"
     says(environment.run("isotp", "doctor"), what, "can-isotp isotp")
     says(environment.run("python", "-m", "isotp", "demo"), what, "can-isotp isotp")
 
@@ -233,7 +236,7 @@ def test_this_then_can_isotp(environment: Environment) -> None:
 @needs_bin
 @pytest.mark.parametrize("environment", [["+can-isotp", "+isotp", "-can-isotp"]], indirect=True)
 def test_can_isotp_takes_files_along(environment: Environment) -> None:
-    what = f"was installed by isotp {isotp.__version__} (missing: {SHARED}, py.typed): another distribution"
+    what = f"was installed by isotp {isotp.__version__} (missing: {MISSING}): another distribution"
     says(environment.run("isotp", "doctor"), what, "isotp")
     says(environment.run("python", "-m", "isotp", "doctor"), what, "isotp")
     environment.pip("-isotp")
@@ -247,7 +250,7 @@ def test_this_takes_files_of_can_isotp_along(environment: Environment) -> None:
     """Nothing of this package is left to say so; it does where it comes from elsewhere, or again."""
     ok, what, remedy = environment.package(PYTHONPATH=str(SOURCE.parent))
     assert not ok
-    assert f"was installed by can-isotp 2.0.7 (missing: {SHARED}, py.typed): another distribution" in what
+    assert f"was installed by can-isotp 2.0.7 (missing: {MISSING}): another distribution" in what
     assert remedy == "python -m pip uninstall can-isotp; python -m pip install isotp"
     environment.pip("+isotp")
     assert "by can-isotp 2.0.7 (overwritten" in environment.package()[1]

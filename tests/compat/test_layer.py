@@ -1,7 +1,10 @@
 """TransportLayer between `start` and `stop`."""
 
+import contextlib
 import logging
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -101,6 +104,75 @@ def test_a_queued_message_goes_out_at_start(cable: Cable) -> None:
     assert b.recv(block=True, timeout=30) == bytearray(b"early")
 
 
+def test_a_message_that_process_has_begun_goes_on_after_start(cable: Cable) -> None:
+    a = cable.layer(0, rx_flowcontrol_timeout=20)
+    a.send(bytes(100))
+    a.process()
+    a.start()
+    until(lambda: not a.transmitting())
+    until(lambda: cable.errors[0])
+    assert [type(error) for error in cable.errors[0]] == [FlowControlTimeoutError]
+
+
+def test_threads_that_send_clear_and_stop(cable: Cable) -> None:
+    a, b = cable.pair()
+    over = threading.Event()
+    failed: list[Exception] = []
+
+    def often(*calls: Callable[[], object]) -> threading.Thread:
+        def run() -> None:
+            try:
+                while not over.is_set():
+                    for call in calls:
+                        call()
+            except Exception as e:
+                failed.append(e)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    def start() -> None:
+        with contextlib.suppress(RuntimeError):  # it is started
+            a.start()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [often(lambda: a.send(b"1"), a.clear_tx_queue) for _ in range(2)]
+        threads += [often(start), often(a.stop), often(a.stop)]
+        for _ in range(200):
+            b.recv(block=True, timeout=0.01)
+        over.set()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failed == []
+    assert cable.errors == [[], []]
+    a.stop()
+    b.clear_rx_queue()
+    a.start()
+    a.send(b"last")
+    until(lambda: b.recv() == bytearray(b"last"))
+
+
+def test_a_fork_leaves_the_layer_to_the_parent(cable: Cable) -> None:
+    a = cable.layer(0)
+    a.start()
+    child = os.fork()
+    if child == 0:
+        try:
+            assert not a.started
+            a.start()
+            a.stop()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert a.started
+
+
 def test_a_blocking_send_waits_for_the_outcome(cable: Cable) -> None:
     a, _ = cable.pair(blocking_send=True)
     a.send(bytes(100), send_timeout=30)
@@ -115,6 +187,19 @@ def test_a_blocking_send_to_an_absent_receiver(cable: Cable) -> None:
     assert isinstance(caught.value.__cause__, FlowControlTimeoutError)
     until(lambda: cable.errors[0])
     assert [type(error) for error in cable.errors[0]] == [FlowControlTimeoutError]
+
+
+def test_the_error_handler_knows_before_a_blocking_send_fails(cable: Cable) -> None:
+    a = cable.layer(0, blocking_send=True, rx_flowcontrol_timeout=20)
+    requests: list[isotp.TransportLayer.SendRequest] = []
+    ended: list[bool] = []
+    a.post_send_callback = requests.append
+    a.error_handler = lambda error: ended.append(requests[-1].complete_event.is_set())
+    a.start()
+    for message in (bytes(100), (iter(b"short"), 100)):
+        with pytest.raises(BlockingSendFailure):
+            a.send(message)
+    assert ended == [False, False]
 
 
 def test_a_blocking_send_whose_time_is_over(cable: Cable) -> None:
@@ -230,7 +315,7 @@ def test_an_error_handler_that_raises_or_sends(caplog: pytest.LogCaptureFixture)
     assert "in the handler" in caplog.text
 
 
-def test_an_error_handler_cannot_wait() -> None:
+def test_an_error_handler_cannot_wait_and_sends_nothing(cable: Cable) -> None:
     seen: list[Exception] = []
 
     def handler(error: Exception) -> None:
@@ -239,13 +324,13 @@ def test_an_error_handler_cannot_wait() -> None:
         except BusyError as e:
             seen.append(e)
 
-    layer = isotp.TransportLayer(
-        lambda timeout: isotp.CanMessage(2, 1, b"\x40"), bool, isotp.Address(txid=1, rxid=2), handler
-    )
-    layer.params.set("blocking_send", True)
+    layer = cable.layer(0, blocking_send=True)
+    layer.error_handler = handler
     layer.start()
-    until(lambda: seen)
-    layer.stop()
+    for number in (1, 2):
+        cable.queues[0].put(isotp.CanMessage(2, 1, b"\x40"))
+        until(lambda: len(seen) == number)  # noqa: B023 - called in this round
+    assert cable.queues[1].empty()
 
 
 def test_rxfn_that_fails() -> None:

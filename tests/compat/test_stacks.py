@@ -1,7 +1,10 @@
 """CanStack and NotifierBasedCanStack over python-can's virtual bus."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -9,6 +12,7 @@ import can
 import pytest
 
 import isotp
+from isotp.bus.pythoncan import PythonCanBus
 
 from ..waiting import until
 
@@ -50,6 +54,43 @@ def test_four_stacks_on_two_buses_and_a_thread_or_two_for_each_bus(buses: Any) -
     for stack in (a, b, c, d):
         stack.stop()
     notifier.stop()
+
+
+def test_a_stack_that_was_started_works_until_it_is_stopped(buses: Any) -> None:
+    left, right = buses
+    errors: list[Exception] = []
+    stack = isotp.CanStack(left, address=TESTER, error_handler=errors.append)
+    stack.start()
+    there = weakref.ref(stack)
+    del stack
+    gc.collect()
+    right.send(can.Message(arbitration_id=0x7E8, data=b"\x40", is_extended_id=False))
+    until(lambda: errors)
+    there().stop()  # type: ignore[union-attr]
+    gc.collect()
+    until(lambda: there() is None)
+
+
+def test_stacks_of_one_bus_that_threads_start_at_once(buses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, _ = buses
+    both = threading.Barrier(2)
+
+    def slow(self: PythonCanBus, *args: Any, **kwargs: Any) -> None:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.2)  # the other one begins meanwhile, if it can
+        init(self, *args, **kwargs)
+
+    init = PythonCanBus.__init__
+    monkeypatch.setattr(PythonCanBus, "__init__", slow)
+    stacks = isotp.CanStack(left, TESTER), isotp.CanStack(left, OTHER_TESTER)
+    threads = [threading.Thread(target=stack.start) for stack in stacks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [stack.started for stack in stacks] == [True, True]
+    for stack in stacks:
+        stack.stop()
 
 
 def test_process_without_start(buses: Any) -> None:

@@ -1,10 +1,11 @@
 """TransportLayer: can-isotp 2's transport layer that works by itself between `start` and `stop`."""
 
+import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from ..address import Address, AsymmetricAddress
+from ..address import Address, AsymmetricAddress, TargetAddressType
 from ..bus.base import Bus
 from ..engine.events import Event
 from ..errors import BusyError, InterfaceError, IsoTpError
@@ -12,11 +13,13 @@ from ..soft.link import Link
 from ..soft.thread_driver import ThreadDriver
 from .can_message import RxFn, TxFn, to_message
 from .function_bus import FunctionBus
-from .logic import ErrorHandler, TransportLayerLogic
+from .logic import ErrorHandler, Payload, TransportLayerLogic
 from .send_request import ProcessStats as Stats
 from .send_request import SendRequest as Request
 
 T = TypeVar("T")
+
+_lock: Final = threading.RLock()  # held while a layer gets its bus; a signal handler may start one, too
 
 
 class TransportLayer(TransportLayerLogic):
@@ -58,7 +61,8 @@ class TransportLayer(TransportLayerLogic):
 
     @property
     def _driver(self) -> ThreadDriver | None:
-        return None if self._bus is None else self._bus.driver
+        bus = self._bus
+        return None if bus is None else bus.driver
 
     def start(self) -> None:
         """Work by itself from now on.
@@ -67,15 +71,16 @@ class TransportLayer(TransportLayerLogic):
             RuntimeError: it does already.
             InterfaceError: the bus cannot be used.
         """
-        if self._bus is not None:
-            raise RuntimeError("the transport layer is started already")
-        self._bus = self._make_bus()
+        with _lock:
+            if self._bus is not None:
+                raise RuntimeError("the transport layer is started already")
+            self._bus = bus = self._make_bus()
         try:
-            self._join(self._bus, self._links)
+            self._join(bus, self._links)
         except BaseException:
             self._bus = None
             raise
-        self._begin_soon()
+        bus.driver.call(lambda: self._go_on(bus))
 
     def _make_bus(self) -> Bus:
         return FunctionBus(
@@ -91,11 +96,17 @@ class TransportLayer(TransportLayerLogic):
 
     def stop(self) -> None:
         """Work by itself no longer, and give up what is being sent and received."""
-        if (driver := self._driver) is not None:
-            for link in self._links:
+        bus = self._bus
+        if bus is not None and (driver := bus.driver) is not None:
+            physical, *functional = self._links
+            for link in functional:
                 driver.release(link)
+            driver.release(physical, lambda: self._stopped(bus))
+
+    def _stopped(self, bus: Bus) -> None:
+        if self._bus is bus:  # else another thread has stopped it meanwhile
+            super().reset()
             self._bus = None
-            self.reset()
 
     def _serve(self, links: list[Link]) -> None:
         bus = self._bus
@@ -129,12 +140,31 @@ class TransportLayer(TransportLayerLogic):
         if (driver := self._driver) is not None:
             driver.post(self._begin_next)
 
-    def _wait_for(self, request: Request, timeout: float | None) -> None:
-        if (driver := self._driver) is not None and driver.is_current:
+    def send(
+        self,
+        data: Payload,
+        target_address_type: TargetAddressType | int | None = None,
+        send_timeout: float | None = None,
+    ) -> None:
+        """See `TransportLayerLogic`.
+
+        Raises:
+            BusyError: with `blocking_send`, in an error handler: the thread that calls it is the one that sends.
+        """
+        if self.params.blocking_send and (driver := self._driver) is not None and driver.is_current:
             raise BusyError("an error handler cannot wait for a message", remedy="send it in another thread")
-        super()._wait_for(request, timeout)
+        super().send(data, target_address_type, send_timeout)
 
     # --- in the driver's thread
+
+    def _go_on(self, bus: Bus) -> None:
+        """Go on with what `process` has begun, and with what waits."""
+        for link in self._links:
+            if self._bus is bus:
+                self._touch(link)
+            else:  # an error handler or another thread has called `stop` meanwhile
+                bus.driver.release(link)
+        self._begin_soon()
 
     def _touch(self, link: Link) -> None:
         if self._bus is None:
@@ -155,14 +185,18 @@ class TransportLayer(TransportLayerLogic):
         super().on_bus_failure(error)
         self._begin_next()
 
-    def _report(self, error: IsoTpError) -> None:
-        if self._bus is None:
-            super()._report(error)
-        else:
-            self._links[0].hub.call_later(partial(self._report_now, error))
+    def on_fork(self) -> None:
+        """This is a child process now: the layer is not started here."""
+        self._bus = None
 
-    def _report_now(self, error: IsoTpError) -> None:
+    def _report(self, error: IsoTpError, request: Request | None = None) -> None:
+        if self._bus is None:
+            super()._report(error, request)
+        else:
+            self._links[0].hub.call_later(partial(self._report_now, error, request))
+
+    def _report_now(self, error: IsoTpError, request: Request | None) -> None:
         try:
-            super()._report(error)
+            super()._report(error, request)
         except Exception:
             self.logger.exception("the error handler failed")

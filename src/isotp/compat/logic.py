@@ -4,10 +4,9 @@ import inspect
 import logging
 import queue
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ..address import Address, AsymmetricAddress, TargetAddressType
 from ..engine.engine import Engine
@@ -61,9 +60,9 @@ class TransportLayerLogic:
     """
 
     LOGGER_NAME = "isotp"
-    Params = LayerParams
-    SendRequest = Request
-    ProcessStats = Stats
+    Params: TypeAlias = LayerParams
+    SendRequest: TypeAlias = Request
+    ProcessStats: TypeAlias = Stats
     clock = staticmethod(time.monotonic_ns)
     """Returns monotonic nanoseconds."""
 
@@ -124,9 +123,9 @@ class TransportLayerLogic:
             )
         self.address = address
         self._read_params()
-        links = [Link(self._engine(address), weakref.ref(self))]
+        links = [Link(self._engine(address), lambda: self)]  # a layer that was started lives on until it is stopped
         if (functional := functional_address(address)) is not None:
-            links.append(_FunctionalLink(self._engine(functional), weakref.ref(self)))
+            links.append(_FunctionalLink(self._engine(functional), lambda: self))
         self._serve(links)
 
     def load_params(self) -> None:
@@ -223,7 +222,8 @@ class TransportLayerLogic:
 
     def _begin_next(self) -> None:
         while self._requests and self.active_send_request is None:
-            self.active_send_request = request = self._requests.popleft()
+            self.active_send_request = request = self._requests[0]
+            self._requests.popleft()  # only now: `transmitting` is true all the time
             if not len(request.data):
                 self._end_active(None)
                 continue
@@ -234,14 +234,17 @@ class TransportLayerLogic:
     def _touch(self, link: Link) -> None:
         """The engine of `link` has frames to send."""
 
-    def _end_active(self, error: Exception | None) -> None:
+    def _take_active(self) -> Request | None:
         request, self.active_send_request = self.active_send_request, None
-        if request is not None:
+        return request
+
+    def _end_active(self, error: Exception | None) -> None:
+        if (request := self._take_active()) is not None:
             request.complete(error)
 
     def transmitting(self) -> bool:
         """Whether a message is being sent, or waits for that."""
-        return self.active_send_request is not None or bool(self._requests)
+        return bool(self._requests) or self.active_send_request is not None
 
     def stop_sending(self) -> None:
         """Give up the message being sent, and those that wait."""
@@ -252,16 +255,19 @@ class TransportLayerLogic:
         self._call(lambda: self._stop(Direction.RECEIVING, "stop_receiving was called"))
 
     def _stop(self, direction: Direction, why: str) -> None:
-        while direction is Direction.SENDING and self._requests:
-            self._requests.popleft().complete(_StoppedError(why))
+        if direction is Direction.SENDING:
+            self._forget_requests(why)
         for link in self._links:
             link.engine.abort(_StoppedError(why), direction)
             self._take_events(link.engine)
 
     def clear_tx_queue(self) -> None:
         """Forget the messages that wait to be sent."""
+        self._call(lambda: self._forget_requests("clear_tx_queue was called"))
+
+    def _forget_requests(self, why: str) -> None:
         while self._requests:
-            self._requests.popleft().complete(_StoppedError("clear_tx_queue was called"))
+            self._requests.popleft().complete(_StoppedError(why))
 
     # --- receiving
 
@@ -362,29 +368,32 @@ class TransportLayerLogic:
                 return  # of the peer, to the one that is listened to
             self._report(ignored_error(event, str(self.address)))
         elif isinstance(event, TransferFailed):
-            if event.direction is Direction.SENDING:
-                self._end_active(event.error)
-            if not isinstance(event.error, _StoppedError):
-                self._report(event.error)
+            self._report(event.error, self._take_active() if event.direction is Direction.SENDING else None)
         self._renew_engines()
 
     def on_bus_failure(self, error: InterfaceError) -> None:
         """The bus failed: what is being sent and received is lost. It is reported once, unless a message is lost."""
-        if error.what != self._bus_failure or self.active_send_request is not None or self.is_rx_active():
+        request = self._take_active()
+        if error.what != self._bus_failure or request is not None or self.is_rx_active():
             error.remedy = "stop() the transport layer, and start() it again"
-            self._report(error)
+            self._report(error, request)
         self._bus_failure = error.what
         for link in self._links:
             link.engine.reset()
-        self._end_active(error)
 
     def on_fork(self) -> None:
         """This is a child process now."""
 
-    def _report(self, error: IsoTpError) -> None:
-        self.logger.warning("%s", error)
-        if self.error_handler is not None:
-            self.error_handler(error)
+    def _report(self, error: IsoTpError, request: Request | None = None) -> None:
+        """Tell the error handler, and then the send that waits for `request`."""
+        try:
+            if not isinstance(error, _StoppedError):
+                self.logger.warning("%s", error)
+                if self.error_handler is not None:
+                    self.error_handler(error)
+        finally:
+            if request is not None:
+                request.complete(error)
 
     # --- what tells when to call `process`
 

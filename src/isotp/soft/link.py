@@ -1,6 +1,5 @@
 """Link: one end of a link as a hub serves it: its engine, and its frames that are not on the bus yet."""
 
-import weakref
 from collections.abc import Callable
 from typing import Protocol
 
@@ -32,7 +31,7 @@ class Server(Protocol):
 
 
 class Owner(Protocol):
-    """What a link reports to: a `Bound`."""
+    """What a link reports to: a `Bound`, or a transport layer of `compat`."""
 
     def on_event(self, event: Event) -> None:
         """The engine reports `event`."""
@@ -49,12 +48,12 @@ class Link:
 
     Args:
         engine: its engine; only the hub takes its frames and events.
-        owner: a weak reference to what the hub calls, in the driver's thread.
+        owner: returns what the hub calls, in the driver's thread; None: it is gone. For a socket a weak reference.
     """
 
     __slots__ = ("_owner", "armed", "engine", "held", "hub", "moved_ns", "rx", "tx", "unechoed")
 
-    def __init__(self, engine: Engine, owner: "weakref.ref[Owner]") -> None:
+    def __init__(self, engine: Engine, owner: Callable[[], Owner | None]) -> None:
         self.engine = engine
         self._owner = owner
         self.hub: Server

@@ -157,6 +157,24 @@ def test_threads_that_send_clear_and_stop(cable: Cable) -> None:
     until(lambda: b.recv() == bytearray(b"last"))
 
 
+def test_a_message_that_arrives_while_the_address_is_set_is_received_once(cable: Cable) -> None:
+    a = cable.layer(0)
+    a.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(200):
+            cable.queues[0].put(isotp.CanMessage(2, 8, b"\x07" + number.to_bytes(7, "big")))
+            a.set_address(a.address)
+    finally:
+        sys.setswitchinterval(interval)
+    cable.queues[0].put(isotp.CanMessage(2, 8, b"\x07is last"))
+    received = []
+    while (message := a.recv(block=True, timeout=30)) != bytearray(b"is last"):
+        received.append(message)
+    assert received == [bytearray(number.to_bytes(7, "big")) for number in range(200)]
+
+
 def test_a_fork_leaves_the_layer_to_the_parent(cable: Cable) -> None:
     a = cable.layer(0)
     a.start()

@@ -109,13 +109,16 @@ class TransportLayer(TransportLayerLogic):
             self._bus = None
 
     def _serve(self, links: list[Link]) -> None:
+        self._call(lambda: self._exchange(links))  # between two turns: no frame is for both the old and the new ones
+
+    def _exchange(self, links: list[Link]) -> None:
         bus = self._bus
         if bus is None:
             self._use(links)
             return
         old = self._links
         self._join(bus, links)
-        self._call(lambda: self._use(links))
+        self._use(links)
         for link in old:
             bus.driver.release(link)
 

@@ -1,0 +1,62 @@
+"""For tests of programs that use ISO-TP: simulated ECUs, and simulated time.
+
+with Car(isotp.VirtualBus(), Ecu("engine", rxid=0x7E0, txid=0x7E8, dids={0xF190: "WVWZZZ1JZXW000001"})) as car:
+...
+"""
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .ecu.dids import Did
+    from .ecu.download import Download
+    from .ecu.dtcs import dtc_number
+    from .ecu.ecu import Ecu, Exchange
+    from .ecu.nrc import Nrc, Refused
+    from .ecu.routines import Routine
+    from .ecu.rules import Reply, Request, Rules, in_turn
+    from .ecu.security import Security
+
+_HOME = {
+    "Did": "ecu.dids",
+    "Download": "ecu.download",
+    "Ecu": "ecu.ecu",
+    "Exchange": "ecu.ecu",
+    "Nrc": "ecu.nrc",
+    "Refused": "ecu.nrc",
+    "Reply": "ecu.rules",
+    "Request": "ecu.rules",
+    "Routine": "ecu.routines",
+    "Rules": "ecu.rules",
+    "Security": "ecu.security",
+    "dtc_number": "ecu.dtcs",
+    "in_turn": "ecu.rules",
+}
+
+__all__ = [
+    "Did",
+    "Download",
+    "Ecu",
+    "Exchange",
+    "Nrc",
+    "Refused",
+    "Reply",
+    "Request",
+    "Routine",
+    "Rules",
+    "Security",
+    "dtc_number",
+    "in_turn",
+]
+
+if not TYPE_CHECKING:  # so that type checkers see a misspelt name
+
+    def __getattr__(name):
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

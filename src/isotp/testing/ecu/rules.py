@@ -1,0 +1,200 @@
+"""Rules: which request gets which answer, and what an answer is."""
+
+import re
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from .nrc import Nrc
+
+_BYTE: Final = re.compile(r"[0-9A-Fa-f]{2}")
+
+
+class Request(NamedTuple):
+    """A request as an ECU got it."""
+
+    data: bytes
+    now_s: float = 0.0
+    """When it was received, in seconds on the ECU's clock."""
+    is_functional: bool = False
+
+    @property
+    def service(self) -> int:
+        """Its first byte."""
+        return self.data[0]
+
+    @property
+    def sub_function(self) -> int:
+        """Its second byte, without the bit that suppresses positive responses."""
+        return self.data[1] & 0x7F
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with a time.
+
+    Args:
+        data: what is sent: bytes, hexadecimal digits, or an `Nrc`; None: nothing.
+        after_s: seconds from the request to it.
+        pending: whether response pending (NRC 0x78) is sent in time, by P2 and P2* of the ECU, if `after_s` is longer
+            than P2; False: the tester waits without hearing anything.
+    """
+
+    data: "bytes | bytearray | str | Nrc | None"
+    after_s: float = 0.0
+    pending: bool = True
+
+    def __post_init__(self) -> None:
+        if self.data is not None and not isinstance(self.data, Nrc):
+            object.__setattr__(self, "data", as_bytes(self.data))
+        if not self.after_s >= 0:
+            raise ValueError(f"after_s={self.after_s!r}: allowed is 0 or more seconds")
+
+
+Answer = bytes | bytearray | str | Nrc | Reply | Sequence[Reply] | Callable[[Request], Any] | None
+"""What answers a request: bytes, hexadecimal digits, an `Nrc`, a `Reply` with a time, several of them, a function of
+the `Request` that returns any of these or raises `Refused`; None: the ECU is silent."""
+
+
+def as_bytes(data: "bytes | bytearray | memoryview | str") -> bytes:
+    """`data`, or the bytes whose hexadecimal digits it has.
+
+    Raises:
+        ValueError: it is no hexadecimal.
+    """
+    if not isinstance(data, str):
+        return bytes(memoryview(data))
+    try:
+        return bytes.fromhex(data)
+    except ValueError:
+        raise ValueError(f"{data!r} is not hexadecimal: two digits for each byte, such as '62 F1 90'") from None
+
+
+def in_turn(*answers: Answer) -> Callable[[Request], Answer]:
+    """A rule whose first request gets the first answer, the next one the next; after the last it begins again."""
+    if not answers:
+        raise ValueError("in_turn() takes one answer or more")
+    count = -1
+
+    def answer(request: Request) -> Answer:
+        nonlocal count
+        count += 1
+        chosen = answers[count % len(answers)]
+        return chosen(request) if callable(chosen) else chosen
+
+    return answer
+
+
+class Pattern(NamedTuple):
+    """What requests look like: bytes, None for any byte, and whether more may follow."""
+
+    values: tuple[int | None, ...]
+    is_open: bool
+
+    @classmethod
+    def of(cls, text: "bytes | str") -> "Pattern":
+        """The pattern of bytes, or of a text: hexadecimal, `??` for any byte, `*` at the end for any rest.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        if not isinstance(text, str):
+            return cls(tuple(bytes(text)), False)
+        packed = "".join(text.split())
+        is_open = packed.endswith("*")
+        packed = packed.removesuffix("*")
+        pairs = [packed[at : at + 2] for at in range(0, len(packed), 2)]
+        if not all(pair == "??" or _BYTE.fullmatch(pair) for pair in pairs):
+            raise ValueError(
+                f"{text!r} is not a pattern: two hexadecimal digits for each byte, ?? for any byte, * at the end for "
+                "any rest, such as '22 F1 90', '22 ?? 90' or '2E F1 *'"
+            )
+        return cls(tuple(None if pair == "??" else int(pair, 16) for pair in pairs), is_open)
+
+    def matches(self, data: bytes) -> bool:
+        """Whether a request looks like this."""
+        if len(data) < len(self.values) or (len(data) > len(self.values) and not self.is_open):
+            return False
+        return all(value is None or value == byte for value, byte in zip(self.values, data, strict=False))
+
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        """How much it says about a request: how many bytes, whether their number, and how many in all."""
+        known = sum(value is not None for value in self.values)
+        return known, not self.is_open, len(self.values)
+
+    def __str__(self) -> str:
+        words = ["??" if value is None else f"{value:02X}" for value in self.values]
+        return " ".join([*words, "*"] if self.is_open else words)
+
+
+class Rules(MutableMapping["bytes | str", Answer]):
+    """Answers by the pattern of the request, as a dict.
+
+    A key is bytes, or a text: hexadecimal, `??` for any byte, `*` at the end for any rest. Of several patterns that
+    match a request the one that says most about it is taken.
+    """
+
+    def __init__(self) -> None:
+        self._exact: dict[bytes, Answer] = {}
+        self._patterns: dict[Pattern, Answer] = {}  # those that say most come first
+
+    def __setitem__(self, pattern: "bytes | str", answer: Answer) -> None:
+        key, checked = _key(pattern), _checked(answer)
+        if isinstance(key, bytes):
+            self._exact[key] = checked
+        else:
+            every = {**self._patterns, key: checked}
+            self._patterns = {one: every[one] for one in sorted(every, key=lambda one: one.rank, reverse=True)}
+
+    def __delitem__(self, pattern: "bytes | str") -> None:
+        key = _key(pattern)
+        if isinstance(key, bytes):
+            del self._exact[key]
+        else:
+            del self._patterns[key]
+
+    def __getitem__(self, pattern: "bytes | str") -> Answer:
+        key = _key(pattern)
+        return self._exact[key] if isinstance(key, bytes) else self._patterns[key]
+
+    def __iter__(self) -> "Iterator[bytes | str]":
+        yield from self._exact
+        yield from map(str, self._patterns)
+
+    def __len__(self) -> int:
+        return len(self._exact) + len(self._patterns)
+
+    def find(self, request: bytes) -> Answer:
+        """What answers a request.
+
+        Raises:
+            KeyError: no pattern matches.
+        """
+        if request in self._exact:
+            return self._exact[request]
+        for pattern, answer in self._patterns.items():
+            if pattern.matches(request):
+                return answer
+        raise KeyError(request)
+
+
+def _key(pattern: "bytes | str") -> "bytes | Pattern":
+    """What a pattern is kept by: bytes if it is exact."""
+    key = Pattern.of(pattern)
+    if key.is_open or None in key.values:
+        return key
+    return bytes(value for value in key.values if value is not None)
+
+
+def _checked(answer: Any) -> Answer:
+    """`answer`, with hexadecimal digits made bytes; whatever cannot be sent is refused now and not at a request."""
+    if isinstance(answer, str | bytes | bytearray):
+        return as_bytes(answer)
+    is_list = isinstance(answer, Sequence) and all(isinstance(one, Reply) for one in answer)
+    if answer is None or callable(answer) or isinstance(answer, Nrc | Reply) or is_list:
+        return answer  # type: ignore[no-any-return]
+    raise TypeError(
+        f"{answer!r} answers no request: bytes, hexadecimal digits, an Nrc, a Reply or a list of them, a function, "
+        "or None for silence"
+    )

@@ -5,7 +5,6 @@ with its own identifier, and a long reply needs a flow control to this ECU alone
 and one for each ECU. All sockets buffer messages, so the order in which they are read makes no difference.
 """
 
-import time
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -68,7 +67,7 @@ def functional_request(
     ecus, wait = tuple(receivers), _checked(timeout, begins_within, limit)
     replies: list[Reply] = []
     _drive(_drop_old(ecus))
-    since_ns = time.time_ns()
+    since_ns = sender._clock.time_ns()
     sender.send(data)
     _drive(_gather(ecus, wait, limit, since_ns, replies))
     return in_order(replies)
@@ -97,7 +96,7 @@ async def async_functional_request(
     ecus, wait = tuple(receivers), _checked(timeout, begins_within, limit)
     replies: list[Reply] = []
     await _async_drive(_drop_old(ecus))
-    since_ns = time.time_ns()
+    since_ns = sender._clock.time_ns()
     await sender.send(data)
     await _async_drive(_gather(ecus, wait, limit, since_ns, replies))
     return in_order(replies)
@@ -139,19 +138,19 @@ def _drop_old(receivers: Sequence[Any]) -> _Steps:
 
 
 def _gather(receivers: Sequence[Any], wait: _Wait, limit: int | None, since_ns: int, replies: list[Reply]) -> _Steps:
-    deadline = time.monotonic() + wait.seconds
-    for receiver in receivers:
+    deadlines = [(receiver, receiver._clock.monotonic() + wait.seconds) for receiver in receivers]
+    for receiver, deadline in deadlines:
         can_id = receiver.address.rx.can_id
         count = 0
         while limit is None or count < limit:
-            outcome = yield receiver, max(0.0, deadline - time.monotonic()), wait.for_begin
+            outcome = yield receiver, max(0.0, deadline - receiver._clock.monotonic()), wait.for_begin
             if _is_nothing(outcome):
                 break
             if isinstance(outcome, ReceivedMessage) and outcome.begin_ns is not None and outcome.begin_ns < since_ns:
                 continue  # it was being received when the request was sent
             count += 1
             if isinstance(outcome, TransferError):
-                replies.append(Reply(can_id, b"", outcome, time.time_ns(), receiver))
+                replies.append(Reply(can_id, b"", outcome, receiver._clock.time_ns(), receiver))
             elif isinstance(outcome, ReceivedMessage):
                 replies.append(Reply(can_id, outcome.data, None, outcome.timestamp_ns, receiver))
 

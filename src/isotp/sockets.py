@@ -6,6 +6,7 @@ it knows address, options and state.
 """
 
 import errno
+import time
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self, Unpack
@@ -44,6 +45,16 @@ class ReceivedMessage(NamedTuple):
     """Messages dropped since the socket was made, up to this one, because they were not read in time."""
     begin_ns: int | None = None
     """When its first frame was received, as `timestamp_ns`; None: not known (see `isotp.socket(watch_begin=True)`)."""
+
+
+class Clock(Protocol):
+    """What says how late it is: the module `time`, or what a test has in its place."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    def time_ns(self) -> int:
+        """Nanoseconds since the epoch."""
 
 
 class End(Protocol):
@@ -101,6 +112,7 @@ class AnySocket(ABC):
 
     flags = flags
     LinkLayerProtocol = LinkLayerProtocol
+    _clock: Clock = time
 
     def __init__(self, end: End, timeout: float | None) -> None:
         self._end = end

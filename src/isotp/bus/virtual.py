@@ -33,8 +33,8 @@ class VirtualBus(Bus):
         fate: which copies of a frame arrive, and when: `Faults(seed, loss=...)`, or a callable of the same kind. The
             sender's frame counts as sent in any case.
         can_fd: whether it carries CAN FD frames.
-        clock: returns the time in nanoseconds, for tests that call the bus themselves. Sockets use
-            `time.monotonic_ns`.
+        clock: returns the time in nanoseconds: an `isotp.testing.FakeClock` for simulated time. `SoftSocket` and
+            `AsyncSoftSocket` use `time.monotonic_ns`.
 
     Raises:
         OptionError: a value out of range.
@@ -62,7 +62,8 @@ class VirtualBus(Bus):
         self._frame_ns = frame_ns
         self._queue_length = queue_length
         self._fate = fate
-        self._clock = clock
+        self.clock = clock
+        """Returns the time in nanoseconds."""
         self._listeners: tuple[Callable[[CanFrame], object], ...] = ()
         self._lock = threading.RLock()  # any thread may call `inject`, and a signal handler on top of it
         self._order = count()
@@ -154,7 +155,7 @@ class VirtualBus(Bus):
 
     def _depart(self, frame: CanFrame, faults: bool) -> None:
         """Let a frame begin its way; `faults`: one of our own, to which `fate` applies."""
-        self._free_ns = sent_ns = max(self._clock(), self._free_ns) + self._frame_ns
+        self._free_ns = sent_ns = max(self.clock(), self._free_ns) + self._frame_ns
         if faults:
             self._waiting += 1
             heapq.heappush(self._under_way, (sent_ns, next(self._order), frame, True))
@@ -170,7 +171,7 @@ class VirtualBus(Bus):
         with self._lock:
             received = Received(self._arrived, self._echoes)
             self._arrived, self._echoes = [], []
-            now = self._clock() if self._under_way else 0
+            now = self.clock() if self._under_way else 0
             while self._under_way and self._under_way[0][0] <= now and len(received.frames) < _BATCH:
                 _, _, frame, is_echo = heapq.heappop(self._under_way)
                 if is_echo:

@@ -3,7 +3,6 @@
 The hub has a weak reference to it, so a socket that is forgotten without `close` is still freed.
 """
 
-import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -52,9 +51,9 @@ class Bound:
     def on_event(self, event: Event) -> None:
         """See `Owner`."""
         if isinstance(event, FirstFrameReceived):
-            self._inbox.begin(time.time_ns())
+            self._inbox.begin(self.link.hub.time_ns())
         elif isinstance(event, MessageReceived):
-            self._inbox.put(event.data, time.time_ns())
+            self._inbox.put(event.data, self.link.hub.time_ns())
             if self._inbox.is_full:
                 self.update_ready()
         elif isinstance(event, MessageSent):

@@ -3,6 +3,7 @@
 What is done in the driver's thread is in `bound`.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, Generic, TypeVar, Unpack
@@ -273,14 +274,14 @@ class SoftEnd(Generic[D]):
         """Whether a message is being sent."""
         return self.bound is not None and self.bound.engine.is_sending
 
-    def waits_for_end(self) -> Iterator[float | None]:
+    def waits_for_end(self, clock: Callable[[], float] = time.monotonic) -> Iterator[float | None]:
         """How `close` waits for the message being sent: as long as it gets on.
 
         Yields how many seconds to wait before the next look. If the message is still being sent at the end, it has to
-        be given up: the receiver only sends WAITs, for which there is no time limit.
+        be given up: the receiver only sends WAITs, for which there is no time limit. `clock`: monotonic seconds.
         """
         if self.bound is not None and self.served_by is not None:
-            patience, hub = Patience(self.bound.outbox, 0), self.served_by.hub
+            patience, hub = Patience(self.bound.outbox, 0, clock), self.served_by.hub
             while self.is_sending and not hub.has_failed and (left_s := patience.left()):
                 yield left_s
 

@@ -5,6 +5,7 @@ events. A turn is bounded: however dense the traffic is, the driver soon gets to
 no lock and no thread: only its driver calls it (`ThreadDriver`, `LoopDriver`, or a test).
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import groupby
@@ -50,11 +51,15 @@ class Hub:
         bus: sends and receives the frames; only this hub calls it.
         clock: returns monotonic nanoseconds.
         driver: calls the hub.
+        time_ns: returns nanoseconds since the epoch, for time stamps.
     """
 
-    def __init__(self, bus: Bus, clock: Callable[[], int], driver: Driver) -> None:
+    def __init__(
+        self, bus: Bus, clock: Callable[[], int], driver: Driver, time_ns: Callable[[], int] = time.time_ns
+    ) -> None:
         self.bus = bus
         self.clock = clock
+        self.time_ns = time_ns
         self.driver = driver
         self._has_sent = False  # in this turn
         self._has_descriptor = False  # of the open bus

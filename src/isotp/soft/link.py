@@ -15,6 +15,8 @@ class Server(Protocol):
 
     clock: Callable[[], int]
     """Monotonic nanoseconds."""
+    time_ns: Callable[[], int]
+    """Nanoseconds since the epoch."""
 
     @property
     def has_failed(self) -> bool:

@@ -10,6 +10,7 @@ from ..deadline import Deadline
 from ..engine.events import Event
 from ..engine.params import Params
 from ..sockets import IsoTpSocket, ReceivedMessage
+from .driver import Driver
 from .end import INBOX_BYTES, SoftEnd, checked_bus
 from .options import EngineFields
 from .outbox import Outbox
@@ -39,7 +40,9 @@ class SoftSocket(IsoTpSocket):
         OptionError: `rcvbuf` is no number of bytes.
     """
 
-    _end: SoftEnd[ThreadDriver]
+    _end: SoftEnd[Driver]
+    _driver_kind: type[Driver] = ThreadDriver
+    _deadline_after: Callable[[float | None], Deadline] = staticmethod(Deadline.after)
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class SoftSocket(IsoTpSocket):
         rcvbuf: int = INBOX_BYTES,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        super().__init__(SoftEnd(checked_bus(bus), ThreadDriver, rcvbuf, on_event), timeout)
+        super().__init__(SoftEnd(checked_bus(bus), self._driver_kind, rcvbuf, on_event), timeout)
 
     @property
     def bus(self) -> Bus:
@@ -84,7 +87,7 @@ class SoftSocket(IsoTpSocket):
         """See `IsoTpSocket`."""
         end, deadline = self._end, self._deadline(flags)
         is_awaited = (confirm or end.awaits_each) and not deadline.is_now
-        outgoing = Outgoing(bytes(memoryview(data)), Wakeup(), is_awaited)
+        outgoing = Outgoing(bytes(memoryview(data)), self._new_wakeup(), is_awaited)
         driver, outbox = end.ready_to_send()
         self._ask(driver, outbox, outgoing, deadline)
         return len(outgoing.data)
@@ -94,14 +97,14 @@ class SoftSocket(IsoTpSocket):
         deadline = self._deadline()
         self._end.check_usable()
         if self.bound:
-            self._ask(*self._end.ready_to_send(), Request(Wakeup()), deadline)
+            self._ask(*self._end.ready_to_send(), Request(self._new_wakeup()), deadline)
 
-    def _ask(self, driver: ThreadDriver, outbox: Outbox, request: Request[Wakeup], deadline: Deadline) -> None:
+    def _ask(self, driver: Driver, outbox: Outbox, request: Request[Wakeup], deadline: Deadline) -> None:
         """Wait until `request` is done, and raise its failure."""
         end, cancel = self._end, partial(outbox.cancel, request)
         try:
             driver.post(partial(outbox.submit, request, not deadline.is_now))
-            for seconds in waits_for(outbox, request, deadline, partial(driver.call, cancel)):
+            for seconds in waits_for(outbox, request, deadline, partial(driver.call, cancel), self._clock.monotonic):
                 end.check_open()
                 end.check_may_wait()
                 request.wakeup.wait(seconds)
@@ -128,13 +131,13 @@ class SoftSocket(IsoTpSocket):
 
     def _receive(self, bufsize: int | None, flags: int, begins_within: float | None) -> ReceivedMessage:
         end = self._end
-        arrival = Arrival(end.inbox, end.link, self.gettimeout(), flags, begins_within)
+        arrival = Arrival(end.inbox, end.link, self.gettimeout(), flags, begins_within, self._deadline_after)
         end.check_receives()
         message = end.take(bufsize, flags)
         if message is not None:
             return message
         end.warn_of_dropped()
-        wakeup = Wakeup()
+        wakeup = self._new_wakeup()
         end.inbox.waiters[wakeup] = None
         try:
             while True:
@@ -150,6 +153,12 @@ class SoftSocket(IsoTpSocket):
         finally:
             end.inbox.waiters.pop(wakeup, None)
 
+    # --- waiting
+
+    def _new_wakeup(self) -> Wakeup:
+        """Where a call waits."""
+        return Wakeup()
+
     # --- closing
 
     def close(self) -> None:
@@ -162,14 +171,14 @@ class SoftSocket(IsoTpSocket):
         if end.has_left:
             return
         why = "close was interrupted"
-        wakeup = Wakeup()
+        wakeup = self._new_wakeup()
         end.inbox.waiters[wakeup] = None
         try:
             end.refuse_calls()
             if end.is_in_callback:
                 why = "a callback closed it"
             else:
-                for seconds in end.waits_for_end():
+                for seconds in end.waits_for_end(self._clock.monotonic):
                     wakeup.wait(seconds)
                 why = "the receiver asks to wait"
         finally:

@@ -46,7 +46,11 @@ class Patience:
 
 
 def waits_for(
-    outbox: Outbox, request: Request[Any], deadline: Deadline, cancel: Callable[[], bool]
+    outbox: Outbox,
+    request: Request[Any],
+    deadline: Deadline,
+    cancel: Callable[[], bool],
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[float | None]:
     """How a call waits for `request`: until `deadline` for its message to begin, then as long as sending gets on.
 
@@ -58,8 +62,9 @@ def waits_for(
         request: what the call waits for.
         deadline: made when the call began.
         cancel: forgets the request, in the driver's thread; returns False if it has begun or ended.
+        clock: returns monotonic seconds.
     """
-    patience = Patience(outbox, deadline.left())
+    patience = Patience(outbox, deadline.left(), clock)
     while not request.is_done:
         is_queued = isinstance(request, Outgoing) and not request.has_begun
         left = deadline.left() if is_queued else patience.left()
@@ -78,18 +83,27 @@ class Arrival:
         timeout: of the socket.
         flags: MSG_DONTWAIT: do not wait.
         begins_within: in place of `timeout`: a message has to begin within this time, and is waited for to its end.
+        after: makes the deadline.
 
     Raises:
         ValueError: `begins_within` is negative or not a number.
     """
 
-    def __init__(self, inbox: Inbox, link: str, timeout: float | None, flags: int, begins_within: float | None) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        link: str,
+        timeout: float | None,
+        flags: int,
+        begins_within: float | None,
+        after: Callable[[float | None], Deadline] = Deadline.after,
+    ) -> None:
         seconds = timeout if begins_within is None else checked_timeout(begins_within, "begins_within")
         self._inbox = inbox
         self._link = link
         self._is_for_begin = begins_within is not None and not flags & MSG_DONTWAIT
         self._seconds = 0 if flags & MSG_DONTWAIT else seconds
-        self._deadline = Deadline.after(self._seconds)
+        self._deadline = after(self._seconds)
 
     def left(self) -> float | None:
         """How long to wait. Ask before you look into the inbox: then no message is missed that has begun in time."""

@@ -8,6 +8,8 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .clock import FakeClock, NothingDueError
+    from .ecu.car import Car
     from .ecu.dids import Did
     from .ecu.download import Download
     from .ecu.dtcs import dtc_number
@@ -16,12 +18,16 @@ if TYPE_CHECKING:
     from .ecu.routines import Routine
     from .ecu.rules import Reply, Request, Rules, in_turn
     from .ecu.security import Security
+    from .simulated import SimulatedSocket
 
 _HOME = {
+    "Car": "ecu.car",
     "Did": "ecu.dids",
     "Download": "ecu.download",
     "Ecu": "ecu.ecu",
     "Exchange": "ecu.ecu",
+    "FakeClock": "clock",
+    "NothingDueError": "clock",
     "Nrc": "ecu.nrc",
     "Refused": "ecu.nrc",
     "Reply": "ecu.rules",
@@ -29,15 +35,19 @@ _HOME = {
     "Routine": "ecu.routines",
     "Rules": "ecu.rules",
     "Security": "ecu.security",
+    "SimulatedSocket": "simulated",
     "dtc_number": "ecu.dtcs",
     "in_turn": "ecu.rules",
 }
 
 __all__ = [
+    "Car",
     "Did",
     "Download",
     "Ecu",
     "Exchange",
+    "FakeClock",
+    "NothingDueError",
     "Nrc",
     "Refused",
     "Reply",
@@ -45,6 +55,7 @@ __all__ = [
     "Routine",
     "Rules",
     "Security",
+    "SimulatedSocket",
     "dtc_number",
     "in_turn",
 ]

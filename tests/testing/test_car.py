@@ -1,0 +1,346 @@
+"""ECUs on a bus, served by a thread and in simulated time; clients as users write them."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import isotp
+from isotp.can_frame import CanFrame
+from isotp.testing import Car, Did, Download, Ecu, FakeClock, Nrc, Reply, Request, Routine, Security, SimulatedSocket
+
+from ..waiting import until
+
+VIN = "WVWZZZ1JZXW000001"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    threads, files = threading.enumerate(), set(os.listdir("/proc/self/fd"))
+    yield
+    assert threading.enumerate() == threads
+    assert set(os.listdir("/proc/self/fd")) == files
+
+
+class World:
+    """A bus with its sockets: in real time, or simulated."""
+
+    def __init__(self, clock: FakeClock | None) -> None:
+        self.clock = clock
+        self.bus = isotp.VirtualBus(clock=clock or time.monotonic_ns)
+
+    def open(self, rxid: int = 0x7E8, txid: int = 0x7E0, timeout: float | None = 30.0) -> isotp.SoftSocket:
+        sock = (isotp.SoftSocket if self.clock is None else SimulatedSocket)(self.bus, timeout)
+        sock.bind(rxid=rxid, txid=txid)
+        return sock
+
+    def until(self, condition: Callable[[], object]) -> None:
+        if self.clock is None:
+            until(condition)
+        else:
+            self.clock.sleep(1.0)
+            assert condition()
+
+
+@pytest.fixture(params=["thread", "simulated"])
+def world(request: pytest.FixtureRequest) -> World:
+    return World(FakeClock() if request.param == "simulated" else None)
+
+
+def engine(**fields: Any) -> Ecu:
+    return Ecu("engine", rxid=0x7E0, txid=0x7E8, dids={0xF190: VIN}, **fields)
+
+
+def asked(sock: isotp.SoftSocket, request: str) -> str:
+    """The final reply to a request."""
+    sock.send(bytes.fromhex(request))
+    while True:
+        reply = sock.recv().hex(" ")
+        if not (reply.startswith("7f") and reply.endswith("78")):
+            return reply
+
+
+# --- answers
+
+
+def test_short_and_long_requests_and_replies(world: World) -> None:
+    ecu = engine(rules={"01 *": lambda request: request.data * 2})
+    with Car(world.bus, ecu), world.open() as tester:
+        assert asked(tester, "3e 00") == "7e 00"
+        assert asked(tester, "22 f1 90") == "62 f1 90 " + VIN.encode().hex(" ")
+        tester.send(b"\x01" * 2000)
+        assert tester.recv() == b"\x01" * 4000
+
+
+def test_several_ecus_answer_one_functional_request(world: World) -> None:
+    ecus = [Ecu(name, rxid=0x7E0 + i, txid=0x7E8 + i, dids={0xF190: name * 9}) for i, name in enumerate("abc")]
+    names = {0x7E8 + i: name for i, name in enumerate("abc")}
+    with Car(world.bus, *ecus), contextlib.ExitStack() as stack:
+        receivers = [stack.enter_context(world.open(can_id, can_id - 8)) for can_id in names]
+        sender = stack.enter_context(type(receivers[0])(world.bus, 30.0))
+        sender.bind(isotp.Address.normal(txid=0x7DF, functional=True))
+        replies = isotp.functional_request(sender, receivers, b"\x22\xf1\x90", timeout=10.0)
+        refused = isotp.functional_request(sender, receivers, b"\x22\xf1\x91", timeout=0.1)
+    assert {reply.can_id: reply.data[3:].decode() for reply in replies} == {i: n * 9 for i, n in names.items()}
+    assert refused == []
+    assert all(ecu.served[0].request.is_functional for ecu in ecus)
+
+
+def test_a_reply_that_takes_its_time(world: World) -> None:
+    ecu = engine(rules={"31 *": Reply("71 01", after_s=0.6)}, p2_s=0.1, p2_star_s=0.2)
+    with Car(world.bus, ecu), world.open() as tester:
+        tester.send(b"\x31\x01")
+        assert tester.recv() == b"\x7f\x31\x78"
+        assert asked(tester, "22 f1 90") == "7f 22 21"
+        while (reply := tester.recv()) == b"\x7f\x31\x78":
+            pass
+        assert reply == b"\x71\x01"
+    assert ecu.counts["NRC 0x78"] == 3  # after 80, 240 and 400 ms
+
+
+def test_it_can_be_started_again(world: World) -> None:
+    car = Car(world.bus, engine())
+    for _ in range(2):
+        with car, world.open() as tester:
+            assert asked(tester, "3e 00") == "7e 00"
+            with pytest.raises(RuntimeError, match="runs already"):
+                car.start()
+        car.close()
+
+
+def test_run_ends_by_itself(world: World) -> None:
+    Car(world.bus, engine()).run(0.01)
+    if world.clock is not None:
+        assert world.clock.monotonic() == 0.01
+
+
+def test_options_and_sockets_of_ones_own(world: World) -> None:
+    opened = []
+
+    def open_socket(address: isotp.Address) -> isotp.SoftSocket:
+        sock = (isotp.SoftSocket if world.clock is None else SimulatedSocket)(world.bus)
+        sock.bind(address)
+        opened.append(sock)
+        return sock
+
+    seen: list[CanFrame] = []
+    stop = world.bus.listen(seen.append)
+    if world.clock is None:  # with a function there is no bus to see that time is simulated
+        with Car(open_socket, engine()), world.open() as tester:
+            assert asked(tester, "3e 00") == "7e 00"
+        assert all(sock.closed for sock in opened)
+    with Car(world.bus, engine(), configure=lambda sock: sock.set_general_opts(txpad=0xAA)), world.open() as tester:
+        assert asked(tester, "3e 00") == "7e 00"
+    assert seen[-1].data == b"\x02\x7e\x00" + b"\xaa" * 5
+    stop()
+
+
+# --- what goes wrong
+
+
+def test_broken_receptions_and_garbage(world: World) -> None:
+    ecu = engine()
+    with Car(world.bus, ecu), world.open() as tester:
+        for data in (
+            b"",
+            b"\x00",
+            b"\x0f",
+            b"\x21\x00",
+            b"\x30",
+            b"\x10\x00",
+            b"\x1f\xff\x00",
+            b"\xff" * 8,
+            b"\x10\x14abcdef",
+            b"\x25abc",
+        ):
+            world.bus.inject(CanFrame(0x7E0, data))
+        for can_id in (0x7E0, 0x7DF):
+            for first in range(256):
+                world.bus.inject(CanFrame(can_id, bytes((first, 0x50, 0x99, 1, 2, 3, 4, 5))))
+        world.until(lambda: ecu.counts["broken receptions"] > 1)
+        assert asked(tester, "3e 00") == "7e 00"
+
+
+def test_a_scan(capsys: pytest.CaptureFixture[str]) -> None:
+    """First frames to every identifier; the transfers that they begin never go on."""
+    bus = isotp.VirtualBus()
+    ecu = engine()
+    with Car(bus, ecu), isotp.SoftSocket(bus, 30.0) as tester:
+        found: list[int] = []
+        stop = bus.listen(lambda frame: found.append(frame.can_id) if frame.data[:1] == b"\x30" else None)
+        for can_id in range(0x700, 0x800):
+            bus.inject(CanFrame(can_id, b"\x10\x64abcdef"))
+        until(lambda: ecu.counts["broken receptions"])
+        stop()
+        assert found == [0x7E8]
+        tester.bind(rxid=0x7E8, txid=0x7E0)
+        assert asked(tester, "22 f1 90").startswith("62 f1 90")
+
+
+def test_a_tester_that_goes_away(world: World) -> None:
+    ecu = engine()
+    with Car(world.bus, ecu):
+        world.bus.inject(CanFrame(0x7E0, b"\x03\x22\xf1\x90"))  # and no flow control
+        world.bus.inject(CanFrame(0x7E0, b"\x02\x3e\x00"))  # its reply waits
+        world.until(lambda: ecu.counts["replies"] == 2)
+        if world.clock is not None:
+            world.clock.sleep(1.0)
+        with world.open() as tester:
+            assert asked(tester, "3e 00") == "7e 00"
+    assert ecu.counts["broken replies"] == 1
+
+
+def test_what_a_function_raises_is_raised_at_the_end(world: World) -> None:
+    ecu = engine(rules={"01": lambda request: 1 // 0})
+    with pytest.raises(ZeroDivisionError), Car(world.bus, ecu), world.open() as tester:  # noqa: PT012
+        assert asked(tester, "01") == "7f 01 10"
+        assert asked(tester, "3e 00") == "7e 00"
+    ecu.failures.clear()
+    with pytest.raises(KeyError), Car(world.bus, ecu), world.open() as tester:  # noqa: PT012
+        asked(tester, "01")
+        raise KeyError  # what a test raises itself says more
+
+
+def test_a_reply_that_is_too_long(world: World) -> None:
+    ecu = engine(rules={"01": bytes(9000), "02": b"\x42"})
+
+    def small(sock: isotp.SoftSocket) -> None:
+        sock.set_engine_opts(max_pdu_size=8300)
+
+    with pytest.raises(isotp.MessageSizeError), Car(world.bus, ecu, configure=small), world.open() as tester:  # noqa: PT012
+        tester.send(b"\x01")
+        assert asked(tester, "02") == "42"
+
+
+class BrokenBus(isotp.VirtualBus):
+    is_gone = False
+
+    def receive(self) -> Any:
+        if self.is_gone:
+            raise isotp.InterfaceNotFoundError("it was unplugged")
+        return super().receive()
+
+
+def test_a_bus_that_goes_away() -> None:
+    bus = BrokenBus()
+    car = Car(bus, engine())
+    car.start()
+    bus.is_gone = True
+    bus.inject(CanFrame(0x7E0, b"\x02\x3e\x00"))
+    until(lambda: car._error is not None)
+    with pytest.raises(isotp.InterfaceError, match="it was unplugged"):
+        car.close()
+
+
+def test_what_is_no_car() -> None:
+    with pytest.raises(TypeError, match="the name of a CAN interface"):
+        Car(3, engine())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"'engine' is no isotp\.testing\.Ecu"):
+        Car(isotp.VirtualBus(), "engine")  # type: ignore[arg-type]
+
+
+def test_a_car_that_cannot_start_leaves_nothing(world: World) -> None:
+    twins = [engine(), engine()]
+    with pytest.warns(isotp.DuplicateBindingWarning), Car(world.bus, *twins):
+        pass
+
+    def refuse(sock: Any) -> None:
+        raise isotp.OptionError("no")
+
+    with pytest.raises(isotp.OptionError):
+        Car(world.bus, engine(), configure=refuse).start()
+
+
+# --- udsoncan
+
+
+def add_one(seed: bytes) -> bytes:
+    return bytes(byte + 1 & 0xFF for byte in seed)
+
+
+def programmable() -> Ecu:
+    ecu = engine(
+        security={1: Security(add_one)},
+        download=Download(start=0x8000, size=0x1000, security=1, sessions=(2,)),
+        dtcs={"P0301": 0x2F},
+    )
+    ecu.dids[0xF15A] = Did(bytes(4), writable=True, security=1)
+
+    @ecu.rule("31 01 FF 00 *")
+    def erase(request: Request) -> Reply | Nrc:
+        return Reply("71 01 FF 00 00", after_s=300.0) if ecu.unlocked else Nrc.SECURITY_ACCESS_DENIED
+
+    return ecu
+
+
+def connection_to(sock: Any) -> Any:
+    """udsoncan's connection over a socket of ours, as its users write one."""
+    connections = pytest.importorskip("udsoncan.connections", reason="udsoncan is not installed")
+
+    class Connection(connections.BaseConnection):  # type: ignore[misc,name-defined]
+        def open(self) -> "Connection":
+            return self
+
+        def close(self) -> None:
+            pass
+
+        def is_open(self) -> bool:
+            return True
+
+        def empty_rxqueue(self) -> None:
+            pass
+
+        def specific_send(self, payload: bytes, timeout: float | None = None) -> None:
+            sock.send(payload)
+
+        def specific_wait_frame(self, timeout: float | None = None) -> bytes:
+            sock.settimeout(timeout)
+            try:
+                return bytes(sock.recv())
+            except TimeoutError:
+                raise connections.TimeoutException("no reply") from None
+
+    return Connection("test")
+
+
+def test_a_client_of_udsoncan_programs_an_ecu(world: World) -> None:
+    udsoncan: Any = pytest.importorskip("udsoncan", reason="udsoncan is not installed")
+    client_module: Any = pytest.importorskip("udsoncan.client")
+    ecu, image = programmable(), bytes(range(256)) * 3
+    if world.clock is None:
+        del ecu.rules["31 01 FF 00 *"]
+        ecu.routines[0xFF00] = Routine("00", security=1)
+    config = {
+        "data_identifiers": {0xF190: udsoncan.AsciiCodec(17), 0xF15A: ">L"},
+        "security_algo": lambda level, seed, params: add_one(seed),
+        "request_timeout": None,
+        "p2_timeout": 30 if world.clock is None else 1,
+    }
+    began = time.perf_counter()
+    with Car(world.bus, ecu), world.open() as tester:
+        client = client_module.Client(connection_to(tester), config=config)
+        client.open()
+        assert client.read_data_by_identifier(0xF190).service_data.values[0xF190] == VIN
+        assert client.get_number_of_dtc_by_status_mask(0xFF).service_data.dtc_count == 1
+        client.change_session(2)
+        with pytest.raises(udsoncan.exceptions.NegativeResponseException, match="0x33"):
+            client.write_data_by_identifier(0xF15A, 7)
+        client.unlock_security_access(1)
+        client.write_data_by_identifier(0xF15A, 7)
+        client.start_routine(0xFF00)
+        location = udsoncan.MemoryLocation(0x8000, len(image), address_format=16, memorysize_format=16)
+        size = client.request_download(location).service_data.max_length - 2
+        for number, at in enumerate(range(0, len(image), size), 1):
+            client.transfer_data(number, image[at : at + size])
+        client.request_transfer_exit()
+        client.ecu_reset(1)
+    assert ecu.download is not None
+    assert ecu.download.done == [(0x8000, image)]
+    assert ecu.did(0xF15A).value == b"\0\0\0\x07"
+    if world.clock is not None:
+        assert 300 <= world.clock.monotonic() < 301
+        assert time.perf_counter() - began < 5

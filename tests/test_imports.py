@@ -257,6 +257,7 @@ LATE_IMPORTS = {
         "isotp.checkup.doctor: isotp.kernel.binding.listeners",
         "isotp.checkup.live: isotp.kernel.socket.socket",
         "isotp.linux.interface: fcntl",
+        "isotp.testing.kernel.__main__: isotp.testing.kernel.cli.main",
     },
     "where the package is damaged, and nothing of it is sure to be there": {
         "isotp: isotp.checkup.installation.clash",

@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from isotp.testing.kernel import NOT_RUN, NotRunError, __main__, apt, guest, kernels, needs, store, vm
+
 from ..waiting import until
 
-TOOLS = Path(__file__).parents[2] / "tools"
-sys.path.insert(0, str(TOOLS))
-
-from kernel_run import NotRunError, apt, guest, kernels, needs, store, vm  # noqa: E402
-
-RUN = [sys.executable, str(TOOLS / "kernel-run")]
+ROOT = Path(__file__).parents[2]
+RUN = [sys.executable, str(ROOT / "tools/kernel-run")]
 VM = [*RUN, "--vm", "--timeout", "500"]
 
 
@@ -140,7 +138,7 @@ def test_falls_back_to_the_kernel_it_has(
     monkeypatch.setattr(kernels, "sources", offline)
 
     assert kernels.provide(tmp_path, "trixie").version == "6.1.0-9-amd64"
-    assert capsys.readouterr().err == "kernel-run: using 6.1.0-9-amd64 from the cache: no network\n"
+    assert capsys.readouterr().err == "isotp-kernel: using 6.1.0-9-amd64 from the cache: no network\n"
     assert kernels.provide(tmp_path, "6.1.0-9-amd64").version == "6.1.0-9-amd64"
     with pytest.raises(NotRunError, match="no network"):
         kernels.provide(tmp_path, "sid")
@@ -184,6 +182,36 @@ def verdict(status: str, console: str) -> int:
     pumps["status"].kept.extend(status.encode())
     pumps["console"].kept.extend(console.encode())
     return vm.verdict(pumps, False, vm.Machine(1, "1G", 1.0, kvm=False, verbose=False))
+
+
+@pytest.mark.parametrize(
+    ("env", "folder"),
+    [
+        ({"HOME": "/h"}, "/h/.cache/isotp-kernel-run"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "/x"}, "/x/isotp-kernel-run"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "relative"}, "/h/.cache/isotp-kernel-run"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "/x", store.VARIABLE: "~/mine"}, "/h/mine"),
+    ],
+)
+def test_where_the_cache_is(env: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CACHE_HOME", store.VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert store.path() == Path(folder)
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "file/cache"))
+    with pytest.raises(NotRunError, match=f"no cache in .*Not a directory; name another folder in {store.VARIABLE}"):
+        store.locked().__enter__()
+
+
+def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert __main__.main() == NOT_RUN
+    assert capsys.readouterr().err.startswith("isotp-kernel: needs Linux, and this is win32")
 
 
 def test_a_killed_download_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +341,7 @@ def test_an_end_before_the_end_leaves_nothing_behind(way: str, tmp_path: Path) -
     assert processes_naming(tmp_path) == []
 
 
-# Runs in the VM: there the machine's own kernel has ISO-TP, so kernel-run needs no VM.
+# Runs in the VM: there the machine's own kernel has ISO-TP, so isotp-kernel needs no VM.
 INSIDE = """
 import json, os, subprocess, sys, time
 run, told = sys.argv[1:3], []
@@ -339,10 +367,10 @@ print(json.dumps([os.getuid(), told, left]))
 def test_where_the_kernel_has_isotp_a_namespace_does(tmp_path: Path) -> None:
     python = shutil.which("python3", path="/usr/bin:/bin") or sys.executable  # one that nobody may run
     (tmp_path / "inside.py").write_text(INSIDE)
-    inside = f"{python} /tmp/it/inside.py {python} /tmp/it/kernel-run"
+    inside = f"{python} /tmp/it/inside.py {python} /tmp/it/tools/kernel-run"
     script = f"""
         ip link add bus0 type vcan || exit 1
-        cp -r {TOOLS} /tmp/it && cp {tmp_path}/inside.py /tmp/it/ && chmod -R a+rX /tmp/it || exit 2
+        mkdir /tmp/it && cp -r {ROOT}/tools {ROOT}/src {tmp_path}/inside.py /tmp/it/ && chmod -R a+rX /tmp/it || exit 2
         export PATH=/usr/bin:/bin
         cd / && {inside} && setpriv --reuid 65534 --regid 65534 --clear-groups {inside}
     """
@@ -355,6 +383,6 @@ def test_where_the_kernel_has_isotp_a_namespace_does(tmp_path: Path) -> None:
         assert told[0] == [0, "netns lo vcan0\n", ""]  # and no bus0
         assert told[1] == [3, "", ""]
         assert told[2] == [128 + signal.SIGSEGV, "", ""]
-        assert told[3] == [127, "", "kernel-run: no-such-command: No such file or directory\n"]
-        assert told[4] == [124, "", "kernel-run: no end after 5 s; the command was running\n"]
+        assert told[3] == [127, "", "isotp-kernel: no-such-command: No such file or directory\n"]
+        assert told[4] == [124, "", "isotp-kernel: no end after 5 s; the command was running\n"]
         assert left == 0

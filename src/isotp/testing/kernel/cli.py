@@ -8,8 +8,8 @@ import signal
 import sys
 from types import FrameType
 
-from kernel_run import NOT_RUN, NotRunError, StoppedError, guest, kernels, needs, netns, say, vm
-from kernel_run.store import locked
+from . import NOT_RUN, NotRunError, StoppedError, guest, kernels, needs, netns, say, vm
+from .store import locked
 
 DESCRIPTION = """\
 Run a command inside a real Linux kernel with ISO-TP: can-isotp and can-raw loaded, vcan0 up.
@@ -21,35 +21,44 @@ is lost at the end, except under --rwdir.
 """
 EPILOG = """\
 examples:
-  kernel-run -- python3 -m pytest tests/kernel
-  kernel-run --kernel sid --timeout 300 -- python3 -m pytest tests/kernel
-  kernel-run --kernel 6.1.0-56-amd64 --vm --rwdir reports -- make report
-  kernel-run --prepare --kernel trixie        fetch all that a VM needs, run nothing
+  isotp-kernel -- python3 -m pytest tests
+  isotp-kernel --kernel sid --timeout 300 -- python3 -m pytest tests
+  isotp-kernel --vm --rwdir reports -- python3 -m pytest --junitxml=reports/junit.xml
+  isotp-kernel --prepare --kernel trixie      fetch all that a VM needs, run nothing
 
 stdout and stderr are the command's own, byte for byte.  In the VM stdin is /dev/null, there is no
 network but lo and vcan0, the command is root, and the environment is PATH (with the sbin folders
-added), HOME, TERM, LANG, LC_*, CI, NO_COLOR, COLUMNS, LINES, VIRTUAL_ENV, PYTHON*, ISOTP_* and what
---env names.  ISOTP_KERNEL_RUN is `vm` or `netns`.
+added), HOME, TERM, LANG, LC_*, CI, NO_COLOR, COLUMNS, LINES, LD_LIBRARY_PATH, VIRTUAL_ENV, PYTHON*,
+PYTEST_ADDOPTS, ISOTP_* and what --env names.  ISOTP_KERNEL_RUN is `vm` or `netns`.
 
 exit status: the command's own (128+N after signal N; 126, 127: it could not be started);
   124  the time limit was reached, and the VM or all processes of the command were ended
-  125  kernel-run could not run it (something is missing, no network), or the VM died under it
+  125  isotp-kernel could not run it (something is missing, no network), or the VM died under it
        (panic, power-off); stderr says which (--verbose shows the VM's console)
   141  the reader of stdout went away
 
-A VM needs Debian or Ubuntu with qemu-system-x86, kmod and iproute2.  For root kernel-run installs
-what is missing, for others it prints the command that does.  Kernels are kept, some 75 MB each, in the
-folder that ISOTP_KERNEL_RUN_CACHE names (default ~/.cache/isotp-kernel-run); delete it at any time.
+A VM needs Debian or Ubuntu with qemu-system-x86, kmod and iproute2.  Kernels are kept, some 75 MB each,
+in the folder that ISOTP_KERNEL_RUN_CACHE names (default: isotp-kernel-run in XDG_CACHE_HOME, or in
+~/.cache); delete it at any time.
+
+what changes this machine, and only if you run it as root:
+  modprobe can-raw can-isotp vcan             before a command that may run on this machine's kernel
+  apt-get install qemu-system-x86 kmod iproute2   what of it is missing, when there is to be a VM
+  apt-get update                              when the package lists are missing or out of date
+Run by others, it needs none of this for a kernel that has ISO-TP, prints the command that installs
+what is missing for a VM, and keeps package lists of its own in its folder.
 """
 CARRIED = {
     "PATH", "HOME", "TERM", "LANG", "CI", "NO_COLOR", "COLUMNS", "LINES", "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH", "PYTEST_ADDOPTS",
 }  # fmt: skip
 CARRIED_PREFIXES = ("LC_", "PYTHON", "ISOTP_")
 
 
 def parser() -> argparse.ArgumentParser:
+    """The options."""
     p = argparse.ArgumentParser(
-        prog="kernel-run",
+        prog="isotp-kernel",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -109,10 +118,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def interrupt(signum: int, _frame: FrameType | None) -> None:
+    """A signal handler: raise StoppedError."""
     raise StoppedError(signum)
 
 
 def act(args: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit status."""
     if args.list:
         with locked() as cache:
             for kernel in kernels.cached(cache):

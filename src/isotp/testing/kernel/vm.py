@@ -14,8 +14,8 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel_run import TIMED_OUT, NotRunError, guest, needs, say
-from kernel_run.kernels import Kernel
+from . import TIMED_OUT, NotRunError, guest, needs, say
+from .kernels import Kernel
 
 DRAIN_S = 5.0
 QUEUE = 1024
@@ -48,6 +48,7 @@ class Pump(threading.Thread):
         self.broken = threading.Event()  # the reader has gone away
 
     def run(self) -> None:
+        """Copy until QEMU has closed its end and all is written (see threading.Thread)."""
         writer = threading.Thread(target=self._write, daemon=True)
         writer.start()
         while chunk := os.read(self.source, 1 << 16):
@@ -66,6 +67,7 @@ class Pump(threading.Thread):
                     self.broken.set()
 
     def text(self) -> str:
+        """What was kept."""
         return bytes(self.kept).decode(errors="replace")
 
 

@@ -10,9 +10,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel_run import NotRunError, image, needs, say
-from kernel_run.apt import Apt, AptError, sources, unpack
-from kernel_run.store import fresh
+from . import NotRunError, image, needs, say
+from .apt import Apt, AptError, sources, unpack
+from .store import fresh
 
 # One package until 6.19; several from 7.0 on, and on Ubuntu.
 PART = re.compile(r"linux-(?:image|base|binary|modules|modules-extra)-(\d\S*)")
@@ -38,10 +38,12 @@ class Kernel:
 
     @property
     def image(self) -> Path:
+        """What QEMU boots."""
         return self.folder / "vmlinux"
 
     @property
     def modules(self) -> Path:
+        """The folder of the modules."""
         return self.folder / "lib/modules" / self.version
 
 
@@ -172,4 +174,5 @@ def load_order(kernel: Kernel, names: tuple[str, ...]) -> list[Path]:
 
 
 def module_name(path: str) -> str:
+    """The name of a module as the kernel has it, from its path or its other spelling."""
     return os.path.basename(path).split(".ko")[0].replace("-", "_")

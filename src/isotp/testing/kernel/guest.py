@@ -10,11 +10,10 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kernel_run.kernels import Kernel, load_order
+from .kernels import Kernel, load_order
 
 BOOT_MODULES = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
 CAN_MODULES = ("can", "can-raw", "can-isotp", "vcan")
-HOME = "/run/isotp-kernel-run"
 
 
 @dataclass(frozen=True)
@@ -161,6 +160,7 @@ class Cpio:
         self._pad()
 
     def finish(self) -> bytes:
+        """The whole archive."""
         self.add("TRAILER!!!", b"")
         return bytes(self.data)
 

@@ -7,8 +7,8 @@ import platform
 import shutil
 from pathlib import Path
 
-from kernel_run import NotRunError, apt, say
-from kernel_run.store import fresh
+from . import NotRunError, apt, say
+from .store import fresh
 
 QEMU = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
 QEMU_PACKAGE = {"x86_64": "qemu-system-x86", "aarch64": "qemu-system-arm"}
@@ -21,6 +21,7 @@ def path_with_sbin() -> str:
 
 
 def find(program: str) -> str | None:
+    """The path of a program, None if it is not installed."""
     return shutil.which(program, path=path_with_sbin())
 
 
@@ -46,12 +47,14 @@ def provide(cache: Path) -> None:
 
 
 def qemu() -> str:
+    """The path of QEMU for this machine's processor."""
     path = find(QEMU[platform.machine()])
     assert path, "provide() comes first"
     return path
 
 
 def download(cache: Path, package: str, into: Path) -> None:
+    """Put the .deb file of a package of this machine's suite into a folder; AptError if it cannot be had."""
     error: apt.AptError | None = None
     for source in apt.sources(cache, ""):
         try:
@@ -82,5 +85,6 @@ def busybox(cache: Path) -> Path:
 
 
 def zstd(cache: Path) -> Path:
+    """The program zstd: the installed one, or one from its package."""
     installed = find("zstd")
     return Path(installed) if installed else extracted(cache, "zstd", "zstd")

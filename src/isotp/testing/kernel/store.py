@@ -10,14 +10,27 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from tempfile import mkdtemp
 
+from . import NotRunError
+
 VARIABLE = "ISOTP_KERNEL_RUN_CACHE"
+
+
+def path() -> Path:
+    """Where the cache is: what VARIABLE names, else a folder where the XDG base directory specification puts it."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser().absolute()
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path("~/.cache").expanduser()) / "isotp-kernel-run"
 
 
 @contextmanager
 def locked() -> Iterator[Path]:
     """The cache folder, for one process at a time."""
-    folder = Path(os.environ.get(VARIABLE) or "~/.cache/isotp-kernel-run").expanduser().absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = path()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotRunError(f"no cache in {folder}: {error.strerror}; name another folder in {VARIABLE}") from None
     with open(folder / "lock", "w") as lock:
         flock(lock, LOCK_EX)
         for stale in folder.glob("tmp-*"):  # of a process that was killed

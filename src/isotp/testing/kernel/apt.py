@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kernel_run import NotRunError, say
+from . import NotRunError, say
 
 LISTS_MAX_AGE_S = 24 * 3600
 

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import NoReturn
 
-from kernel_run import TIMED_OUT, StoppedError, needs, say
+from . import TIMED_OUT, StoppedError, needs, say
 
 AF_CAN, CAN_RAW, CAN_ISOTP = 29, 1, 6
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
@@ -82,7 +82,7 @@ def become(command: list[str], extra: dict[str, str], write_end: int) -> NoRetur
     try:
         os.execvpe(command[0], command, env)
     except OSError as error:
-        print(f"kernel-run: {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        print(f"isotp-kernel: {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 

@@ -1,4 +1,4 @@
-"""Run a command inside a real Linux kernel with ISO-TP: see ``tools/kernel-run --help``.
+"""Run a command inside a real Linux kernel with ISO-TP: see ``isotp-kernel --help``.
 
 ``cli`` reads the options, ``netns`` runs the command on this machine's kernel, ``vm`` starts QEMU, ``guest`` has the
 scripts that run in it, ``kernels`` and ``apt`` get the kernel, ``needs`` the programs.
@@ -17,7 +17,7 @@ class NotRunError(Exception):
 
 
 class StoppedError(Exception):
-    """kernel-run itself received the signal ``signum``."""
+    """isotp-kernel itself received the signal ``signum``."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -25,5 +25,5 @@ class StoppedError(Exception):
 
 
 def say(text: str) -> None:
-    """Print a line on stderr that says it is from kernel-run."""
-    print(f"kernel-run: {text}", file=sys.stderr, flush=True)
+    """Print a line on stderr that says it is from isotp-kernel."""
+    print(f"isotp-kernel: {text}", file=sys.stderr, flush=True)

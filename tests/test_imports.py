@@ -264,6 +264,15 @@ LATE_IMPORTS = {
         "isotp.cli.start: isotp.checkup.installation.clash",
         "isotp.cli.start: isotp.cli.main.main",
     },
+    "start-up time: pytest loads the plugin in every project": {
+        "isotp.testing.plugin: isotp",
+        "isotp.testing.plugin: isotp.testing.buses.check",
+        "isotp.testing.plugin: isotp.testing.buses.open_bus",
+        "isotp.testing.plugin: isotp.testing.buses.open_link",
+        "isotp.testing.plugin: isotp.testing.frames.Frames",
+        "isotp.testing.plugin: isotp.testing.leaks.LeakCheck",
+        "isotp.testing.plugin: isotp.testing.namespace",
+    },
     "start-up time: few calls need it": {
         "isotp.checkup.doctor: isotp.bus.virtual.VirtualBus",
         "isotp.checkup.doctor: isotp.soft.socket.SoftSocket",

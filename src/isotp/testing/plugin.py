@@ -1,0 +1,135 @@
+"""The pytest plugin: sockets and buses for tests of programs that use ISO-TP, and a check that nothing is left open.
+
+pytest loads it wherever isotp is installed, so it imports the rest of the library on use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..address import Address, AsymmetricAddress
+    from ..bus.base import Bus
+    from .buses import Link
+    from .frames import Frames
+
+_FRAMES: pytest.StashKey[Frames] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("isotp", "ISO-TP (ISO 15765-2)")
+    group.addoption(
+        "--isotp-bus",
+        metavar="WHERE",
+        default="virtual",
+        help="the bus of the fixture isotp_bus: virtual, for each test one of its own (default); an interface of "
+        "Linux, such as vcan0; or INTERFACE:CHANNEL of python-can, such as pcan:PCAN_USBBUS1",
+    )
+    group.addoption(
+        "--isotp-leaks",
+        action="store_true",
+        help="fail tests that leave a thread running or a file descriptor open, as the mark isotp_leaks does for one",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark, and refuse a bus that cannot be."""
+    config.addinivalue_line("markers", "isotp_leaks: fail it if it leaves a thread running or a file descriptor open")
+    if (where := config.getoption("--isotp-bus")) != "virtual":
+        from .buses import check
+
+        check(where, config.getoption("numprocesses", None) or 1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Turn the check for leaks on where a test asks for it."""
+    every = config.getoption("--isotp-leaks")
+    if every or any(item.get_closest_marker("isotp_leaks") for item in items):
+        from .leaks import LeakCheck
+
+        config.pluginmanager.register(LeakCheck(every, config.rootpath), "isotp leaks")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what was on the bus if the test failed."""
+    report = yield
+    frames = item.stash.get(_FRAMES, None)
+    if frames is not None and report.failed:
+        report.sections.append((f"ISO-TP frames on {frames.bus_name}", str(frames)))
+    return report
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Explain `isotp_frames == [...]`."""
+    if op == "==" and type(left).__module__ == f"{__package__}.frames" and isinstance(right, list):
+        return left.explain(right)  # type: ignore[attr-defined, no-any-return]
+    return None
+
+
+@pytest.fixture
+def isotp_address() -> Address | AsymmetricAddress:
+    """The address of `isotp_link.tester`: 0x7E0 to the ECU, 0x7E8 from it. Override it to test with another one."""
+    import isotp
+
+    return isotp.Address.normal(txid=0x7E0, rxid=0x7E8)
+
+
+@pytest.fixture
+def isotp_bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
+    """A bus for SoftSockets: a VirtualBus of this test alone, or what --isotp-bus says.
+
+    Override it for a bus with faults: `return isotp.VirtualBus(fate=isotp.Faults(1, loss=0.01))`.
+    """
+    from .buses import open_bus
+
+    with ExitStack() as stack:
+        yield open_bus(stack, request.config.getoption("--isotp-bus"))
+
+
+@pytest.fixture
+def isotp_frames(
+    request: pytest.FixtureRequest, isotp_bus: Bus, isotp_address: Address | AsymmetricAddress
+) -> Iterator[Frames]:
+    """The frames on `isotp_bus`, to compare with `["FF 100 62 F1 90 ..", "FC CTS bs=8 stmin=1ms"]`.
+
+    `isotp.testing.notation` says how frames are written. If the test fails, they are shown with their times.
+    """
+    from .frames import Frames
+
+    frames = request.node.stash[_FRAMES] = Frames(isotp_bus, isotp_address)
+    yield frames
+    frames.stop()
+
+
+@pytest.fixture
+def isotp_link(isotp_bus: Bus, isotp_frames: Frames, isotp_address: Address | AsymmetricAddress) -> Iterator[Link]:
+    """Two SoftSockets on `isotp_bus`, `tester` and `ecu`, bound to the two ends of `isotp_address`.
+
+    For other options bind SoftSockets of your own to `isotp_bus`; in async tests AsyncSoftSockets.
+    """
+    from .buses import open_link
+
+    with ExitStack() as stack:
+        yield open_link(stack, isotp_bus, isotp_address)
+
+
+@pytest.fixture
+def isotp_kernel() -> Iterator[str]:
+    """The name of a virtual CAN interface in a network namespace of this test alone, for `isotp.socket`.
+
+    The test is skipped where this kernel or this user cannot have one; under isotp-kernel it fails then.
+    """
+    from . import namespace
+
+    with ExitStack() as stack:
+        try:
+            interface = stack.enter_context(namespace.private())
+        except namespace.CannotError as e:
+            (pytest.fail if namespace.must_be() else pytest.skip)(str(e))
+        yield interface

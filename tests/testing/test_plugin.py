@@ -1,0 +1,222 @@
+"""The pytest plugin, in projects of its users: each test runs pytest in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+from .projects import KERNEL, LINK, run
+
+pytest_plugins = ["pytester"]
+
+
+def test_it_is_there_where_isotp_is_installed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(LINK)
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+def test_a_link_and_its_frames(pytester: pytest.Pytester) -> None:
+    run(pytester, LINK, "--isotp-leaks").assert_outcomes(passed=1)
+
+
+def test_frames_are_shown_when_a_test_fails(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        def test_wrong(isotp_link, isotp_frames):
+            isotp_link.tester.send(b"\\x3e\\x00")
+            isotp_link.ecu.recv()
+            assert isotp_frames == ["SF 3E 80", "SF 7E 00"]
+        """,
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines(
+        [
+            r"E +assert the frames on the bus \(left\) are those wanted \(right\)",
+            r"E +!      0\.000 ms  7E0: SF 3E 00   SF 3E 80",
+            r"E +!  +SF 7E 00",
+            r"-+ ISO-TP frames on virtual -+",
+            r" +0\.000 ms  7E0: SF 3E 00",
+        ]
+    )
+
+
+def test_a_link_alone_shows_its_frames(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "def test_wrong(isotp_link):\n    isotp_link.tester.send(b'a')\n    assert 0")
+    result.stdout.re_match_lines([r"-+ ISO-TP frames on virtual -+", r" +0\.000 ms  7E0: SF 61"])
+
+
+def test_another_address_and_a_bus_of_ones_own(pytester: pytest.Pytester) -> None:
+    test = """
+        import isotp, pytest
+
+        @pytest.fixture
+        def isotp_bus():
+            return isotp.VirtualBus("mine", fate=isotp.Faults(1, loss=1.0))
+
+        @pytest.mark.parametrize("isotp_address", [isotp.Address.extended(
+            txid=0x6F1, rxid=0x612, target_address=0x12, source_address=0xF1)])
+        def test_lost(isotp_link, isotp_frames):
+            isotp_link.tester.send(b"\\x3e\\x00")
+            with pytest.raises(TimeoutError):
+                isotp_link.ecu.settimeout(0.01)
+                isotp_link.ecu.recv()
+            assert isotp_frames == ["6F1/12: SF 3E 00"]
+            assert isotp_frames.bus_name == "mine"
+    """
+    run(pytester, test).assert_outcomes(passed=1)
+
+
+# --- --isotp-bus
+
+
+def test_an_adapter_of_python_can(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
+    result = run(pytester, LINK, "--isotp-bus", "virtual:car", "-W", "ignore::DeprecationWarning")
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--isotp-bus", "pcan:"], "*--isotp-bus 'pcan:': allowed is virtual, or *; or an interface of Linux, *"),
+        (["--isotp-bus", "vcan0", "-p", "xdist.plugin", "-n", "2"], "*--isotp-bus vcan0 with 2 processes: their *"),
+    ],
+)
+def test_a_bus_that_cannot_be(pytester: pytest.Pytester, options: list[str], told: str) -> None:
+    result = run(pytester, LINK, *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([told])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an interface of Linux")
+def test_an_interface_that_is_not_there_is_an_error(pytester: pytest.Pytester) -> None:
+    result = run(pytester, LINK, "--isotp-bus", "nocan7")
+    result.assert_outcomes(errors=1)
+
+
+# --- leaks
+
+LEAKS = """
+    import os, threading, isotp, pytest
+
+    ended = threading.Event()
+
+    @pytest.fixture(scope="module")
+    def shared():
+        with open(__file__) as file:
+            yield file
+
+    {mark}
+    def test_a_thread():
+        threading.Thread(target=ended.wait, name="left").start()
+
+    @pytest.mark.isotp_leaks
+    def test_what_a_fixture_of_the_module_opens(shared, isotp_link):
+        ended.set()
+
+    {mark}
+    def test_a_file():
+        global file
+        file = open(__file__)
+
+    {mark}
+    def test_a_socket(isotp_bus):
+        global sock
+        sock = isotp.SoftSocket(isotp_bus)
+        sock.bind(rxid=1, txid=2)
+
+    def test_end():
+        file.close()
+        sock.close()
+"""
+
+
+@pytest.mark.parametrize("mark", ["", "@pytest.mark.isotp_leaks"])
+def test_what_is_left_is_named(pytester: pytest.Pytester, mark: str) -> None:
+    result = run(pytester, LEAKS.format(mark=mark), *([] if mark else ["--isotp-leaks"]))
+    result.assert_outcomes(passed=5, errors=3)
+    result.stdout.re_match_lines(
+        [
+            r".*ERROR at teardown of test_a_thread",
+            r"  thread 'left', started in test_\w+\.py:\d+: threading\.Thread\(target=ended\.wait.*",
+            r".*ERROR at teardown of test_a_file",
+            r"  descriptor \d+ .*test_\w+\.py, <_io\.FileIO name=.*",
+            r".*ERROR at teardown of test_a_socket",
+            r"  thread 'isotp virtual', started in test_\w+\.py:\d+: sock\.bind\(rxid=1, txid=2\)",
+            r"  open: <isotp\.SoftSocket virtual rxid=0x001 txid=0x002>",
+        ]
+    )
+
+
+def test_nothing_is_checked_unasked(pytester: pytest.Pytester) -> None:
+    test = LEAKS.format(mark="").replace("@pytest.mark.isotp_leaks", "")
+    run(pytester, test).assert_outcomes(passed=5)
+
+
+# --- with other plugins
+
+ASYNC = """
+    import asyncio, isotp, pytest
+
+    {mark}
+    async def test_two_tasks(isotp_bus, isotp_frames):
+        async with isotp.AsyncSoftSocket(isotp_bus, 5) as tester, isotp.AsyncSoftSocket(isotp_bus, 5) as ecu:
+            tester.bind(rxid=0x7E8, txid=0x7E0)
+            ecu.bind(rxid=0x7E0, txid=0x7E8)
+            await asyncio.gather(tester.send(b"\\x3e\\x00"), ecu.recv())
+        assert isotp_frames == ["SF 3E 00"]
+
+    {mark}
+    async def test_a_blocking_link(isotp_link):
+        await asyncio.to_thread(isotp_link.tester.send, b"\\x3e\\x00")
+        assert isotp_link.ecu.recv() == b"\\x3e\\x00"
+"""
+
+
+def test_pytest_asyncio(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_asyncio")
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+    result = run(pytester, ASYNC.format(mark="@pytest.mark.asyncio"), "--isotp-leaks", "-p", "pytest_asyncio.plugin")
+    result.assert_outcomes(passed=2)
+
+
+def test_anyio(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("anyio")
+    pytester.makeconftest("import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'")
+    test = ASYNC.format(mark="@pytest.mark.anyio")
+    run(pytester, test, "--isotp-leaks", "-p", "anyio.pytest_plugin").assert_outcomes(passed=2)
+
+
+def test_xdist(pytester: pytest.Pytester) -> None:
+    """Two processes that use the same identifiers do not receive each other's frames."""
+    pytest.importorskip("xdist")
+    test = LINK + "\n".join(LINK.replace("test_link", f"test_link_{n}") for n in range(9))
+    run(pytester, test, "-p", "xdist.plugin", "-n", "2", "--isotp-leaks").assert_outcomes(passed=10)
+
+
+# --- what it costs, and the kernel
+
+
+def test_pytest_loads_little_of_it() -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import isotp.testing.plugin; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"isotp", "isotp.testing", "isotp.testing.plugin"}
+
+
+def test_no_kernel_skips_and_says_why(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this kernel has: a user who may do nothing."""
+    monkeypatch.delenv("ISOTP_KERNEL_RUN", raising=False)
+    pytester.makeconftest(
+        "from isotp.testing import namespace\n"
+        "import isotp\n"
+        "def no_socket(): raise isotp.UnavailableError('there is no module', remedy='none')\n"
+        "isotp.socket = no_socket"
+    )
+    result = run(pytester, KERNEL, "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*there is no module; to do: python -m isotp.testing.kernel -- python -m pytest"])
+    monkeypatch.setenv("ISOTP_KERNEL_RUN", "vm")
+    run(pytester, KERNEL).assert_outcomes(errors=1)

@@ -67,6 +67,54 @@ def test_another_address_and_a_bus_of_ones_own(pytester: pytest.Pytester) -> Non
     run(pytester, test).assert_outcomes(passed=1)
 
 
+# --- simulated ECUs, simulated time
+
+
+def test_an_ecu_answers(pytester: pytest.Pytester) -> None:
+    test = """
+        def test_vin(isotp_ecu, isotp_tester, isotp_frames):
+            isotp_ecu.dids[0xF190] = "WVWZZZ1JZXW000001"
+            isotp_tester.send(bytes.fromhex("22 F1 90"))
+            assert isotp_tester.recv()[3:] == b"WVWZZZ1JZXW000001"
+            assert isotp_frames == ["SF 22 F1 90", "FF 20 62 F1 90 ..", "FC CTS", "CF 1 ..", "CF 2 .."]
+    """
+    run(pytester, test, "--isotp-leaks").assert_outcomes(passed=1)
+
+
+SIMULATED = """
+    import threading, time, pytest
+    from isotp.testing import Reply
+
+    def test_a_minute(isotp_clock, isotp_ecu, isotp_tester, isotp_frames):
+        isotp_ecu.rules["31 01 FF 00"] = Reply("71 01 FF 00", after_s=6.0)
+        isotp_tester.settimeout(60)
+        isotp_tester.send(bytes.fromhex("31 01 FF 00"))
+        answers = [isotp_tester.recv() for _ in range(3)]
+        assert [answer[0] for answer in answers] == [0x7F, 0x7F, 0x71]
+        assert isotp_clock.monotonic() == 6.0
+        assert threading.active_count() == 1
+        with pytest.raises(TimeoutError):
+            isotp_tester.recv()
+        assert isotp_clock.monotonic() == 66.0
+        assert str(isotp_frames).splitlines()[-1].split()[:3] == ["6000.000", "ms", "7E8:"]
+
+    def test_a_link(isotp_link, isotp_clock):
+        isotp_link.tester.send(b"a", confirm=False)
+        assert isotp_link.ecu.recv() == b"a"
+        assert threading.active_count() == 1
+"""
+
+
+def test_simulated_time(pytester: pytest.Pytester) -> None:
+    run(pytester, SIMULATED, "--isotp-leaks").assert_outcomes(passed=2)
+
+
+def test_simulated_time_is_not_for_other_buses(pytester: pytest.Pytester) -> None:
+    result = run(pytester, SIMULATED, "--isotp-bus", "vcan0", "-rs")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*isotp_clock is for virtual buses, not for --isotp-bus vcan0"])
+
+
 # --- --isotp-bus
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .buses import Link
     from .clock import FakeClock, NothingDueError
     from .ecu.car import Car
     from .ecu.dids import Did
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .ecu.routines import Routine
     from .ecu.rules import Reply, Request, Rules, in_turn
     from .ecu.security import Security
+    from .frames import Frames
     from .simulated import SimulatedSocket
 
 _HOME = {
@@ -27,6 +29,8 @@ _HOME = {
     "Ecu": "ecu.ecu",
     "Exchange": "ecu.ecu",
     "FakeClock": "clock",
+    "Frames": "frames",
+    "Link": "buses",
     "NothingDueError": "clock",
     "Nrc": "ecu.nrc",
     "Refused": "ecu.nrc",
@@ -47,6 +51,8 @@ __all__ = [
     "Ecu",
     "Exchange",
     "FakeClock",
+    "Frames",
+    "Link",
     "NothingDueError",
     "Nrc",
     "Refused",

@@ -1,7 +1,7 @@
-"""The bus that --isotp-bus names, and a link on it."""
+"""The bus that --isotp-bus names, and sockets on it."""
 
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
 
@@ -12,8 +12,12 @@ from ..bus.base import Bus
 from ..cli.links.buses import open_bus as open_named_bus
 from ..cli.links.virtual_peer import opposite
 from ..cli.options.values import WrongValue, where
+from .clock import FakeClock
+from .simulated import SimulatedSocket, clock_of
 
-TIMEOUT_S = 5.0
+__all__ = ["Link", "bound", "check", "open_bus", "opposite", "simulated_bus"]
+
+TIMEOUT_S: Final = 5.0
 
 
 class Link(NamedTuple):
@@ -53,9 +57,16 @@ def open_bus(stack: ExitStack, name: str) -> Bus:
     return isotp.SocketCanBus(name)
 
 
-def open_link(stack: ExitStack, bus: Bus, address: Address | AsymmetricAddress) -> Link:
-    """Two sockets, bound to the two ends of a link; they are closed when `stack` unwinds."""
-    link = Link(*(stack.enter_context(isotp.SoftSocket(bus, TIMEOUT_S)) for _ in range(2)))
-    link.tester.bind(address)
-    link.ecu.bind(opposite(address))
-    return link
+def simulated_bus(name: str, clock: FakeClock) -> isotp.VirtualBus:
+    """A bus in simulated time; the test is skipped if `name` is a bus with a time of its own."""
+    if name != "virtual":
+        pytest.skip(f"isotp_clock is for virtual buses, not for --isotp-bus {name}")
+    return isotp.VirtualBus(clock=clock)
+
+
+def bound(bus: Bus, address: Address | AsymmetricAddress) -> isotp.SoftSocket:
+    """A socket that is bound to `address`; in simulated time if the bus is."""
+    kind = isotp.SoftSocket if clock_of(bus) is None else SimulatedSocket
+    sock = kind(bus, TIMEOUT_S)
+    sock.bind(address)
+    return sock

@@ -19,7 +19,7 @@ class Seen(NamedTuple):
     """A frame on the bus."""
 
     time_ns: int
-    """Monotonic."""
+    """On the clock of the bus."""
     frame: CanFrame
     end: int
     """Where its padding begins, as far as it is known; the length of its data otherwise."""
@@ -58,6 +58,7 @@ class Frames(Sequence[CanFrame]):
         halves = (address.tx, address.rx) if address else ()
         self._address_sizes = {half.can_id: 1 for half in halves if half and half.address_byte is not None}
         self._seen: list[Seen] = []
+        self._clock = bus.clock if isinstance(bus, VirtualBus) else time.monotonic_ns
         self._to_come: dict[int, int] = {}
         """For each identifier, the bytes that the consecutive frames of its message still have to bring."""
         self.stop: Callable[[], None] = bus.listen(self._see) if isinstance(bus, VirtualBus) else _tap(bus, self._see)
@@ -72,7 +73,7 @@ class Frames(Sequence[CanFrame]):
                 left = self._to_come[frame.can_id]
                 end -= max(0, len(data) - left)
                 self._to_come[frame.can_id] = max(0, left - len(data))
-        self._seen.append(Seen(time.monotonic_ns(), frame, end, size))
+        self._seen.append(Seen(self._clock(), frame, end, size))
 
     def __len__(self) -> int:
         return len(self._seen)

@@ -14,7 +14,10 @@ import pytest
 if TYPE_CHECKING:
     from ..address import Address, AsymmetricAddress
     from ..bus.base import Bus
+    from ..soft.socket import SoftSocket
     from .buses import Link
+    from .clock import FakeClock
+    from .ecu.ecu import Ecu
     from .frames import Frames
 
 _FRAMES: pytest.StashKey[Frames] = pytest.StashKey()
@@ -74,22 +77,35 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 @pytest.fixture
 def isotp_address() -> Address | AsymmetricAddress:
-    """The address of `isotp_link.tester`: 0x7E0 to the ECU, 0x7E8 from it. Override it to test with another one."""
+    """The address of `isotp_tester`: 0x7E0 to the ECU, 0x7E8 from it. Override it to test with another one."""
     import isotp
 
     return isotp.Address.normal(txid=0x7E0, rxid=0x7E8)
 
 
 @pytest.fixture
+def isotp_clock() -> FakeClock:
+    """Simulated time: no call of a test that has this fixture sleeps, whatever it waits for on `isotp_bus`."""
+    from .clock import FakeClock
+
+    return FakeClock()
+
+
+@pytest.fixture
 def isotp_bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
     """A bus for SoftSockets: a VirtualBus of this test alone, or what --isotp-bus says.
 
-    Override it for a bus with faults: `return isotp.VirtualBus(fate=isotp.Faults(1, loss=0.01))`.
+    In a test that has `isotp_clock` it is in simulated time, for SimulatedSockets; with another bus than a VirtualBus
+    the test is skipped. Override it for a bus with faults: `return isotp.VirtualBus(fate=isotp.Faults(1, loss=0.01))`.
     """
-    from .buses import open_bus
+    from .buses import open_bus, simulated_bus
 
+    where = request.config.getoption("--isotp-bus")
+    if "isotp_clock" in request.fixturenames:
+        yield simulated_bus(where, request.getfixturevalue("isotp_clock"))
+        return
     with ExitStack() as stack:
-        yield open_bus(stack, request.config.getoption("--isotp-bus"))
+        yield open_bus(stack, where)
 
 
 @pytest.fixture
@@ -108,15 +124,38 @@ def isotp_frames(
 
 
 @pytest.fixture
-def isotp_link(isotp_bus: Bus, isotp_frames: Frames, isotp_address: Address | AsymmetricAddress) -> Iterator[Link]:
-    """Two SoftSockets on `isotp_bus`, `tester` and `ecu`, bound to the two ends of `isotp_address`.
+def isotp_tester(
+    isotp_bus: Bus, isotp_frames: Frames, isotp_address: Address | AsymmetricAddress
+) -> Iterator[SoftSocket]:
+    """A socket on `isotp_bus`, bound to `isotp_address`, with a timeout of some seconds.
 
-    For other options bind SoftSockets of your own to `isotp_bus`; in async tests AsyncSoftSockets.
+    For other options bind SoftSockets of your own to `isotp_bus`, or SimulatedSockets; in async tests AsyncSoftSockets.
     """
-    from .buses import open_link
+    from .buses import bound
 
-    with ExitStack() as stack:
-        yield open_link(stack, isotp_bus, isotp_address)
+    with bound(isotp_bus, isotp_address) as sock:
+        yield sock
+
+
+@pytest.fixture
+def isotp_link(isotp_bus: Bus, isotp_tester: SoftSocket, isotp_address: Address | AsymmetricAddress) -> Iterator[Link]:
+    """Two sockets that talk to each other: `tester` is `isotp_tester`, `ecu` is at the other end of its link."""
+    from .buses import Link, bound, opposite
+
+    with bound(isotp_bus, opposite(isotp_address)) as ecu:
+        yield Link(isotp_tester, ecu)
+
+
+@pytest.fixture
+def isotp_ecu(isotp_bus: Bus, isotp_address: Address | AsymmetricAddress) -> Iterator[Ecu]:
+    """A simulated ECU on `isotp_bus`, which answers `isotp_tester`; give it rules, DIDs and so on in the test."""
+    from .buses import opposite
+    from .ecu.car import Car
+    from .ecu.ecu import Ecu
+
+    ecu = Ecu("ecu", opposite(isotp_address))
+    with Car(isotp_bus, ecu):
+        yield ecu
 
 
 @pytest.fixture

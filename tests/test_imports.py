@@ -244,6 +244,7 @@ LATE_IMPORTS = {
         "isotp.capture.uds: udsoncan.Routine",
         "isotp.capture.uds: udsoncan.BaseService.BaseSubfunction",
         "isotp.cli.links.buses: can",
+        "isotp.testing.ecu.car_file: yaml",
         "isotp.cli.links.listening: can",
         "isotp.cli.main: shtab",
         "isotp.cli.output.report.figures: plotly",

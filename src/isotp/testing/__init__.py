@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .buses import Link
     from .clock import FakeClock, NothingDueError
     from .ecu.car import Car
+    from .ecu.car_file import CarFileError, load_car
     from .ecu.dids import Did
     from .ecu.download import Download
     from .ecu.dtcs import dtc_number
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Car": "ecu.car",
+    "CarFileError": "ecu.car_file",
     "Did": "ecu.dids",
     "Download": "ecu.download",
     "Ecu": "ecu.ecu",
@@ -42,10 +44,12 @@ _HOME = {
     "SimulatedSocket": "simulated",
     "dtc_number": "ecu.dtcs",
     "in_turn": "ecu.rules",
+    "load_car": "ecu.car_file",
 }
 
 __all__ = [
     "Car",
+    "CarFileError",
     "Did",
     "Download",
     "Ecu",
@@ -64,6 +68,7 @@ __all__ = [
     "SimulatedSocket",
     "dtc_number",
     "in_turn",
+    "load_car",
 ]
 
 if not TYPE_CHECKING:  # so that type checkers see a misspelt name

@@ -61,6 +61,8 @@ class Car:
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._is_ending = False
         self._error: BaseException | None = None
+        self.has_begun = False
+        """Whether its sockets were bound, now or before."""
 
     def __repr__(self) -> str:
         return f"<isotp.testing.Car {', '.join(ecu.name for ecu in self.ecus)}>"
@@ -138,6 +140,7 @@ class Car:
             self._stations.clear()
             raise
         self._wake = socket.socketpair() if self._clock is None else None
+        self.has_begun = True
 
     def close(self) -> None:
         """Stop all of them; nothing is left of their sockets and of the thread. Closing again does nothing.

@@ -120,6 +120,8 @@ class Ecu:
         """How many requests and replies there were, of each kind."""
         self.failures: list[BaseException] = []
         """What the functions of rules, DIDs and so on have raised. The tester got general reject (NRC 0x10)."""
+        self.on_served: Callable[[Exchange], object] | None = None
+        """Called with each request and its replies, by what serves the ECU."""
         self._busy_until_s = float("-inf")
         self._booting_until_s = float("-inf")
         self._active_s = float("-inf")
@@ -210,7 +212,10 @@ class Ecu:
             self._busy_until_s = self._active_s = now_s + max((after_s for after_s, _ in replies), default=0.0)
         for _, reply in replies:
             self.counts[_kind(reply)] += 1
-        self.served.append(Exchange(request, tuple(replies)))
+        exchange = Exchange(request, tuple(replies))
+        self.served.append(exchange)
+        if self.on_served is not None:
+            self.on_served(exchange)
         return replies
 
     def _busy(self, request: Request) -> list[Timed]:

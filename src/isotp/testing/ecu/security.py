@@ -1,7 +1,7 @@
 """Security access: service 0x27."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,7 +27,7 @@ class Security:
     seed: "Callable[[], bytes] | bytes | str | None" = None
     attempts: int = 3
     delay_s: float = 10.0
-    sessions: "tuple[int, ...] | None" = None
+    sessions: Collection[int] | None = None
     _random: random.Random = field(default_factory=lambda: random.Random(0), repr=False)
     _failed: int = field(default=0, repr=False)
     _locked_until_s: float = field(default=0.0, repr=False)

@@ -1,0 +1,146 @@
+"""Car files: ECUs described in TOML and YAML."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import isotp
+from isotp.address import CanAddress
+from isotp.testing import CarFileError, Ecu, Reply, load_car
+
+from ..examples import EXAMPLES
+
+CAR = EXAMPLES / "car.toml"
+
+
+def ask(ecu: Ecu, request: str, now_s: float = 0.0) -> str | None:
+    replies = ecu.request(bytes.fromhex(request), now_s)
+    return replies[-1][1].hex(" ") if replies else None
+
+
+def test_the_example() -> None:
+    engine, gearbox, light = load_car(CAR)
+    assert [ecu.name for ecu in (engine, gearbox, light)] == ["engine", "gearbox", "light"]
+    assert str(engine.address) == "rxid=0x7E0 txid=0x7E8"
+    assert [each.rx for each in engine.functional] == [CanAddress(0x7DF)]
+    assert str(gearbox.address) == "rxid=0x18DA18F1 txid=0x18DAF118"
+    assert str(light.address) == "rxid=0x6F1/0x60 txid=0x660/0xf1"
+    for ecu in (engine, gearbox, light):
+        assert ask(ecu, "22 f1 90") == "62 f1 90 " + b"WVWZZZ1JZXW000001".hex(" ")
+
+
+def test_what_the_engine_of_the_example_does() -> None:
+    ecu, *_ = load_car(CAR)
+    assert ask(ecu, "28 01 01") == "7f 28 11"
+    assert ask(ecu, "19 02 ff") == "59 02 ff 03 01 00 2f c1 00 87 08"
+    assert [ask(ecu, "01 0c") for _ in range(3)] == ["41 0c 0c 80", "41 0c 0d 00", "41 0c 0c 80"]
+    assert ask(ecu, "22 02 77") == "7f 22 22"
+    assert ask(ecu, "85 02") is None
+    assert ecu.request(bytes.fromhex("31 01 02 05")) == [(3.0, b"\x71\x01\x02\x05")]
+    assert ask(ecu, "31 01 02 03", 4.0) == "71 01 02 03 00"
+    assert ask(ecu, "10 03", 4.0) == "50 03 00 32 01 f4"
+    assert ask(ecu, "27 03", 4.0) == "67 03 01 02 03 04"
+    assert ask(ecu, "27 04 01 02 03 05", 4.0) == "67 04"
+    assert ask(ecu, "22 01 00", 4.0) == "62 01 00 " + b"secret".hex(" ")
+    assert ask(ecu, "31 01 ff 00", 4.0) == "7f 31 33"
+    seed = bytes.fromhex(str(ask(ecu, "27 01", 4.0)))[2:]
+    key = bytes(byte ^ mask for byte, mask in zip(seed, b"\xa5\x5a\xa5\x5a", strict=True))
+    assert ask(ecu, "27 02" + key.hex(), 4.0) == "67 02"
+    assert ask(ecu, "2e f1 5a 01 02 03 04", 4.0) == "6e f1 5a"
+    *pending, last = ecu.request(bytes.fromhex("31 01 ff 00"), 4.0)
+    assert last == (12.0, b"\x71\x01\xff\x00\x00")
+    assert len(pending) == 3
+    assert ask(ecu, "31 03 ff 00", 16.0) == "71 03 ff 00 01"
+    assert ecu.download is not None
+    assert (ecu.download.start, ecu.download.size, ecu.download.block) == (0x8000, 0x10000, 0x402)
+    assert ask(ecu, "11 01", 16.0) == "51 01"
+    assert ask(ecu, "3e 00", 16.4) is None
+
+
+def test_yaml(tmp_path: Path) -> None:
+    pytest.importorskip("yaml", reason="PyYAML is not installed")
+    path = tmp_path / "car.yaml"
+    path.write_text(
+        """
+ecu:
+  - rxid: 0x7E0
+    txid: 0x7E8
+    functional: [0x7DF, 0x18DB33F1]
+    dids:
+      "F190": {text: WVW}
+    routines:
+      "0203": {stop: {reply: "01", after: 0.01}, start: ""}
+    rules:
+      22 ??: {nrc: 0x31}
+"""
+    )
+    (ecu,) = load_car(path)
+    assert ecu.name == "ecu"
+    assert ask(ecu, "22 f1 90") == "62 f1 90 57 56 57"
+    assert ask(ecu, "22 01") == "7f 22 31"
+    assert ecu.routines[0x203].stop == Reply("01", 0.01)
+    path.write_text("ecu:\n- {rxid: 1, txid: 2, dids: {1234: '00'}}")
+    with pytest.raises(CarFileError, match=r"ecu\[0\].dids: 1234: allowed is a text as key: in YAML put it in quotes"):
+        load_car(path)
+    path.write_text("ecu: [")
+    with pytest.raises(CarFileError, match=r"car\.yaml: .*line 1"):
+        load_car(path)
+
+
+def test_yaml_without_pyyaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    (tmp_path / "car.yml").write_text("ecu: 1")
+    with pytest.raises(isotp.UnavailableError, match=r"pip install 'isotp\[yaml\]'"):
+        load_car(tmp_path / "car.yml")
+
+
+ECU = "[[ecu]]\nrxid = 0x7E0\ntxid = 0x7E8\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "the file: ecu is missing"),
+        ("ecu = 1", "ecu: 1: allowed is a list"),
+        ("ecu = [1]", "ecu[0]: 1: allowed is a table"),
+        ("x = [", "Invalid value (at end of document)"),
+        (ECU + "\n[bus]\nname = 1", "bus means nothing: allowed here is ecu"),
+        ("[[ecu]]\nrxid = 1", "ecu[0]: txid missing"),
+        ("[[ecu]]\nrxid = 0x7E0\ntxid = 0x7E0", "ecu[0]: the two directions"),
+        ("[[ecu]]\nrxid = '7E0'\ntxid = 1", "ecu[0].rxid: 7E0: allowed is a whole number from 0x0 to 0x1fffffff"),
+        ("[[ecu]]\nsource_address = 1", "ecu[0]: target_address missing"),
+        (ECU + "color = 1", "ecu[0].color means nothing: allowed here is name, rxid, txid"),
+        (ECU + "p2 = -1", "ecu[0].p2: -1: allowed is a number from 0 to 1e+06 seconds"),
+        (ECU + "p2 = 'x'", "ecu[0].p2: x: allowed is a number"),
+        (ECU + "name = 1", "ecu[0].name: 1: allowed is a text"),
+        (ECU + "sessions = []", "ecu[0].sessions: []: allowed is a list with one element or more"),
+        (ECU + "sessions = [1, 300]", "ecu[0].sessions[1]: 300: allowed is a whole number from 0x1 to 0x7f"),
+        (ECU + "[ecu.dids]\nF19 = 'xx'", "ecu[0].dids.F19: xx: allowed is hexadecimal"),
+        (ECU + "[ecu.dids]\nF1900 = '00'", "ecu[0].dids.F1900: F1900: allowed is a hexadecimal number of 4 digits"),
+        (ECU + "[ecu.dids]\nF190 = {}", "ecu[0].dids.F190: needed is hex or text, one of them"),
+        (
+            ECU + "[ecu.dids]\nF190 = {text = '', secret = 1}",
+            "ecu[0].dids.F190.secret: 1: allowed is true or false",
+        ),
+        (ECU + "[ecu.dtcs]\nP03 = 1", "ecu[0].dtcs.P03: 'P03' is not a DTC: allowed is P, C, B or U with four digits"),
+        (ECU + "[ecu.security.01]\nseed = '00'", "ecu[0].security.01: key is missing"),
+        (ECU + "[ecu.security.01]\nkey = {}", "ecu[0].security.01.key: needed is xor or add, one of them"),
+        (ECU + "[ecu.rules]\n'2' = '00'", "ecu[0].rules: '2' is not a pattern"),
+        (ECU + "[ecu.rules]\n'22' = {}", "ecu[0].rules.22: needed is reply, nrc or silent = true, one of them"),
+        (ECU + "[ecu.rules]\n'22' = {nrc = 1}", "ecu[0].rules.22.nrc: 1: allowed is one of 0x10, 0x11"),
+        (ECU + "[ecu.rules]\n'22' = ['00', 1]", "ecu[0].rules.22[1]: 1: allowed is hexadecimal"),
+        (ECU + "[ecu.download]\nblock = 2", "ecu[0].download.block: 2: allowed is a whole number from 0x3 to 0xffff"),
+    ],
+)
+def test_errors_name_the_place_and_what_is_allowed(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "car.toml"
+    path.write_text(text)
+    with pytest.raises(CarFileError) as raised:
+        load_car(path)
+    assert str(raised.value).startswith(f"{path}: {told}")
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_car(tmp_path / "car.toml")

@@ -3,7 +3,7 @@
 import pytest
 from workshop import Client, NoAnswerError, RefusedError
 
-from isotp.testing import Ecu, FakeClock, Frames, Nrc, Reply, Security, SimulatedSocket, in_turn
+from isotp.testing import Ecu, FakeClock, Frames, Nrc, Reply, SimulatedSocket, dtc_number, in_turn
 
 VIN = "WVWZZZ1JZXW000001"
 
@@ -11,7 +11,6 @@ VIN = "WVWZZZ1JZXW000001"
 @pytest.fixture
 def client(isotp_clock: FakeClock, isotp_tester: SimulatedSocket, isotp_ecu: Ecu) -> Client:
     """A client that talks to `isotp_ecu`."""
-    isotp_ecu.dids[0xF190] = VIN
     return Client(isotp_tester)
 
 
@@ -44,23 +43,20 @@ def test_a_long_value(client: Client, isotp_ecu: Ecu) -> None:
     ],
 )
 def test_trouble_codes(client: Client, isotp_ecu: Ecu, dtcs: dict[str, int], codes: list[str]) -> None:
-    isotp_ecu.dtcs.update({number(code): status for code, status in dtcs.items()})
+    isotp_ecu.dtcs.update({dtc_number(code): status for code, status in dtcs.items()})
     assert client.trouble_codes() == codes
 
 
-def number(code: str) -> int:
-    """A trouble code as the three bytes that an ECU keeps."""
-    return ("PCBU".index(code[0]) << 14 | int(code[1:], 16)) << 8
+def key_for(seed: bytes) -> bytes:
+    return bytes((seed[0] ^ 0xA5, seed[1] ^ 0x5A))
 
 
 def test_security_access(client: Client, isotp_ecu: Ecu) -> None:
-    isotp_ecu.security[1] = Security(seed=b"\x12\x34", key=lambda seed: seed[::-1])
-    client.unlock(1, lambda seed: seed[::-1])
+    client.unlock(1, key_for)
     assert isotp_ecu.unlocked == 1
 
 
 def test_a_wrong_key(client: Client, isotp_ecu: Ecu) -> None:
-    isotp_ecu.security[1] = Security(seed=b"\x12\x34", key=lambda seed: seed[::-1])
     with pytest.raises(RefusedError, match="service 0x27 was refused with 0x35"):
         client.unlock(1, lambda seed: seed)
     assert isotp_ecu.unlocked is None
@@ -77,7 +73,18 @@ def test_a_refusal(client: Client, isotp_ecu: Ecu, nrc: Nrc) -> None:
 # --- what takes time
 
 
-@pytest.mark.parametrize("seconds", [0.5, 12.0, 300.0])
+def test_erasing_takes_five_minutes(client: Client, isotp_clock: FakeClock) -> None:
+    client.unlock(1, key_for)
+    client.erase()
+    assert isotp_clock.monotonic() == pytest.approx(300.0)
+
+
+def test_erasing_needs_the_key(client: Client) -> None:
+    with pytest.raises(RefusedError, match="service 0x31 was refused with 0x33"):
+        client.erase()
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.5, 12.0])
 def test_erasing_takes_its_time(client: Client, isotp_ecu: Ecu, isotp_clock: FakeClock, seconds: float) -> None:
     isotp_ecu.rules["31 01 FF 00"] = Reply("71 01 FF 00", after_s=seconds)
     client.erase()

@@ -16,13 +16,11 @@ def test_a_canned_answer(isotp_link: Link) -> None:
 
 
 def test_in_real_time(isotp_tester: isotp.SoftSocket, isotp_ecu: Ecu) -> None:
-    isotp_ecu.dids[0xF190] = VIN
     assert Client(isotp_tester, answers_within=30.0).vin() == VIN
 
 
-def test_on_the_kernel(isotp_kernel: str) -> None:
+def test_on_the_kernel(isotp_kernel: str, engine: Ecu) -> None:
     """Skipped where there is no kernel with ISO-TP; `python -m isotp.testing.kernel -- python -m pytest` has one."""
-    ecu = Ecu("ecu", rxid=0x7E0, txid=0x7E8, dids={0xF190: VIN})
-    with Car(isotp_kernel, ecu), isotp.socket() as sock:
+    with Car(isotp_kernel, engine), isotp.socket() as sock:
         sock.bind(isotp_kernel, rxid=0x7E8, txid=0x7E0)
         assert Client(sock, answers_within=30.0).vin() == VIN

@@ -10,12 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .buses import Link
     from .clock import FakeClock, NothingDueError
+    from .ecu.async_car import AsyncCar
     from .ecu.car import Car
-    from .ecu.car_file import CarFileError, load_car
+    from .ecu.car_file import load_car
     from .ecu.dids import Did
     from .ecu.download import Download
     from .ecu.dtcs import dtc_number
     from .ecu.ecu import Ecu, Exchange
+    from .ecu.file_values import CarFileError
     from .ecu.nrc import Nrc, Refused
     from .ecu.routines import Routine
     from .ecu.rules import Reply, Request, Rules, in_turn
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
     from .simulated import SimulatedSocket
 
 _HOME = {
+    "AsyncCar": "ecu.async_car",
     "Car": "ecu.car",
-    "CarFileError": "ecu.car_file",
+    "CarFileError": "ecu.file_values",
     "Did": "ecu.dids",
     "Download": "ecu.download",
     "Ecu": "ecu.ecu",
@@ -48,6 +51,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AsyncCar",
     "Car",
     "CarFileError",
     "Did",

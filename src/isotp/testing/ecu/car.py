@@ -12,16 +12,19 @@ from typing import Any, Final, Self
 import isotp  # which imports the kernel's sockets when they are used
 
 from ...bus.base import Bus
-from ...errors import InterfaceDownError
+from ...errors import AddressError, InterfaceDownError
 from ...linux.timerfd import NEVER
 from ...sockets import IsoTpSocket
 from ...soft.socket import SoftSocket
 from ..simulated import SimulatedSocket, clock_of
 from .ecu import AnyAddress, Ecu
+from .playback import ecus_in, messages_of
+from .services import PLAYBACK
 from .station import OpenSocket, Station
 
 _DOWN_S: Final = 0.1  # until it is tried again
-_LONGEST_PDU: Final = 1 << 24
+LONGEST_PDU: Final = 1 << 24
+"""Bytes of the longest message of an ECU in user space."""
 
 Where = Bus | str | OpenSocket
 
@@ -64,6 +67,24 @@ class Car:
         self.has_begun = False
         """Whether its sockets were bound, now or before."""
 
+    @classmethod
+    def from_capture(
+        cls, where: Where, source: Any, *, pending: bool = False, configure: Callable[[Any], object] | None = None
+    ) -> Self:
+        """A car with all ECUs of a recording that answered requests in UDS or OBD; see `Ecu.from_capture`.
+
+        Raises:
+            OSError: the recording cannot be read.
+            AddressError: it has none.
+        """
+        messages = messages_of(source)
+        ecus = [Ecu(str(pair), pair.address, services=PLAYBACK) for pair in ecus_in(messages)]
+        if not ecus:
+            raise AddressError("no ECU of the recording answers in UDS or OBD")
+        for ecu in ecus:
+            ecu.learn(messages, pending)
+        return cls(where, *ecus, configure=configure)
+
     def __repr__(self) -> str:
         return f"<isotp.testing.Car {', '.join(ecu.name for ecu in self.ecus)}>"
 
@@ -76,7 +97,7 @@ class Car:
             sock = isotp.socket(0)
         elif isinstance(where, Bus):
             sock = (SoftSocket if self._clock is None else SimulatedSocket)(where, 0)
-            sock.set_engine_opts(max_pdu_size=_LONGEST_PDU)
+            sock.set_engine_opts(max_pdu_size=LONGEST_PDU)
         else:
             return where(address)
         try:

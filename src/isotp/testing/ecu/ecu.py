@@ -1,31 +1,31 @@
 """Ecu: what a simulated ECU answers, without I/O and without a clock of its own."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ...address import CAN_EFF_FLAG, Address, AsymmetricAddress, normal_address
+from ...capture.message import Message
 from .dids import Did, DidValue
 from .download import Download
 from .dtcs import dtc_number
-from .nrc import SILENT_IF_FUNCTIONAL, Nrc, Refused
+from .nrc import Nrc, Refused
+from .playback import ecus_in, messages_of, only, rules_of
+from .reply_times import Timed, timed
 from .routines import Routine
-from .rules import Answer, Reply, Request, Rules, as_bytes
+from .rules import Answer, Request, Rules
 from .security import Security
-from .services import DEFAULT_SESSION, SERVICES, Service
+from .services import DEFAULT_SESSION, PLAYBACK, SERVICES, Service
 
 _NEGATIVE: Final = 0x7F
 _POSITIVE: Final = 0x40
 _SUPPRESS: Final = 0x80
 _SILENT_TESTER_PRESENT: Final = b"\x3e\x80"
-_IN_TIME: Final = 0.8
-"""The part of P2 and P2* after which response pending is sent."""
 _HISTORY: Final = 10_000
 _USUAL_11_BITS: Final = 0x7DF  # ISO 15765-4:2016, tables 5 and 6
 _USUAL_29_BITS: Final = 0x18DB33F1
 
 AnyAddress = Address | AsymmetricAddress
-Timed = tuple[float, bytes]
 F = TypeVar("F", bound=Callable[[Request], Any])
 
 
@@ -126,6 +126,60 @@ class Ecu:
         self._booting_until_s = float("-inf")
         self._active_s = float("-inf")
         self._set_out()
+
+    @classmethod
+    def from_capture(
+        cls,
+        source: Any,
+        name: str = "ecu",
+        address: AnyAddress | None = None,
+        *,
+        rxid: int | None = None,
+        txid: int | None = None,
+        functional: "int | Address | Sequence[int | Address] | None" = None,
+        pending: bool = False,
+        **fields: Any,
+    ) -> "Ecu":
+        """An ECU that answers as one did in a recording; what was not asked there it refuses (NRC 0x11).
+
+        What it answered to a request several times comes in turn. Without identifiers, it is the only ECU in the
+        recording that answered requests in UDS or OBD.
+
+        Args:
+            source: the name of a file in any format, or frames, as for `isotp.capture.Capture`.
+            name: as for `Ecu`, and so are address, rxid, txid, functional and fields.
+            address: its own address; or its identifiers:
+            rxid: of the requests.
+            txid: of the replies.
+            functional: of the requests to all ECUs.
+            pending: whether response pending is played back, and each reply with its delay; if not, the last reply
+                comes at once.
+            fields: others of `Ecu`.
+
+        Raises:
+            OSError: the recording cannot be read.
+            AddressError: which ECU is meant is not clear; it says which there are.
+        """
+        if address is None and rxid is None and txid is None:
+            messages = messages_of(source)
+            address = only(ecus_in(messages)).address
+            ecu = cls(name, address, functional=functional, **{"services": PLAYBACK, **fields})
+        else:
+            ecu = cls(name, address, rxid=rxid, txid=txid, functional=functional, **{"services": PLAYBACK, **fields})
+            messages = messages_of(source, ecu.address, *ecu.functional)
+        ecu.learn(messages, pending)
+        return ecu
+
+    def learn(self, messages: Iterable[Message], pending: bool = False) -> None:
+        """Answer from now on as an ECU with the same address did: `messages` are those of an `isotp.capture.Capture`.
+
+        `pending`: see `from_capture`.
+        """
+        rx, tx = self.address.rx, self.address.tx
+        assert rx is not None
+        assert tx is not None
+        to_all = {each.rx for each in self.functional if each.rx is not None}
+        self.rules.update(rules_of(messages, rx, to_all, tx, pending))
 
     def __repr__(self) -> str:
         return f"<isotp.testing.Ecu {self.name!r} {self.address}>"
@@ -235,13 +289,13 @@ class Ecu:
                 answer = self._serve(request)
             if callable(answer):
                 answer = answer(request)
-            return self._timed(request, answer, is_rule)
+            return timed(request, answer, self, not is_rule and self._is_suppressed(request))
         except Refused as e:
-            return self._timed(request, e.nrc, is_rule)
+            return timed(request, e.nrc, self, False)
         except Exception as e:
             e.add_note(f"while ECU {self.name!r} answered {request.data[:16].hex(' ')}")
             self.failures.append(e)
-            return self._timed(request, Nrc.GENERAL_REJECT, is_rule)
+            return timed(request, Nrc.GENERAL_REJECT, self, False)
 
     def _serve(self, request: Request) -> Any:
         """The answer of a diagnostic service."""
@@ -257,38 +311,9 @@ class Ecu:
             raise Refused(Nrc.INCORRECT_MESSAGE_LENGTH)
         return service.answer(self, request)
 
-    # --- its replies
-
-    def _timed(self, request: Request, answer: Any, is_rule: bool) -> list[Timed]:
-        """The replies that `answer` makes."""
-        if isinstance(answer, list | tuple):
-            return [one for each in answer for one in self._timed(request, each, is_rule)]
-        reply = answer if isinstance(answer, Reply) else Reply(answer)
-        if reply.data is None:
-            return []
-        after_s = reply.after_s + self.delay_s
-        pending = bytes((_NEGATIVE, request.service, Nrc.RESPONSE_PENDING))
-        replies = [(at_s, pending) for at_s in self._pending_s(after_s)] if reply.pending else []
-        if not replies and self._is_suppressed(request, reply.data, is_rule):
-            return []
-        if isinstance(reply.data, Nrc):
-            return [*replies, (after_s, bytes((_NEGATIVE, request.service, reply.data)))]
-        return [*replies, (after_s, as_bytes(reply.data))]
-
-    def _pending_s(self, after_s: float) -> list[float]:
-        """When response pending is sent, if the answer comes after so many seconds."""
-        if after_s <= self.p2_s:
-            return []
-        times = [self.p2_s * _IN_TIME]
-        while times[-1] + self.p2_star_s < after_s:
-            times.append(times[-1] + self.p2_star_s * _IN_TIME)
-        return times
-
-    def _is_suppressed(self, request: Request, data: object, is_rule: bool) -> bool:
-        """Whether a reply is not sent. Once response pending was sent it always is (ISO 14229-1:2020, 7.5)."""
-        if isinstance(data, Nrc):
-            return request.is_functional and data in SILENT_IF_FUNCTIONAL
-        service = None if is_rule else self.services.get(request.service)
+    def _is_suppressed(self, request: Request) -> bool:
+        """Whether a service sends no positive response: the tester said so (suppressPosRspMsgIndicationBit)."""
+        service = self.services.get(request.service)
         return service is not None and service.has_sub_function and bool(request.data[1] & _SUPPRESS)
 
 

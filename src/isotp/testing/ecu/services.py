@@ -206,3 +206,6 @@ SERVICES: Final[dict[int, Service]] = {
     0x85: Service(_control_dtc_setting, 2, has_sub_function=True, in_default_session=False),
 }
 """A new ECU has all of these."""
+
+PLAYBACK: Final = {0x3E: SERVICES[0x3E]}
+"""An ECU that plays back a recording has these: TesterPresent comes whenever the tester likes."""

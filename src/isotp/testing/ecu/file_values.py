@@ -1,0 +1,174 @@
+"""Values of a car file: each is read, or refused with its place and what is allowed there."""
+
+import errno
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
+
+from ...errors import IsoTpError
+from .rules import as_bytes
+
+T = TypeVar("T")
+D = TypeVar("D")
+Read = Callable[[Any, str], T]
+"""Reads a value, given the place where it is."""
+
+
+class CarFileError(IsoTpError, ValueError):
+    """A car file that cannot be. It says where in the file, and what is allowed there."""
+
+    default_errno = errno.EINVAL
+
+
+def wrong(value: object, place: str, allowed: str) -> CarFileError:
+    """The error of a value."""
+    shown = value if isinstance(value, str) else repr(value)
+    return CarFileError(f"{place}: {shown!s:.60}: allowed is {allowed}")
+
+
+class Table:
+    """A table of the file, whose values are taken one after the other.
+
+    Args:
+        value: what is in the file.
+        place: where.
+    """
+
+    def __init__(self, value: Any, place: str) -> None:
+        if not isinstance(value, Mapping):
+            raise wrong(value, place or "the file", "a table")
+        for key in value:
+            if not isinstance(key, str):
+                raise wrong(key, place or "the file", "a text as key: in YAML put it in quotes")
+        self._left = dict(value)
+        self._place = place
+        self._known: list[str] = []
+
+    def place(self, key: str) -> str:
+        """Where a value of it is."""
+        return f"{self._place}.{key}" if self._place else key
+
+    def has(self, key: str) -> bool:
+        """Whether there is a value that was not taken."""
+        return key in self._left
+
+    @overload
+    def take(self, key: str, read: Read[T]) -> T: ...
+
+    @overload
+    def take(self, key: str, read: Read[T], default: D) -> T | D: ...
+
+    def take(self, key: str, read: Read[Any], default: Any = ...) -> Any:
+        """The value of `key`."""
+        self._known.append(key)
+        if key in self._left:
+            return read(self._left.pop(key), self.place(key))
+        if default is ...:
+            raise CarFileError(f"{self._place or 'the file'}: {key} is missing")
+        return default
+
+    def end(self) -> None:
+        """Refuse what was not taken."""
+        for key in self._left:
+            raise CarFileError(f"{self.place(key)} means nothing: allowed here is {', '.join(self._known)}")
+
+
+def number(lowest: float, highest: float, unit: str = "") -> Read[Any]:
+    """Reads a number within these limits."""
+
+    def read(value: Any, place: str) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
+            raise wrong(value, place, f"a number from {lowest:g} to {highest:g}{unit}")
+        return value
+
+    return read
+
+
+def integer(lowest: int, highest: int) -> Read[int]:
+    """Reads a whole number within these limits."""
+
+    def read(value: Any, place: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            raise wrong(value, place, f"a whole number from {lowest:#x} to {highest:#x}, such as {highest:#x}")
+        return value
+
+    return read
+
+
+byte = integer(0, 0xFF)
+can_id = integer(0, 0x1FFFFFFF)
+level = integer(1, 0x7D)
+
+
+def seconds(value: Any, place: str) -> float:
+    """A time in seconds."""
+    return float(number(0, 1e6, " seconds")(value, place))
+
+
+def text(value: Any, place: str) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise wrong(value, place, "a text")
+    return value
+
+
+def boolean(value: Any, place: str) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise wrong(value, place, "true or false")
+    return value
+
+
+def hexadecimal(value: Any, place: str) -> bytes:
+    """Bytes, as hexadecimal digits."""
+    try:
+        return as_bytes(text(value, place))
+    except ValueError:
+        raise wrong(value, place, "hexadecimal, two digits for each byte, such as '62 F1 90'") from None
+
+
+def list_of(read: Read[T]) -> Read[list[T]]:
+    """Reads a list with one element or more."""
+
+    def read_list(value: Any, place: str) -> list[T]:
+        if not isinstance(value, list) or not value:
+            raise wrong(value, place, "a list with one element or more")
+        return [read(one, f"{place}[{number}]") for number, one in enumerate(value)]
+
+    return read_list
+
+
+def one_or_list_of(read: Read[T]) -> Read[list[T]]:
+    """Reads a value or a list of such."""
+
+    def read_any(value: Any, place: str) -> list[T]:
+        return list_of(read)(value, place) if isinstance(value, list) else [read(value, place)]
+
+    return read_any
+
+
+def each(read_key: Read[Any], read: Read[T]) -> Read[dict[Any, T]]:
+    """A table whose keys are chosen by the user."""
+
+    def read_table(value: Any, place: str) -> dict[Any, T]:
+        table = Table(value, place)
+        return {read_key(key, table.place(key)): table.take(key, read) for key in value}
+
+    return read_table
+
+
+def hex_key(digits: int) -> Read[int]:
+    """Reads a key that is a hexadecimal number of so many digits at most."""
+
+    def read(key: Any, place: str) -> int:
+        try:
+            number = int(key, 16)
+        except ValueError:
+            number = -1
+        if not 0 <= number < 16**digits:
+            raise wrong(key, place, f"a hexadecimal number of {digits} digits as key")
+        return number
+
+    return read
+
+
+sessions = list_of(integer(1, 0x7F))

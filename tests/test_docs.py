@@ -10,7 +10,9 @@ PLACES = (ROOT, ROOT / "src" / "isotp")
 NAMED = re.compile(r"`((?:tools/[\w-]+|[\w./-]+/|[\w./-]+\.(?:py|md|toml|txt)))(?: --[^`]*)?`")
 
 
-@pytest.mark.parametrize("document", ["docs/architecture.md", "docs/use-with.md", "CONTRIBUTING.md", "README.md"])
+@pytest.mark.parametrize(
+    "document", ["docs/architecture.md", "docs/use-with.md", "docs/testing.md", "CONTRIBUTING.md", "README.md"]
+)
 def test_every_file_named_exists(document: str) -> None:
     named = set(NAMED.findall((ROOT / document).read_text(encoding="utf-8")))
     assert len(named) > 1

@@ -8,6 +8,7 @@ it knows address, options and state.
 import errno
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self, Unpack
 
@@ -112,7 +113,9 @@ class AnySocket(ABC):
 
     flags = flags
     LinkLayerProtocol = LinkLayerProtocol
+    # Simulated time has others of these.
     _clock: Clock = time
+    _deadline_after: Callable[[float | None], Deadline] = staticmethod(Deadline.after)
 
     def __init__(self, end: End, timeout: float | None) -> None:
         self._end = end

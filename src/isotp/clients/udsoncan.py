@@ -3,7 +3,6 @@
 udsoncan is an extra: pip install isotp[uds].
 """
 
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
@@ -72,7 +71,7 @@ class Connection(BaseConnection):
 
     def empty_rxqueue(self) -> None:
         """Drop what was received, and also a message that is just being received; a udsoncan client asks for that."""
-        self._emptied_ns = time.time_ns()
+        self._emptied_ns = self.socket._clock.time_ns()
         while True:
             try:
                 self.socket.recv(flags=MSG_DONTWAIT)
@@ -113,7 +112,7 @@ class Connection(BaseConnection):
             TimeoutException: none began in time.
             IsoTpError: it broke off, or the interface is down.
         """
-        deadline = Deadline.after(timeout)
+        deadline = self.socket._deadline_after(timeout)
         while True:
             try:
                 message = self.socket.recv_message(begins_within=deadline.left())
@@ -166,7 +165,7 @@ def functional_request(
     Warns:
         MessagesDroppedWarning: there were old messages.
     """
-    deadline = Deadline.after(request_timeout)
+    deadline = sender._deadline_after(request_timeout)
     payload = request.get_payload()
     replies = functional.functional_request(sender, receivers, payload, begins_within=_at_most(p2_timeout, deadline))
     last = {reply.socket: reply for reply in replies}

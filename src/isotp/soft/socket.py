@@ -42,7 +42,6 @@ class SoftSocket(IsoTpSocket):
 
     _end: SoftEnd[Driver]
     _driver_kind: type[Driver] = ThreadDriver
-    _deadline_after: Callable[[float | None], Deadline] = staticmethod(Deadline.after)
 
     def __init__(
         self,

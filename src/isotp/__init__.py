@@ -11,7 +11,7 @@ _major_version_ = 2  # of can-isotp: udsoncan looks which names it can expect
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing
 if TYPE_CHECKING:
-    from . import address, bus, can_message, capture, compat, engine, errors, opts, protocol, tools, tpsock
+    from . import address, bus, can_message, capture, compat, engine, errors, opts, protocol, testing, tools, tpsock
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
     from .bus.faults import Faults
     from .bus.pythoncan import PythonCanBus
@@ -163,6 +163,7 @@ __all__ = [
     "opts",
     "protocol",
     "socket",
+    "testing",
     "tools",
     "tpsock",
 ]
@@ -177,6 +178,7 @@ _MODULES = (
     "errors",
     "opts",
     "protocol",
+    "testing",
     "tools",
     "tpsock",
 )

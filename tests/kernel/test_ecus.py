@@ -49,6 +49,16 @@ def test_a_car(is_soft: bool, vcan: Link, bus: Bus, new_socket: Sockets) -> None
         assert {reply.data for reply in replies} == {b"\x50\x03\x00\x14\x01\xf4", b"\x50\x03\x00\x32\x01\xf4"}
 
 
+def test_any_tester(vcan: Link, new_socket: Sockets) -> None:
+    ecu = Ecu("any", isotp.Address.normal_fixed(source_address=0x10, target_address=0xF1), any_tester=True)
+    with Car(str(vcan), ecu, Ecu("other", rxid=0x7E0, txid=0x7E8)):
+        for base, sa in ((0x18DA, 0x45), (0x14DA, 0xF1)):
+            tester = new_socket()
+            tester.bind(vcan, rxid=base << 16 | sa << 8 | 0x10, txid=base << 16 | 0x1000 | sa)
+            assert asked(tester, b"\x22" + bytes(100)) == b"\x7f\x22\x31"
+            assert asked(tester, b"\x3e\x00") == b"\x7e\x00"
+
+
 def test_an_interface_that_goes_down_and_comes_up(vcan: Link, new_socket: Sockets) -> None:
     with Car(str(vcan), Ecu(rxid=0x7E0, txid=0x7E8)):
         vcan.down()

@@ -129,6 +129,8 @@ def test_a_car_that_cannot_start_leaves_nothing() -> None:
     async def run() -> None:
         with pytest.raises(isotp.OptionError):
             await AsyncCar(isotp.VirtualBus(), Ecu(rxid=0x7E0, txid=0x7E8), configure=refuse).start()
+        with pytest.raises(isotp.OptionError, match="any_tester works in a Car only"):
+            await AsyncCar(isotp.VirtualBus(), Ecu(rxid=0x7E0, txid=0x7E8, any_tester=True)).start()
 
     asyncio.run(run())
 

@@ -317,3 +317,48 @@ def test_a_client_of_udsoncan_programs_an_ecu(world: World) -> None:
     if world.clock is not None:
         assert 300 <= world.clock.monotonic() < 301
         assert time.perf_counter() - began < 5
+
+
+# --- testers that it does not know
+
+
+def any_tester(**fields: Any) -> Ecu:
+    address = isotp.Address.normal_fixed(source_address=0x10, target_address=0xF1)
+    return Ecu("any", address, dids={0xF190: VIN * 5}, any_tester=True, **fields)
+
+
+@pytest.mark.parametrize(("base", "tester_address"), [(0x18DA, 0xF1), (0x18DA, 0x45), (0x14DA, 0xF1), (0x00DA, 0xFA)])
+def test_any_tester_with_any_priority(base: int, tester_address: int, world: World) -> None:
+    with Car(world.bus, any_tester()):
+        with world.open(base << 16 | tester_address << 8 | 0x10, base << 16 | 0x1000 | tester_address) as tester:
+            tester.send(b"\x22" + b"\xf1\x90" * 9)  # its first frame is not lost
+            assert len(tester.recv()) == 1 + 9 * (2 + 5 * 17)
+            assert asked(tester, "22 f1 90").startswith("62 f1 90")
+        id_of_all = base + 1 << 16 | 0x3300 | tester_address
+        with world.open(base << 16 | tester_address << 8 | 0x10, id_of_all) as tester:
+            assert asked(tester, "3e 00") == "7e 00"
+
+
+def test_several_testers_at_once(world: World) -> None:
+    ecu = any_tester()
+    with Car(world.bus, ecu), contextlib.ExitStack() as stack:
+        testers = [stack.enter_context(world.open(0x18DA0010 | sa << 8, 0x18DA1000 | sa)) for sa in range(0x20, 0x28)]
+        for tester in testers:
+            tester.send(b"\x22\xf1\x90")
+        for tester in testers:
+            assert tester.recv()[3:] == VIN.encode() * 5
+        assert ecu.counts["requests"] == 8
+
+
+def test_a_scan_with_every_address(world: World) -> None:
+    ecu = any_tester(functional=())
+    with Car(world.bus, ecu):
+        for sa in range(0x100):
+            world.bus.inject(CanFrame(0x98DA1000 | sa, b"\x02\x3e\x00"))
+        world.until(lambda: ecu.counts["requests"] == 255)
+    assert ecu.counts["replies"] == 255  # not to its own address
+
+
+def test_any_tester_needs_fixed_addressing(world: World) -> None:
+    with pytest.raises(isotp.AddressError, match="'engine': any_tester needs identifiers that say who sends"):
+        Car(world.bus, engine(any_tester=True)).start()

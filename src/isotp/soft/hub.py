@@ -67,6 +67,7 @@ class Hub:
         self._failure: InterfaceError | None = None  # why the bus was given up
         self._links: dict[Link, None] = {}
         self._routes = Routes()
+        self._strangers: dict[int, Callable[[CanFrame], object]] = {}  # by identifier
         self._unechoed = Unechoed()
         self._touched: dict[Link, None] = {}
         self._blocked: dict[Link, None] = {}
@@ -106,7 +107,7 @@ class Hub:
                     f"the socket is set to CAN FD and {self.bus.name} is Classical CAN",
                     remedy="set_ll_opts(mtu=LinkLayerProtocol.CAN, tx_dl=8, tx_flags=0)",
                 )
-            self.bus.watch(self._routes.can_ids)
+            self._watch()
         except BaseException:
             self.remove(link)
             raise
@@ -124,7 +125,24 @@ class Hub:
         if not self._links:
             self._close()
         elif self.is_open:
-            self.bus.watch(self._routes.can_ids)
+            self._watch()
+
+    def _watch(self) -> None:
+        self.bus.watch({*self._routes.can_ids, *self._strangers} if self._strangers else self._routes.can_ids)
+
+    def admit(self, can_ids: Iterable[int], stranger: Callable[[CanFrame], object]) -> None:
+        """Call `stranger` with each frame of these identifiers that no link receives, until `dismiss`.
+
+        It may add a link, which then receives this frame.
+        """
+        self._strangers.update(dict.fromkeys(can_ids, stranger))
+        self._watch()
+
+    def dismiss(self, stranger: Callable[[CanFrame], object]) -> None:
+        """Undo `admit`."""
+        self._strangers = {can_id: other for can_id, other in self._strangers.items() if other != stranger}
+        if self.is_open:
+            self._watch()
 
     def _open(self) -> None:
         self.bus.open(self.driver.wake)
@@ -244,9 +262,22 @@ class Hub:
         touched = self._touched
         for links, run in groupby(frames, self._routes.of):  # the frames of a long message often follow each other
             together = tuple(run)
+            if self._strangers and not links:
+                self._dispatch_strangers(together, now)
             for link in links:
                 link.engine.receive_frames(together, now)
                 touched[link] = None
+
+    def _dispatch_strangers(self, frames: Iterable[CanFrame], now: int) -> None:
+        for frame in frames:
+            stranger = self._strangers.get(frame.can_id)
+            if stranger is None:
+                continue
+            if not self._routes.of(frame):
+                stranger(frame)
+            for link in self._routes.of(frame):
+                link.engine.receive_frames((frame,), now)
+                self._touched[link] = None
 
     def _pump(self, link: Link, now: int) -> None:
         """Send the frames of `link` that are due, report its events, and set its deadline."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import isotp  # which imports the kernel's sockets when they are used
 
 from ...bus.base import Bus
-from ...errors import InterfaceDownError, MessageSizeError, SocketClosedError, TransferError
+from ...errors import InterfaceDownError, MessageSizeError, OptionError, SocketClosedError, TransferError
 from ...sockets import AsyncIsoTpSocket
 from ...soft.async_socket import AsyncSoftSocket
 from .car import LONGEST_PDU
@@ -60,11 +60,19 @@ class AsyncCar:
         return sock
 
     async def start(self) -> None:
-        """Let the ECUs answer until `close`; see `Car.start`."""
+        """Let the ECUs answer until `close`; see `Car.start`.
+
+        Raises:
+            OptionError: an ECU is for any tester.
+        """
         if self._tasks:
             raise RuntimeError("the car runs already")
         try:
             for ecu in self.ecus:
+                if ecu.any_tester:
+                    raise OptionError(
+                        f"ECU {ecu.name!r}: any_tester works in a Car only", remedy="use Car, or leave it out"
+                    )
                 own, *others = (self._open(address) for address in (ecu.address, *ecu.functional))
                 station = _Station(ecu, own)
                 jobs = [station.send(), station.receive(own), *map(station.receive, others)]

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
 import isotp  # which imports the kernel's sockets when they are used
 
 from ...bus.base import Bus
+from ...bus.socketcan import SocketCanBus
 from ...errors import AddressError, InterfaceDownError
 from ...linux.timerfd import NEVER
 from ...sockets import IsoTpSocket
@@ -59,10 +61,11 @@ class Car:
         self._where = where
         self._configure = configure
         self._clock = clock_of(where)
+        self._bus: Bus | None = None  # of ECUs for any tester, where the others use the kernel
         self._stations: list[Station] = []
         self._thread: threading.Thread | None = None
         self._wake: tuple[socket.socket, socket.socket] | None = None
-        self._is_ending = False
+        self._ending = threading.Event()
         self._error: BaseException | None = None
         self.has_begun = False
         """Whether its sockets were bound, now or before."""
@@ -90,14 +93,16 @@ class Car:
 
     # --- sockets
 
-    def _open(self, address: AnyAddress) -> IsoTpSocket:
+    def _open(self, ecu: Ecu, address: AnyAddress, on_event: Callable[[Any], object] | None = None) -> IsoTpSocket:
         where = self._where
         sock: IsoTpSocket
+        if isinstance(where, str) and ecu.any_tester:
+            where = self._bus = self._bus or SocketCanBus(where)
         if isinstance(where, str):
             sock = isotp.socket(0)
         elif isinstance(where, Bus):
-            sock = (SoftSocket if self._clock is None else SimulatedSocket)(where, 0)
-            sock.set_engine_opts(max_pdu_size=LONGEST_PDU)
+            sock = soft = (SoftSocket if self._clock is None else SimulatedSocket)(where, 0, on_event=on_event)
+            soft.set_engine_opts(max_pdu_size=LONGEST_PDU)
         else:
             return where(address)
         try:
@@ -112,10 +117,15 @@ class Car:
     def _bind(self) -> None:
         with ExitStack() as stack:
             for ecu in self.ecus:
-                station = Station(ecu, self._open)
+                station = Station(ecu, partial(self._open, ecu), self._wake_up)
                 stack.callback(station.close)
                 self._stations.append(station)
             stack.pop_all()
+
+    def _wake_up(self) -> None:
+        if self._wake is not None:
+            with suppress(BlockingIOError):  # it is awake
+                self._wake[1].send(b"\0")
 
     # --- beginning and end
 
@@ -154,13 +164,18 @@ class Car:
     def _begin(self) -> None:
         if self._stations:
             raise RuntimeError("the car runs already")
-        self._is_ending, self._error = False, None
+        self._ending.clear()
+        self._error = None
         try:
+            if self._clock is None:
+                self._wake = socket.socketpair()
+                for end in self._wake:
+                    end.setblocking(False)
             self._bind()
         except BaseException:
             self._stations.clear()
+            self._end()
             raise
-        self._wake = socket.socketpair() if self._clock is None else None
         self.has_begun = True
 
     def close(self) -> None:
@@ -176,9 +191,9 @@ class Car:
 
     def _end(self) -> BaseException | None:
         """Stop; returns what has gone wrong."""
-        self._is_ending = True
-        if self._thread is not None and self._wake is not None:
-            self._wake[1].send(b"\0")
+        self._ending.set()
+        if self._thread is not None:
+            self._wake_up()
             self._thread.join()
             self._thread = None
         if self._clock is not None and self._stations:
@@ -216,8 +231,10 @@ class Car:
                 for station in self._stations:
                     for sock in station.sockets:
                         selector.register(sock, selectors.EVENT_READ)
-                while not self._is_ending and (end_s is None or time.monotonic() < end_s):
+                while not self._ending.is_set() and (end_s is None or time.monotonic() < end_s):
                     selector.select(self._pause_s(end_s))
+                    with suppress(BlockingIOError):
+                        self._wake[0].recv(4096)
                     self._step()
             except Exception as e:
                 self._error = e
@@ -233,10 +250,7 @@ class Car:
             for station in self._stations:
                 station.step(time.monotonic_ns())
         except InterfaceDownError:
-            assert self._wake is not None
-            self._wake[0].settimeout(_DOWN_S)
-            with suppress(TimeoutError):
-                self._wake[0].recv(1)
+            self._ending.wait(_DOWN_S)
 
     # --- see `clock.Timed`
 

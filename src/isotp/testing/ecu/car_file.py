@@ -85,6 +85,7 @@ def _ecu(value: Any, place: str, directory: Path) -> Ecu:
     rules = table.take("rules", _rules, {})
     capture = table.take("capture", values.text, None)
     pending = table.take("capture_pending", values.boolean, False)
+    fields["any_tester"] = table.take("any_tester", values.boolean, False)
     without = table.take("without_services", values.list_of(values.byte), [])
     table.end()
     ecu = Ecu(name, address, **fields)

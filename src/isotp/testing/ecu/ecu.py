@@ -71,6 +71,8 @@ class Ecu:
         s3_s: seconds without a request after which it leaves a session.
         delay_s: seconds that each answer takes.
         boot_s: seconds that it is silent after a reset.
+        any_tester: whether it answers testers with any address, at any priority, and not only the one in `address`,
+            which has to be `Address.normal_fixed` or `Address.mixed_29bits`. `Car` takes the engine for it.
 
     Raises:
         AddressError: identifiers are out of range, equal, or missing.
@@ -98,6 +100,7 @@ class Ecu:
         s3_s: float = 5.0,
         delay_s: float = 0.0,
         boot_s: float = 0.0,
+        any_tester: bool = False,
     ) -> None:
         self.name = name
         self.address = normal_address(rxid, txid) if address is None else address
@@ -114,6 +117,7 @@ class Ecu:
         self.sessions = tuple(sessions)
         self.p2_s, self.p2_star_s, self.s3_s = p2_s, p2_star_s, s3_s
         self.delay_s, self.boot_s = delay_s, boot_s
+        self.any_tester = any_tester
         self.served: deque[Exchange] = deque(maxlen=_HISTORY)
         """The latest requests and their replies."""
         self.counts: Counter[str] = Counter()

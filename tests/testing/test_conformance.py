@@ -1,0 +1,203 @@
+"""The suite against the engine, and against engines that are broken on purpose: a case can fail."""
+
+import re
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from isotp.can_frame import CanFrame
+from isotp.engine.engine import Engine
+from isotp.testing.conformance import (
+    Case,
+    EngineSubject,
+    Expect,
+    Need,
+    Report,
+    Reports,
+    Result,
+    Send,
+    Setup,
+    Verdict,
+    all_cases,
+    run_case,
+    run_cases,
+)
+from isotp.testing.conformance.case import Step
+from isotp.testing.conformance.differences import ENGINE
+from isotp.testing.notation import parse
+
+CASES = all_cases()
+BY_NAME = {case.name: case for case in CASES}
+
+
+@pytest.fixture(scope="module")
+def results() -> list[Result]:
+    return run_cases(CASES, EngineSubject(), ENGINE)
+
+
+def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
+    assert len(CASES) > 300
+    assert len(BY_NAME) == len(CASES)
+
+
+def test_each_case_is_complete() -> None:
+    for case in CASES:
+        assert re.fullmatch(r"(8|9|10)\.\d(\.\d)*", case.clause), case.name
+        assert re.fullmatch(r"[A-Z0-9].*\.", case.what), case.name
+        for step in case.steps:
+            if isinstance(step, Send):
+                parse(step.text).frame()
+            elif isinstance(step, Expect):
+                assert all(parse(text) for text in step.text.split(" or ")), case.name
+
+
+def test_the_engine_passes(results: list[Result]) -> None:
+    report = Report("isotp.engine", results)
+    assert report.counts[Verdict.FAILED] == 0, str(report)
+    assert report.counts[Verdict.NOT_APPLICABLE] == 0
+    assert report.has_passed
+
+
+def test_what_differs_is_what_is_listed(results: list[Result]) -> None:
+    differing = {one.case.name for one in results if one.verdict is Verdict.DIFFERS}
+    assert differing == {case.name for case in CASES if any(fnmatchcase(case.name, one.cases) for one in ENGINE)}
+
+
+# --- a case can fail
+
+
+class Broken(Engine):
+    """An engine that changes the frames it sends, or those it receives."""
+
+    sends: Callable[[CanFrame], CanFrame] = staticmethod(lambda frame: frame)
+    receives: Callable[[CanFrame], CanFrame] = staticmethod(lambda frame: frame)
+
+    def frames_to_send(self, now: int, limit: int = 1024) -> list[CanFrame]:
+        return [self.sends(frame) for frame in super().frames_to_send(now, limit)]
+
+    def receive_frame(self, frame: CanFrame, now: int) -> None:
+        super().receive_frame(self.receives(frame), now)
+
+
+def broken(**changes: Any) -> type[Engine]:
+    return type("Broken", (Broken,), {name: staticmethod(change) for name, change in changes.items()})
+
+
+def data(change: Callable[[bytes], bytes]) -> Callable[[CanFrame], CanFrame]:
+    return lambda frame: frame._replace(data=change(frame.data))
+
+
+class NeverTimesOut(Engine):
+    def handle_timer(self, now: int) -> None:
+        """It forgets that time passes."""
+
+    def get_timer(self) -> int | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [
+        (broken(sends=data(lambda d: d + b"\0" * (8 - len(d)))), "send/classical/3 bytes"),
+        (broken(sends=data(lambda d: d[:-1] + b"\0")), "send/classical/20 bytes"),
+        (broken(sends=data(lambda d: d.replace(b"\x30", b"\x31", 1))), "receive/classical/20 bytes"),
+        (broken(sends=lambda f: f._replace(can_id=0x7E9)), "send/classical/1 bytes"),
+        (broken(sends=lambda f: f._replace(is_fd=True)), "send/classical/1 bytes"),
+        (broken(receives=data(lambda d: d[:-1] + b"\0")), "receive/classical/20 bytes"),
+        (broken(receives=data(lambda d: b"\x05" + d[1:])), "invalid/idle/N_PCI type 4"),
+        (broken(receives=data(lambda d: b"\x30" + d[1:])), "flow control/OVFLW"),
+        (broken(receives=data(lambda d: d[:2] + b"\0")), "flow control/followed/STmin 14"),
+        (broken(receives=data(lambda d: d[:1] + b"\0" + d[2:])), "flow control/followed/BS 2"),
+        (NeverTimesOut, "timing/N_Bs/after the first frame"),
+        (NeverTimesOut, "timing/N_Cr/after a frame"),
+    ],
+)
+def test_a_broken_engine_fails(engine: type[Engine], name: str) -> None:
+    case = BY_NAME[name]
+    assert run_case(case, EngineSubject()).verdict is Verdict.PASSED
+    result = run_case(case, EngineSubject(engine=engine))
+    assert result.verdict is Verdict.FAILED
+    assert result.reason.startswith("expected ")
+    assert result.trace
+
+
+def test_each_case_fails_against_an_engine_that_does_nothing() -> None:
+    class Deaf(Engine):
+        def receive_frame(self, frame: CanFrame, now: int) -> None:
+            """It hears nothing."""
+
+        def send(self, data: Any, now: int) -> None:
+            """It says nothing."""
+
+    passed = [one.case.name for one in run_cases(CASES, EngineSubject(engine=Deaf)) if one.verdict is Verdict.PASSED]
+    assert passed == []
+
+
+def case(*steps: Step, setup: Setup = Setup()) -> Case:  # noqa: B008 - frozen
+    return Case(name="a case", clause="9.6", what="What it asks for.", steps=steps, setup=setup)
+
+
+def test_a_failure_can_be_read() -> None:
+    one = case(
+        Send("FF 20 01 02 03 04 05 06"),
+        Expect("FC CTS bs=8 stmin=5ms"),
+        setup=Setup(bs=4, stmin=0xF1),
+    )
+    report = Report("the engine", run_cases([one], EngineSubject()))
+    assert not report.has_passed
+    assert str(report).splitlines() == [
+        "failed: a case (ISO 15765-2:2016, 9.6)",
+        "    What it asks for. Subject: BS 4, STmin(0xF1: 100 us).",
+        "        0.000 > FF 20 01 02 03 04 05 06",
+        "        0.000 < FC CTS bs=4 stmin=100us",
+        "    expected FC CTS bs=8 stmin=5ms, got FC CTS bs=4 stmin=100us = 30 04 F1",
+        "the engine: 1 cases: 0 passed, 1 failed, 0 differs on purpose, 0 not applicable",
+    ]
+
+
+def test_a_frame_too_many_fails() -> None:
+    result = run_case(case(Send("FF 20 01 02 03 04 05 06")), EngineSubject())
+    assert result.reason == "expected nothing more, got FC CTS bs=0 stmin=0 = 30 00 00"
+
+
+def test_a_report_too_many_fails() -> None:
+    result = run_case(case(Send("SF 01")), EngineSubject())
+    assert result.reason == "expected nothing more, got a report: message of 1 bytes"
+
+
+def test_a_frame_that_does_not_come_says_what_was_reported() -> None:
+    steps = (*BY_NAME["flow control/OVFLW"].steps[:3], Expect("CF 1 .."))
+    result = run_case(case(*steps), EngineSubject())
+    assert "got no frame within 900 ms; it reports N_BUFFER_OVFLW (the receiver has no room" in result.reason
+
+
+def test_a_message_with_another_byte_says_which() -> None:
+    result = run_case(case(Send("SF 01 02 03"), Reports("message", b"\1\2\4")), EngineSubject())
+    assert result.reason.endswith("got message of 3 bytes, other than expected from byte 2 on")
+
+
+def test_what_is_not_applicable_says_why() -> None:
+    class Mute(EngineSubject):
+        abilities = frozenset({Need.BS})
+
+    result = run_case(BY_NAME["send/CAN FD TX_DL 64/62 bytes"], Mute())
+    assert result.verdict is Verdict.NOT_APPLICABLE
+    assert result.reason == (
+        "for a subject that can be asked to send a message and has CAN FD and has a TX_DL that can be set and "
+        "reports how transfers ended"
+    )
+    report = Report("mute", [result])
+    assert not report.has_passed
+    assert "not applicable: 1, for a subject that can be asked to send" in str(report)
+
+
+def test_as_dict() -> None:
+    known = Report("it", run_cases([BY_NAME["send/classical/1 bytes"]], EngineSubject())).as_dict()
+    assert known["counts"] == {"passed": 1, "failed": 0, "differs": 0, "not_applicable": 0}
+    assert known["cases"][0]["trace"] == [
+        "    0.000 > the subject is asked to send 1 bytes",
+        "    0.000 < SF 03",
+        "    0.000 * sent",
+    ]

@@ -1,7 +1,7 @@
 """Subject: what is tested. Derive from it to test a stack of your own."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from ...address import Address, AsymmetricAddress
 from ...can_frame import CanFrame
@@ -35,9 +35,9 @@ class Subject(ABC):
 
     name: str
     abilities: frozenset[Need]
-    early_ns: ClassVar[int] = 0
+    early_ns: int = 0
     """By how much a time that was measured may be too short."""
-    late_ns: ClassVar[int] = 0
+    late_ns: int = 0
     """By how much it may be too long."""
 
     @abstractmethod

@@ -99,6 +99,16 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """The tester sends consecutive frames as the subject's flow control says, which it waits for between blocks."""
+
+    texts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the tester sends {len(self.texts)} consecutive frames, as the flow control says"
+
+
+@dataclass(frozen=True, slots=True)
 class Expect:
     """The next frame of the subject.
 
@@ -198,7 +208,7 @@ def _times(after_ms: float, within_ms: float) -> str:
     return f", {after_ms:g} to {within_ms:g} ms later" if after_ms else ""
 
 
-Step = Send | Expect | Silence | Pause | Ask | Reports | Hold | Block
+Step = Send | Follow | Expect | Silence | Pause | Ask | Reports | Hold | Block
 _STEP_NEEDS: Final = {Ask: Need.SEND, Hold: Need.HOLD, Block: Need.BLOCK}
 
 

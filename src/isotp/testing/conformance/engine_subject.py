@@ -12,6 +12,18 @@ from .subject import Heard, Reported, Subject
 
 _LONGEST = 1 << 20
 
+_VIN = b"ISOTP0CONFORM0000"
+
+
+def demo_answer(request: bytes) -> bytes:
+    """What a small ECU answers: TesterPresent, and its VIN by 22 F1 90."""
+    if request == b"\x3e\x00":
+        return b"\x7e\x00"
+    if request == b"\x22\xf1\x90":
+        return b"\x62\xf1\x90" + _VIN
+    wrong_length, not_supported = 0x13, 0x11
+    return bytes((0x7F, request[0], wrong_length if request[0] in (0x22, 0x3E) else not_supported))
+
 
 class EngineSubject(Subject):
     """An `Engine` whose frames are on the bus at once, by a clock that only the case advances.

@@ -7,8 +7,10 @@ from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from ...can_frame import CanFrame
+from ...engine.n_pdu import FlowControl, FlowStatus, decode
+from ...stmin import STmin
 from ..notation import format_n_pdu, parse
-from .case import OR, Ask, Block, Case, Expect, Hold, Need, Pause, Reports, Send, Silence
+from .case import OR, Ask, Block, Case, Expect, Follow, Hold, Need, Pause, Reports, Send, Silence
 from .subject import Reported, Subject
 
 _MS: Final = 1_000_000
@@ -66,6 +68,8 @@ class _Run:
         self._tx_byte = b"" if tx is None or tx.address_byte is None else bytes((tx.address_byte,))
         self._rx_id = 0 if rx is None else rx.can_id
         self._rx_byte = b"" if rx is None or rx.address_byte is None else bytes((rx.address_byte,))
+        self._block_left: int | None = None  # how many frames the subject's flow control still allows; None: any number
+        self._gap_ns = 0
         self._begin_ns = self._last_ns = subject.now()
         self.trace: list[str] = []
 
@@ -75,6 +79,8 @@ class _Run:
             match step:
                 case Send():
                     self._send(step)
+                case Follow(texts):
+                    self._follow(texts)
                 case Expect():
                     self._expect(step)
                 case Reports():
@@ -109,7 +115,22 @@ class _Run:
         elsewhere = step.text.rpartition(":")[0]
         shown = format_n_pdu(frame.data, len(frame.data[: 1 if text.address_byte is not None else len(self._rx_byte)]))
         self._note(self._last_ns, ">", f"{elsewhere}: {shown}" if elsewhere else shown)
-        self._subject.send(frame, is_exact=text.kind is None or text.padding is not None)
+        self._subject.send(frame, is_exact=text.padding is not None)
+
+    def _follow(self, texts: tuple[str, ...]) -> None:
+        for text in texts:
+            while self._block_left == 0:
+                self._expect(Expect("FC CTS .. or FC WAIT .."))
+            self._pause(self._last_ns + self._gap_ns - self._subject.now())
+            self._send(Send(text))
+            self._block_left = None if self._block_left is None else self._block_left - 1
+
+    def _take_flow_control(self, frame: CanFrame) -> None:
+        """Remember what a CTS of the subject says."""
+        n_pdu = decode(frame.data, len(self._tx_byte))
+        if isinstance(n_pdu, FlowControl) and n_pdu.status == FlowStatus.CTS:
+            self._block_left = n_pdu.bs or None
+            self._gap_ns = STmin(n_pdu.stmin).ns
 
     def _expect(self, step: Expect) -> None:
         limit = self._last_ns + round(step.within_ms * _MS) + self._subject.late_ns
@@ -121,6 +142,7 @@ class _Run:
             raise _Failed(f"expected {step}, got {self._shown(heard.frame)} = {heard.frame.data.hex(' ').upper()}")
         self._check_time(str(step), heard.time_ns, step.after_ms, step.within_ms)
         self._last_ns = heard.time_ns
+        self._take_flow_control(heard.frame)
 
     def _check_time(self, what: str, time_ns: int, after_ms: float, within_ms: float) -> None:
         took = time_ns - self._last_ns

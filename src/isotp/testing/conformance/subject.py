@@ -58,7 +58,7 @@ class Subject(ABC):
 
     @abstractmethod
     def send(self, frame: CanFrame, is_exact: bool) -> None:
-        """Give a frame to the subject; unless `is_exact` it may be padded as the subject's bus needs it."""
+        """Give a frame to the subject; unless `is_exact` it may be padded, if the subject asks for padding."""
 
     @abstractmethod
     def receive(self, until_ns: int) -> Heard | None:

@@ -12,7 +12,7 @@ _SF: Final = "A single frame with an SF_DL that cannot be is ignored."
 _FF: Final = "A first frame with an FF_DL that cannot be is ignored."
 
 
-def _invalid() -> Iterator[tuple[str, str, str, str]]:
+def invalid_frames() -> Iterator[tuple[str, str, str, str]]:
     """Name, clause, requirement and bytes of frames of Classical CAN that are to be ignored."""
     for kind in range(4, 16):
         first = f"{kind:X}0"
@@ -21,7 +21,7 @@ def _invalid() -> Iterator[tuple[str, str, str, str]]:
     for length in (0, *range(8, 16)):
         yield f"SF_DL {length}", "9.6.2.2", _SF, f"{length:02X} 01 02 03 04 05 06 07"
     for length in range(1, 8):
-        frame = " ".join([f"{length:02X}", *["55"] * (length - 1)])
+        frame = " ".join([f"{length:02X}", *["55"] * (length - 1), "|"])
         yield f"SF_DL {length} in a frame of {length} bytes", "9.6.2.2", _SF, frame
     yield "SF_DL escape in Classical CAN", "9.6.2.2", _SF, "00 05 01 02 03 04 05 06"
     for length in range(1, 8):
@@ -30,7 +30,7 @@ def _invalid() -> Iterator[tuple[str, str, str, str]]:
         what = "A first frame with the FF_DL escape for 4095 bytes or less is ignored."
         yield f"FF_DL escape for {length} bytes", "9.6.3.2", what, f"10 00 {length:08X} 01 02"
     for length in range(2, 8):
-        frame = " ".join(["10", "14", *["01"] * (length - 2)])
+        frame = " ".join(["10", "14", *["01"] * (length - 2), "|"])
         yield f"FF of {length} bytes", "9.5", "A first frame of less than 8 bytes is ignored.", frame
     yield "no bytes", "9.6.1", "A frame without N_PCI is ignored.", "|"
 
@@ -38,7 +38,7 @@ def _invalid() -> Iterator[tuple[str, str, str, str]]:
 def ignored() -> Iterator[Case]:
     """Idle, and in the middle of a message."""
     first, *others = sent(DATA)
-    for name, clause, what, frame in _invalid():
+    for name, clause, what, frame in invalid_frames():
         yield Case(
             name=f"invalid/idle/{name}",
             clause=clause,

@@ -257,6 +257,7 @@ LATE_IMPORTS = {
         "isotp.checkup.doctor: isotp.linux.rtnetlink.query_link",
         "isotp.checkup.doctor: isotp.kernel.binding.listeners",
         "isotp.checkup.live: isotp.kernel.socket.socket",
+        "isotp.cli.commands.conform: isotp.testing.conformance.socket_subject.KernelSubject",
         "isotp.linux.interface: fcntl",
         "isotp.testing.kernel.__main__: isotp.testing.kernel.cli.main",
     },

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "recv": "Receive messages and print them.",
     "dump": "Show the ISO-TP traffic of a bus or a log file.",
     "check": "Judge the traffic of a bus or a recording by ISO 15765-2.",
+    "conform": "Try an ECU, the kernel or the engine by ISO 15765-2; this writes to the bus.",
     "report": "Make an HTML page of a recording.",
     "perf": "Show how fast the transfers on a bus or in a log file are.",
     "vcan": "Make, remove or list virtual CAN interfaces.",

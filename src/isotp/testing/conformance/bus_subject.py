@@ -7,7 +7,7 @@ from typing import Final
 from ...address import Address, AsymmetricAddress
 from ...can_frame import CLASSICAL_MAX_LENGTH, CanFrame
 from ...engine.engine import Engine
-from ...engine.events import MessageReceived, TransferFailed
+from ...engine.events import FirstFrameReceived, MessageReceived, TransferFailed
 from ...engine.params import Params
 from .case import Need, Setup
 from .nodes import Node
@@ -95,7 +95,7 @@ def ask(
     timeout: float = 2.0,
     clock: Callable[[], int] = time.monotonic_ns,
 ) -> tuple[bytes, int]:
-    """Send a request over `node` and return the answer, and the length of its first frame.
+    """Send a request over `node` and return the answer, and the length of its first frame, 0 for a single frame.
 
     Args:
         node: the tester's place on the bus.
@@ -112,7 +112,7 @@ def ask(
     """
     engine = Engine(address, Params(can_fd=can_fd, tx_padding=padding, max_pdu_size=_LONGEST))
     engine.send(request, clock())
-    end_ns, first = clock() + round(timeout * 1e9), 0
+    end_ns, first, length = clock() + round(timeout * 1e9), 0, 0
     while clock() < end_ns:
         engine.handle_timer(clock())
         while frames := engine.frames_to_send(clock()):
@@ -122,10 +122,12 @@ def ask(
         while event := engine.next_event():
             if isinstance(event, MessageReceived):
                 return event.data, first
+            if isinstance(event, FirstFrameReceived):
+                first = length
             if isinstance(event, TransferFailed):
                 raise event.error
         heard = node.receive(node.now() + 1_000_000)
         if heard is not None and engine.takes(heard.frame):
-            first = first or len(heard.frame.data)
+            length = len(heard.frame.data)
             engine.receive_frame(heard.frame, clock())
     raise TimeoutError(f"no answer to {request.hex(' ').upper()} within {timeout:g} s")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -25,7 +26,10 @@ from isotp.testing.conformance import (
     run_cases,
 )
 from isotp.testing.conformance.case import Step
+from isotp.testing.conformance.cases.ecu import Dialogue, ecu_cases
 from isotp.testing.conformance.differences import ENGINE
+from isotp.testing.conformance.engine_subject import demo_answer
+from isotp.testing.conformance.socket_subject import SoftSubject
 from isotp.testing.notation import parse
 
 CASES = all_cases()
@@ -201,3 +205,59 @@ def test_as_dict() -> None:
         "    0.000 < SF 03",
         "    0.000 * sent",
     ]
+
+
+# --- an ECU, of which only its frames are known
+
+VIN = demo_answer(b"\x22\xf1\x90")
+WITH_REPLY = Dialogue(reply_to=b"\x22\xf1\x90", reply=VIN)
+
+
+@pytest.mark.parametrize("can_fd", [False, True])
+def test_an_ecu_on_the_engine_passes(can_fd: bool) -> None:
+    report = Report("the ECU", run_cases(ecu_cases(WITH_REPLY, can_fd), EngineSubject(demo_answer)))
+    assert report.counts[Verdict.PASSED] == len(report.results) > 100, str(report)
+
+
+@pytest.mark.parametrize("bs", [1, 2, 7])
+def test_the_tester_follows_the_flow_control_of_an_ecu(bs: int) -> None:
+    class Slow(EngineSubject):
+        def open(self, setup: Setup) -> None:
+            super().open(replace(setup, bs=bs, stmin=20))
+
+    report = Report("the ECU", run_cases(ecu_cases(WITH_REPLY), Slow(demo_answer)))
+    assert report.counts[Verdict.FAILED] == 0, str(report)
+
+
+def test_an_ecu_that_does_nothing_passes_nothing() -> None:
+    silent = EngineSubject(lambda request: b"")
+    passed = [one.case.name for one in run_cases(ecu_cases(WITH_REPLY), silent) if one.verdict is Verdict.PASSED]
+    assert passed == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [
+        (NeverTimesOut, "ECU/timing/N_Cr over"),
+        (broken(receives=data(lambda d: d[:1] + b"\0" + d[2:] if d[0] == 0x30 else d)), "ECU/reply/BS 1"),
+        (broken(receives=data(lambda d: d[:2] + b"\0" if d[0] == 0x30 else d)), "ECU/reply/STmin 14"),
+        (broken(receives=data(lambda d: b"\x30" + d[1:] if d[0] == 0x32 else d)), "ECU/reply/FC OVFLW"),
+        (broken(sends=data(lambda d: d.ljust(7, b"\0"))), "ECU/answer/length"),
+    ],
+)
+def test_a_broken_ecu_fails(engine: type[Engine], name: str) -> None:
+    case = next(case for case in ecu_cases(WITH_REPLY) if case.name == name)
+    assert run_case(case, EngineSubject(demo_answer)).verdict is Verdict.PASSED
+    assert run_case(case, EngineSubject(demo_answer, engine)).verdict is Verdict.FAILED
+
+
+def test_sockets_in_real_time() -> None:
+    names = (
+        "send/classical/20 bytes",
+        "receive/CAN FD RX_DL 64/300 bytes",
+        "flow control/OVFLW",
+        "address/mixed 29 bits/*",
+    )
+    chosen = [case for case in CASES if any(fnmatchcase(case.name, name) for name in names)]
+    report = Report("isotp.SoftSocket", run_cases(chosen, SoftSubject(late_s=30)))
+    assert report.counts[Verdict.PASSED] == len(chosen) > 10, str(report)

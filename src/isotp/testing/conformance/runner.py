@@ -170,6 +170,7 @@ class _Run:
         until_ns = self._subject.now() + ns
         while heard := self._subject.receive(until_ns):
             self._note(heard.time_ns, "<", self._shown(heard.frame))
+            self._take_flow_control(heard.frame)
 
     def _reports(self, step: Reports) -> None:
         report = self._next_report(self._last_ns + round(step.within_ms * _MS) + self._subject.late_ns)

@@ -117,6 +117,13 @@ def functional() -> Iterator[Case]:
             setup=setup,
             steps=(*sends(sent(message(20))), Silence(), *receive(REQUEST)),
         )
+        yield Case(
+            name=f"address/functional {name}/FF that is too long",
+            clause="8.2.2",
+            what="A first frame by functional addressing is ignored: there is no OVFLW, either.",
+            setup=setup,
+            steps=(Send("FF 1073741824 01 02"), Silence(), *receive(REQUEST)),
+        )
 
 
 def cases() -> Iterator[Case]:

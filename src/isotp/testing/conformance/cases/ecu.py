@@ -148,7 +148,8 @@ class _Requests:
 
     def _interrupted(self) -> Iterator[Case]:
         first, *others = self._frames(self.dialogue.long(34))
-        begin: tuple[Step, ...] = (Send(first), Expect(FC), Follow((others[0],)))
+        # With BS 1 the ECU sends a flow control before what comes next.
+        begin: tuple[Step, ...] = (Send(first), Expect(FC), Follow((others[0],)), Pause(50))
         short = self._frames(self.dialogue.long(20))
         answer = self.dialogue.answer()
         yield self._case(

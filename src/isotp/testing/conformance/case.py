@@ -13,6 +13,7 @@ DEFAULT_ADDRESS: Final = Address.normal(rxid=0x7E0, txid=0x7E8)
 ANSWER_MS: Final = 900.0
 """9.8.1: N_Br + N_Ar and N_Cs + N_As have to be below 0.9 of the peer's time limits, which are 1000 ms."""
 OR: Final = " or "
+SENT: Final = "sent"
 
 
 class Need(Enum):
@@ -161,7 +162,8 @@ class Reports:
     """The next thing that the subject reports.
 
     Args:
-        what: "message", "sent", or the name of an N_Result; or several with " or " between them.
+        what: "message", "sent", or the name of an N_Result; or several with " or " between them. A subject that does
+            not report how transfers ended need not report "sent", either.
         data: of the message.
         after_ms: earliest time after the last frame, in milliseconds.
         within_ms: latest time after it.
@@ -234,7 +236,7 @@ class Case:
         needs = {*self.also_needs, *self.setup.needs()}
         needs |= {need for kind, need in _STEP_NEEDS.items() if any(isinstance(step, kind) for step in self.steps)}
         for step in self.steps:
-            if isinstance(step, Reports):
+            if isinstance(step, Reports) and not step.is_optional and step.what != SENT:
                 needs.add(Need.REPORT if step.what == "message" else Need.RESULT)
         return frozenset(needs)
 

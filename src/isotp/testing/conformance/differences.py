@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from ...linux.release import sends_overflow_in_listen_mode
 from .runner import Difference
 
 _FIRST_FC: Final = "BS and STmin of the first CTS hold for the whole message"
@@ -18,8 +19,9 @@ _ESCAPE: Final = "the kernel takes the FF_DL escape for every length that fills 
 _LAST_CF: Final = "the kernel takes a last CF that is too short as a lost frame, and expects the SN after it"
 _FUNCTIONAL: Final = "to the kernel a receiving half is LISTEN_MODE: it receives messages of several frames, too"
 _DYNAMIC: Final = f"{_FIRST_FC}, unless DYN_FC_PARMS is set (from Linux 6.9 on)"
+_OVFLW: Final = "this kernel sends OVFLW though it only listens"
 
-KERNEL: Final = (
+_KERNEL: Final = (
     Difference("flow control/changing BS", _DYNAMIC),
     Difference("flow control/changing STmin", _DYNAMIC),
     Difference("flow control/followed/BS of a WAIT is ignored", _FIRST_ANY),
@@ -39,4 +41,11 @@ KERNEL: Final = (
     Difference("sequence/last CF of *", _LAST_CF),
     Difference("address/functional */FF", _FUNCTIONAL),
 )
-"""Observed on 6.1.192 and 7.2.13, which do the same."""
+# Observed on 6.1.192 and on 7.2.13.
+
+
+def kernel() -> tuple[Difference, ...]:
+    """Those of the running kernel."""
+    if not sends_overflow_in_listen_mode():
+        return _KERNEL
+    return *_KERNEL, Difference("address/functional */FF that is too long", _OVFLW)

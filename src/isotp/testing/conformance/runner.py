@@ -10,7 +10,7 @@ from ...can_frame import CanFrame
 from ...engine.n_pdu import FlowControl, FlowStatus, decode
 from ...stmin import STmin
 from ..notation import format_n_pdu, parse
-from .case import OR, Ask, Block, Case, Expect, Follow, Hold, Need, Pause, Reports, Send, Silence
+from .case import OR, SENT, Ask, Block, Case, Expect, Follow, Hold, Need, Pause, Reports, Send, Silence
 from .subject import Reported, Subject
 
 _MS: Final = 1_000_000
@@ -146,7 +146,8 @@ class _Run:
 
     def _check_time(self, what: str, time_ns: int, after_ms: float, within_ms: float) -> None:
         took = time_ns - self._last_ns
-        if took + self._subject.early_ns < after_ms * _MS or took - self._subject.late_ns > within_ms * _MS:
+        is_early = bool(after_ms) and took + self._subject.early_ns < after_ms * _MS
+        if is_early or took - self._subject.late_ns > within_ms * _MS:
             raise _Failed(f"expected {what}: between {after_ms:g} and {within_ms:g} ms, got it after {took / _MS:g} ms")
 
     def _matches(self, text: str, frame: CanFrame) -> bool:
@@ -173,6 +174,8 @@ class _Run:
             self._take_flow_control(heard.frame)
 
     def _reports(self, step: Reports) -> None:
+        if step.what == SENT and Need.RESULT not in self._subject.abilities:
+            return
         report = self._next_report(self._last_ns + round(step.within_ms * _MS) + self._subject.late_ns)
         wrong = report is not None and report.what not in step.what.split(OR)
         if step.is_optional and (report is None or wrong):
@@ -217,6 +220,8 @@ def run_case(case: Case, subject: Subject, differences: Iterable[Difference] = (
     if missing := case.needs - subject.abilities:
         names = sorted(need.value for need in missing)
         return Result(case, Verdict.NOT_APPLICABLE, f"for a subject that {' and '.join(names)}")
+    if refusal := subject.refuses(case.setup):
+        return Result(case, Verdict.NOT_APPLICABLE, refusal)
     subject.open(case.setup)
     try:
         run = _Run(case, subject)

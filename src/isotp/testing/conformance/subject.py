@@ -40,6 +40,10 @@ class Subject(ABC):
     late_ns: int = 0
     """By how much it may be too long."""
 
+    def refuses(self, setup: Setup) -> str | None:
+        """Why it cannot be set up so, where `abilities` do not say that; None: it can."""
+        return None
+
     @abstractmethod
     def open(self, setup: Setup) -> None:
         """Begin a case, with a subject that knows nothing of the one before."""

@@ -4,12 +4,15 @@ import json
 import threading
 from collections.abc import Iterator
 
+import can
 import pytest
 
+import isotp
 from isotp.cli.commands import conform
 from isotp.cli.main import main
 from isotp.testing.conformance import Need, all_cases
 from isotp.testing.conformance.cases.ecu import Dialogue, ecu_cases
+from isotp.testing.conformance.engine_subject import demo_answer
 
 VIRTUAL = ["conform", "--bus", "virtual", "-s", "7E0", "-d", "7E8"]
 
@@ -58,6 +61,29 @@ def test_an_ecu_on_the_virtual_bus(options: list[str], capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert "passed: ECU/request/62 bytes (ISO 15765-2:2016, 9.3)\n" in shown
     assert " 0 failed" in shown
+
+
+def test_an_ecu_on_an_adapter_of_python_can(capsys: pytest.CaptureFixture[str]) -> None:
+    with can.Bus(interface="virtual", channel="conform") as adapter:
+        sock = isotp.SoftSocket(isotp.PythonCanBus(adapter))
+        sock.bind(rxid=0x7E0, txid=0x7E8)
+
+        def serve() -> None:
+            try:
+                while True:
+                    sock.send(demo_answer(sock.recv()))
+            except isotp.SocketClosedError:
+                pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        arguments = ["--reply", "22F190", "--cases", "ECU/re*/[s12BW]*[0-46] *", "-s", "7E0", "-d", "7E8"]
+        ended = main(["conform", "--bus", "virtual:conform", *arguments])
+        sock.close()
+        thread.join()
+    shown = capsys.readouterr().out
+    assert ended == 0, shown
+    assert " passed, 0 failed, 0 differs on purpose, 0 not applicable" in shown
 
 
 def test_without_a_long_answer_its_cases_are_not_applicable(capsys: pytest.CaptureFixture[str]) -> None:

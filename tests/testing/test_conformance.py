@@ -189,12 +189,32 @@ def test_what_is_not_applicable_says_why() -> None:
     result = run_case(BY_NAME["send/CAN FD TX_DL 64/62 bytes"], Mute())
     assert result.verdict is Verdict.NOT_APPLICABLE
     assert result.reason == (
-        "for a subject that can be asked to send a message and has CAN FD and has a TX_DL that can be set and "
-        "reports how transfers ended"
+        "for a subject that can be asked to send a message and has CAN FD and has a TX_DL that can be set"
     )
     report = Report("mute", [result])
     assert not report.has_passed
     assert "not applicable: 1, for a subject that can be asked to send" in str(report)
+
+
+def test_a_subject_without_results_need_not_say_that_it_has_sent() -> None:
+    class Silent(EngineSubject):
+        abilities = EngineSubject.abilities - {Need.RESULT}
+
+        def report(self, until_ns: int) -> None:
+            """It says nothing."""
+
+    assert run_case(BY_NAME["send/classical/20 bytes"], Silent()).verdict is Verdict.PASSED
+    assert run_case(BY_NAME["flow control/OVFLW"], Silent()).verdict is Verdict.NOT_APPLICABLE
+
+
+def test_a_subject_may_refuse_a_setup() -> None:
+    class Refuses(EngineSubject):
+        def refuses(self, setup: Setup) -> str | None:
+            return "for a subject with another TX_DL" if setup.tx_dl == 64 else None
+
+    assert run_case(BY_NAME["send/classical/20 bytes"], Refuses()).verdict is Verdict.PASSED
+    result = run_case(BY_NAME["send/CAN FD TX_DL 64/62 bytes"], Refuses())
+    assert (result.verdict, result.reason) == (Verdict.NOT_APPLICABLE, "for a subject with another TX_DL")
 
 
 def test_as_dict() -> None:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
+from isotp import Address, VirtualBus
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
 from isotp.testing.conformance import (
@@ -25,10 +27,12 @@ from isotp.testing.conformance import (
     run_case,
     run_cases,
 )
+from isotp.testing.conformance.bus_subject import BusSubject
 from isotp.testing.conformance.case import Step
 from isotp.testing.conformance.cases.ecu import Dialogue, ecu_cases
 from isotp.testing.conformance.differences import ENGINE
 from isotp.testing.conformance.engine_subject import demo_answer
+from isotp.testing.conformance.nodes import VirtualNode
 from isotp.testing.conformance.socket_subject import SoftSubject
 from isotp.testing.notation import parse
 
@@ -269,6 +273,22 @@ def test_a_broken_ecu_fails(engine: type[Engine], name: str) -> None:
     case = next(case for case in ecu_cases(WITH_REPLY) if case.name == name)
     assert run_case(case, EngineSubject(demo_answer)).verdict is Verdict.PASSED
     assert run_case(case, EngineSubject(demo_answer, engine)).verdict is Verdict.FAILED
+
+
+def test_a_response_that_is_pending_is_no_answer() -> None:
+    bus = VirtualBus()
+    answers = {b"\x02\x3e\x00": [b"\x03\x7f\x3e\x78", b"\x02\x7e\x00"]}
+
+    def ecu(frame: CanFrame) -> None:
+        for data in answers.get(frame.data, []) if frame.can_id == 0x7E0 else []:
+            bus.inject(CanFrame(0x7E8, data))
+
+    bus.listen(ecu)
+    with closing(VirtualNode(bus)) as node:
+        subject = BusSubject(node, Address.normal(rxid=0x7E0, txid=0x7E8))
+        result = run_case(ecu_cases(Dialogue())[0], subject)
+    assert result.verdict is Verdict.PASSED, result.reason
+    assert [line.split(maxsplit=1)[1] for line in result.trace] == ["> SF 3E 00", "< SF 7E 00"]
 
 
 def test_sockets_in_real_time() -> None:

@@ -8,6 +8,7 @@ from ...address import Address, AsymmetricAddress
 from ...can_frame import CLASSICAL_MAX_LENGTH, CanFrame
 from ...engine.engine import Engine
 from ...engine.events import FirstFrameReceived, MessageReceived, TransferFailed
+from ...engine.n_pdu import SingleFrame, decode
 from ...engine.params import Params
 from .case import Need, Setup
 from .nodes import Node
@@ -54,6 +55,7 @@ class BusSubject(Subject):
         self._padding = padding
         assert address.tx is not None
         self._tx_id = address.tx.can_id
+        self._address_size = 0 if address.tx.address_byte is None else 1
 
     def open(self, setup: Setup) -> None:
         """Forget what came since the last case."""
@@ -78,11 +80,15 @@ class BusSubject(Subject):
         self._node.send(frame)
 
     def receive(self, until_ns: int) -> Heard | None:
-        """The next frame with the identifier of the subject; those of others are left out."""
+        """The next frame of the subject; those of others are left out, and UDS's "response pending", which is none."""
         while heard := self._node.receive(until_ns):
-            if heard.frame.can_id == self._tx_id:
+            if heard.frame.can_id == self._tx_id and not self._is_pending(heard.frame):
                 return heard
         return None
+
+    def _is_pending(self, frame: CanFrame) -> bool:
+        n_pdu = decode(frame.data, self._address_size)
+        return isinstance(n_pdu, SingleFrame) and n_pdu.data[:1] == b"\x7f" and n_pdu.data[2:] == b"\x78"
 
 
 def ask(

@@ -13,7 +13,6 @@ TYPE_CHECKING = False  # as type checkers take it, without the price of importin
 if TYPE_CHECKING:
     from . import address, bus, can_message, capture, compat, engine, errors, opts, protocol, testing, tools, tpsock
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
-    from .bus.faults import Faults
     from .bus.pythoncan import PythonCanBus
     from .bus.socketcan import SocketCanBus
     from .bus.virtual import VirtualBus
@@ -77,6 +76,7 @@ if TYPE_CHECKING:
     from .soft.async_socket import AsyncSoftSocket
     from .soft.socket import SoftSocket
     from .stmin import STmin
+    from .testing.faults import Faults
 
 __all__ = [
     "CAN_EFF_FLAG",
@@ -193,7 +193,7 @@ _HOME = {
     "CAN_EFF_FLAG": "address",
     "CanMessage": "compat.can_message",
     "CanStack": "compat.stacks",
-    "Faults": "bus.faults",
+    "Faults": "testing.faults",
     "IsoTpSocket": "sockets",
     "MSG_DONTWAIT": "sockets",
     "MSG_PEEK": "sockets",

@@ -3,7 +3,7 @@
 import pytest
 
 import isotp
-from isotp.bus import Faults, VirtualBus
+from isotp import Faults, VirtualBus
 from isotp.bus.base import Bus
 from isotp.can_frame import CanFrame
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import isotp
-from isotp.bus import Faults, VirtualBus
+from isotp import Faults, VirtualBus
 from isotp.bus.base import Received
 from isotp.can_frame import CanFrame
 from isotp.engine.events import Direction, FirstFrameReceived, IgnoreReason, MessageReceived, MessageSent, Progress

@@ -2,9 +2,8 @@
 
 from ..can_frame import CanFrame
 from .base import Bus, Received
-from .faults import Faults
 from .pythoncan import PythonCanBus
 from .socketcan import SocketCanBus
 from .virtual import VirtualBus
 
-__all__ = ["Bus", "CanFrame", "Faults", "PythonCanBus", "Received", "SocketCanBus", "VirtualBus"]
+__all__ = ["Bus", "CanFrame", "PythonCanBus", "Received", "SocketCanBus", "VirtualBus"]

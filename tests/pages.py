@@ -53,6 +53,13 @@ def blocks(page: str, language: str) -> list[Block]:
     return [block for block in found if block.language == language]
 
 
+def table(page: str, heading: str) -> list[list[str]]:
+    """The rows of the first table under `heading`, without its head."""
+    text = (ROOT / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
+    rows = [re.split(r"(?<!\\)\|", row)[1:-1] for row in re.findall(r"^\|.*\|$", text.partition("\n## ")[0], re.M)]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
 def _answer(request: bytes) -> bytes:
     return bytes((request[0] | 0x40, *request[1:3])) + VIN
 

@@ -13,7 +13,7 @@ from isotp.cli.options.can_utils import _ANSWERS
 from isotp.cli.parser import Parser
 from isotp.compat.params import KEYS
 
-from .pages import PAGES, ROOT, VIN, Block, blocks
+from .pages import PAGES, ROOT, VIN, Block, blocks, table
 
 CAN_ISOTP, CAN_UTILS, SCAPY = PAGES
 PYTHON = [block for page in PAGES for block in blocks(page, "python")]
@@ -25,13 +25,6 @@ SHELL = [
     if "isotp " in line and "pip" not in line
 ]
 NEEDS_NOTHING = [line for line in SHELL if "--bus virtual" in line]
-
-
-def table(page: str, heading: str) -> list[list[str]]:
-    """The rows of the first table under `heading`, without its head."""
-    text = (ROOT / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
-    rows = [re.split(r"(?<!\\)\|", row)[1:-1] for row in re.findall(r"^\|.*\|$", text.partition("\n## ")[0], re.M)]
-    return [[cell.strip() for cell in row] for row in rows[2:]]
 
 
 def test_every_guide_is_checked_here() -> None:

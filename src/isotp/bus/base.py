@@ -113,8 +113,11 @@ class Bus(ABC):
     def check(self) -> None:  # noqa: B027 - need not be overridden
         """Raise InterfaceError if frames cannot be sent now; called when a socket is bound."""
 
-    def watch(self, can_ids: Collection[int]) -> None:  # noqa: B027
-        """From now on only frames with these identifiers are needed (CAN_EFF_FLAG: 29 bits); others may be left out."""
+    def watch(self, can_ids: Collection[int] | None) -> None:  # noqa: B027
+        """From now on only frames with these identifiers are needed (CAN_EFF_FLAG: 29 bits); others may be left out.
+
+        None: all are needed.
+        """
 
     def get_timer(self) -> int | None:
         """When `receive` is to be called though no frame arrives, in monotonic nanoseconds; None: never."""

@@ -31,7 +31,7 @@ class SocketCanBus(Bus):
             raise TypeError(f"interface must be the name of a CAN interface, not {interface!r}")
         self.name = interface
         self._raw: RawCanSocket | None = None
-        self._watched: frozenset[int] = frozenset()
+        self._watched: frozenset[int] | None = frozenset()
 
     def __repr__(self) -> str:
         return f"<isotp.SocketCanBus {self.name!r}>"
@@ -68,9 +68,9 @@ class SocketCanBus(Bus):
         """See `Bus`."""
         self._open_raw().check()
 
-    def watch(self, can_ids: Collection[int]) -> None:
+    def watch(self, can_ids: Collection[int] | None) -> None:
         """See `Bus`. These are the identifiers of both directions: the echo of our own frames has to pass as well."""
-        wanted = frozenset(can_ids)
+        wanted = None if can_ids is None else frozenset(can_ids)
         if wanted != self._watched:
             self._open_raw().receive_only(wanted)
             self._watched = wanted

@@ -134,9 +134,9 @@ class VirtualBus(Bus):
         self._lock = threading.RLock()  # the old one may be held by a thread of the parent
         self.close()
 
-    def watch(self, can_ids: Collection[int]) -> None:
+    def watch(self, can_ids: Collection[int] | None) -> None:
         """See `Bus`."""
-        self._watched = frozenset(can_ids)
+        self._watched = None if can_ids is None else frozenset(can_ids)
 
     def send(self, frames: Sequence[CanFrame]) -> int:
         """See `Bus`."""

@@ -59,7 +59,7 @@ class _HasEndedError(Exception):
     """The driver has ended; the bus needs a new one."""
 
 
-class _WakeSockets:
+class WakeSockets:
     """Two connected sockets, to wake a selector from any thread.
 
     They are closed when the last reference to this object is gone, so no thread writes to a closed descriptor.
@@ -96,7 +96,7 @@ class ThreadDriver:
         self._posted: deque[Callable[[], object]] = deque()
         self._callbacks: deque[Callable[[], None]] = deque()
         self._is_woken = self._is_asleep = False
-        self._wake_sockets: _WakeSockets | None = _WakeSockets()
+        self._wake_sockets: WakeSockets | None = WakeSockets()
         self._timer = _timer()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake_sockets.receiver, selectors.EVENT_READ)

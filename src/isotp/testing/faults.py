@@ -7,7 +7,7 @@ from random import Random
 from typing import Final, NamedTuple, Self, TypedDict, Unpack
 
 from ..can_frame import CanFrame
-from ..engine.n_pdu import NPciType
+from ..engine.n_pdu import FLOW_CONTROL_SIZE, NPciType
 from ..errors import OptionError
 from .notation import ANY_REST, FrameText, format_frame, parse
 
@@ -214,7 +214,8 @@ class Faults:
     def _written(self, text: FrameText, frame: CanFrame) -> CanFrame:
         """What `text` says in place of `frame`."""
         size = self._address_size
-        numbers = tuple(frame.data[size + i] if n is None else n for i, n in enumerate(text.numbers))
+        sent = frame.data[size:].ljust(FLOW_CONTROL_SIZE, b"\0")
+        numbers = tuple(sent[i] if n is None else n for i, n in enumerate(text.numbers))
         closed = replace(text, is_open=False, numbers=numbers)
         made = closed.frame(frame.can_id, frame.data[:size], is_fd=frame.is_fd, bitrate_switch=frame.bitrate_switch)
         return made._replace(data=made.data + frame.data[len(made.data) :]) if text.is_open else made

@@ -1,0 +1,178 @@
+"""Wire: joins two CAN buses, with faults in between."""
+
+import heapq
+import selectors
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from types import TracebackType
+from typing import Final, Self
+
+from ..bus.base import Bus
+from ..bus.socketcan import SocketCanBus
+from ..bus.virtual import Fate
+from ..can_frame import CanFrame
+from ..errors import InterfaceError, InterfaceNotFoundError
+from ..soft.thread_driver import WakeSockets, bus_is_taken
+
+_RETRY_S: Final = 0.0005  # until frames are offered again to a full bus, as `soft.hub` does
+_CLOSING_S: Final = 1.0
+_PAUSE_S: Final = 0.005
+
+
+class Wire:
+    """What one of two buses hears the other one sends, each frame as `faults` says.
+
+        with Wire("vcan0", "vcan1", Faults().lose("FC", 3)), isotp.socket() as a, isotp.socket() as b:
+            a.bind("vcan0", rxid=0x7E8, txid=0x7E0)
+            b.bind("vcan1", rxid=0x7E0, txid=0x7E8)
+
+    So the frames of kernel sockets, of a real ECU, or of another program can go wrong, too. Data frames of all
+    identifiers pass, in both directions. A frame that a bus cannot send, because it is down or is Classical CAN, is
+    lost.
+
+    Args:
+        a: name of a CAN interface of Linux, or a bus that no socket uses: sockets use the buses of the other nodes.
+        b: the other one.
+        faults: what goes wrong: `Faults`, or a callable of the same kind; None: nothing.
+    """
+
+    def __init__(self, a: str | Bus, b: str | Bus, faults: Fate | None = None) -> None:
+        self._buses = tuple(SocketCanBus(one) if isinstance(one, str) else one for one in (a, b))
+        self._faults = faults
+        self._is_up = True
+        self._wakeup: WakeSockets | None = None
+        self.has_ended = True
+        """Whether it carries no frames, and its buses are free for others."""
+
+    def __repr__(self) -> str:
+        return f"<isotp.testing.Wire {' - '.join(bus.name for bus in self._buses)}>"
+
+    def down(self) -> None:
+        """From now on no frame passes; those under way are lost."""
+        self._is_up = False
+
+    def up(self) -> None:
+        """Let frames pass again."""
+        self._is_up = True
+
+    def __enter__(self) -> Self:
+        """Open both buses and begin to carry frames.
+
+        Raises:
+            InterfaceError: a bus cannot be opened, or sockets use it.
+        """
+        self._waiting: dict[Bus, list[CanFrame]] = {bus: [] for bus in self._buses}  # for room in the bus
+        self._under_way: list[tuple[int, int, Bus, CanFrame]] = []  # a heap: time of arrival, order, where to, frame
+        self._order = count()
+        self._error: BaseException | None = None
+        self._wakeup = wakeup = WakeSockets()
+        with ExitStack() as stack:
+            self._selector = stack.enter_context(selectors.DefaultSelector())
+            self._selector.register(wakeup.receiver, selectors.EVENT_READ)
+            for bus in self._buses:
+                if bus.driver is not None and not bus.driver.has_ended:
+                    raise bus_is_taken(bus)
+                bus.open(self.wake)
+                stack.callback(_close, bus)
+                bus.check()
+                bus.watch(None)
+                if bus.fileno() >= 0:
+                    self._selector.register(bus.fileno(), selectors.EVENT_READ)
+            self.has_ended = False
+            self._thread = threading.Thread(target=self._serve, name=f"isotp {self!r}", daemon=True)
+            self._thread.start()
+            for bus in self._buses:
+                bus.driver = self
+            self._closing = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close both buses; raises what `faults` raised."""
+        self.has_ended = True
+        self.wake()
+        self._thread.join()
+        self._closing.close()
+        self._wakeup = None
+        if self._error is not None:
+            raise self._error
+
+    def wake(self) -> None:
+        """Look for frames now; from any thread."""
+        if wakeup := self._wakeup:
+            wakeup.write()
+
+    # --- the thread
+
+    def _serve(self) -> None:
+        try:
+            while not self.has_ended:
+                self._turn()
+                self._sleep()
+        except BaseException as e:
+            self._error = e
+
+    def _turn(self) -> None:
+        a, b = self._buses
+        now = time.monotonic_ns()
+        for here, there in ((a, b), (b, a)):
+            for frame in _heard(here):
+                for late_ns, copy in self._faults(frame) if self._faults else ((0, frame),):
+                    heapq.heappush(self._under_way, (now + late_ns, next(self._order), there, copy))
+        while self._under_way and self._under_way[0][0] <= now:
+            _, _, there, copy = heapq.heappop(self._under_way)
+            self._waiting[there].append(copy)
+        for bus, frames in self._waiting.items():
+            if frames:
+                del frames[: _sent(bus, frames) if self._is_up else len(frames)]
+        if not self._is_up:
+            self._under_way.clear()
+
+    def _sleep(self) -> None:
+        seconds = None
+        if any(self._waiting.values()):
+            seconds = _RETRY_S
+        elif self._under_way:
+            seconds = max(0, self._under_way[0][0] - time.monotonic_ns()) / 1e9
+        for key, _ in self._selector.select(seconds):
+            if isinstance(key.fileobj, socket.socket):  # that of the wakeup
+                key.fileobj.recv(4096)
+
+
+def _heard(bus: Bus) -> Iterator[CanFrame]:
+    """What other nodes sent."""
+    try:
+        frames, echoes, _ = bus.receive()
+    except InterfaceNotFoundError:
+        raise
+    except InterfaceError:  # it is down
+        return
+    own = Counter(echoes)
+    for frame in frames:
+        if own[frame]:
+            own[frame] -= 1
+        else:
+            yield frame
+
+
+def _sent(bus: Bus, frames: list[CanFrame]) -> int:
+    """How many frames are done with."""
+    try:
+        return bus.send(frames)
+    except InterfaceNotFoundError:
+        raise
+    except InterfaceError:  # it is down, or does not take such a frame
+        return len(frames)
+
+
+def _close(bus: Bus) -> None:
+    bus.close()
+    deadline = time.monotonic() + _CLOSING_S
+    while bus.is_closing and time.monotonic() < deadline:
+        time.sleep(_PAUSE_S)

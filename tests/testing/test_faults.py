@@ -1,16 +1,222 @@
 """Faults: which frames they happen to, and what comes of it on each kind of socket; the rest is in tests/kernel."""
 
+import contextlib
+import io
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
-from .faulty_links import HOST_KINDS, ROWS, Row, try_row
+import isotp
+from isotp import Faults
+from isotp.bus import CanFrame
+from isotp.testing.notation import NotationError, format_frame, parse
+
+from ..pages import blocks
+from ..waiting import until
+from .faulty_links import HOST_KINDS, MESSAGE, ROWS, Row, name_of, open_link, try_row
+
+
+def arrived(faults: Faults, *texts: str) -> list[str]:
+    """What arrives when the frames of `texts` are sent; with the delay in nanoseconds if there is one."""
+    copies = [copy for text in texts for copy in faults(parse(text).frame(1))]
+    return [format_frame(frame) + (f" +{ns}" if ns else "") for ns, frame in copies]
+
+
+FC = "001: FC CTS bs=8 stmin=1ms"
+FF = "001: FF 20 01 02 03 04 05 06"
+CF = [f"001: CF {sn} 07 08 09 0A 0B 0C 0D" for sn in range(1, 6)]
+
+
+# --- which frames
+
+
+def test_a_number_counts_the_frames_of_its_kind_and_identifier() -> None:
+    faults = Faults().lose("FC", 2)
+    assert arrived(faults, FC, FF, CF[0], "002: FC CTS", FC, FC) == [FC, FF, CF[0], "002: FC CTS bs=0 stmin=0", FC]
+    assert arrived(faults, "002: FC CTS", "002: FC CTS") == ["002: FC CTS bs=0 stmin=0"]
+
+
+def test_from_a_number_on() -> None:
+    assert arrived(Faults().lose("CF", since=4), *CF, FC) == [*CF[:3], FC]
+
+
+@pytest.mark.parametrize(
+    ("what", "lost"),
+    [
+        ("..", ["001: FC WAIT bs=0 stmin=0", "002: FC CTS bs=0 stmin=0"]),
+        ("FC", ["001: FC WAIT bs=0 stmin=0", "002: FC CTS bs=0 stmin=0"]),
+        ("002: FC", ["002: FC CTS bs=0 stmin=0"]),
+        ("FC WAIT ..", ["001: FC WAIT bs=0 stmin=0"]),
+        ("002: ..", ["002: FC CTS bs=0 stmin=0"]),
+        ("003: FC", []),
+        ("SF", []),
+    ],
+)
+def test_which_frames(what: str, lost: list[str]) -> None:
+    faults = Faults().lose(what)
+    arrived(faults, "001: FC WAIT", "002: FC CTS")
+    assert [format_frame(fault.frame) for fault in faults.done] == lost
+
+
+def test_with_address_bytes() -> None:
+    extended = parse("001/30: CF 1 AA").frame()  # its first byte looks like that of a flow control
+    assert Faults(address_size=1).lose("FC")(extended) == [(0, extended)]
+    assert Faults(address_size=1).lose("CF")(extended) == []
+    assert Faults().lose("001/30: CF")(extended) == []
+    assert Faults(address_size=1).replace(by="CF 2 BB")(extended) == [(0, CanFrame(1, b"\x30\x22\xbb"))]
+
+
+def test_empty_frames_are_of_no_kind() -> None:
+    empty = CanFrame(1, b"")
+    assert Faults().lose("SF").corrupt()(empty) == [(0, empty)]
+
+
+# --- chance
+
+
+def lost_by_chance(faults: Faults, *can_ids: int) -> list[int]:
+    return [n for n, can_id in enumerate(can_ids) if not faults(CanFrame(can_id, b"\x21"))]
+
+
+def test_chance_is_that_of_the_seed_and_of_each_identifier() -> None:
+    alone = lost_by_chance(Faults(5).lose("CF", chance=0.3), *[1] * 300)
+    assert 50 < len(alone) < 130
+    assert alone == lost_by_chance(Faults(5).lose("CF", chance=0.3), *[1] * 300)
+    assert alone != lost_by_chance(Faults(6).lose("CF", chance=0.3), *[1] * 300)
+    mixed = Faults(5).lose("CF", chance=0.3)
+    lost_by_chance(mixed, *[2] * 10)
+    assert alone == lost_by_chance(mixed, *[1] * 300), "other identifiers change nothing"
+    more = Faults(5).lose("CF", chance=0.3).corrupt(chance=0.5)
+    assert alone == lost_by_chance(more, *[1] * 300), "another fault changes nothing"
+
+
+# --- what happens
+
+
+@pytest.mark.parametrize(
+    ("faults", "wanted"),
+    [
+        (Faults().double("FC"), [FC, FC]),
+        (Faults().double("FC").double("FC", 1), [FC] * 4),
+        (Faults().delay("FC", seconds=0.5), [FC + " +500000000"]),
+        (Faults().cut("FC", length=2), ["001: 30 08"]),
+        (Faults().replace("FC", by="FC OVFLW"), ["001: FC OVFLW bs=0 stmin=0"]),
+        (Faults().replace("FC", by="FC 3 .."), ["001: FC 3 bs=8 stmin=1ms"]),
+        (Faults().replace("FC", by="FC CTS stmin=0 .."), ["001: FC CTS bs=8 stmin=0"]),
+        (Faults().cut("FC", length=1).replace("FC", by="FC 3 .."), ["001: FC 3 bs=0 stmin=0"]),
+        (Faults().replace("FC", by=["FC WAIT ..", "7E8: FC CTS"], seconds=1e-6),
+         ["001: FC WAIT bs=8 stmin=1ms", "7E8: FC CTS bs=0 stmin=0 +1000"]),
+        (Faults().insert("FC", frames=["SF 01", "SF 02"]), ["001: SF 01", "001: SF 02", FC]),
+        (Faults().insert("FC", frames="30 00"), ["001: 30 00", FC]),
+        (Faults().lose("FC").double("FC"), []),
+    ],
+)  # fmt: skip
+def test_what_happens(faults: Faults, wanted: list[str]) -> None:
+    assert arrived(faults, FC) == wanted
+    assert len(faults.done) >= 1
+
+
+def test_the_rest_of_a_frame_stays() -> None:
+    assert arrived(Faults().replace("CF", 2, by="CF 9 .."), *CF[:2]) == [CF[0], CF[1].replace("CF 2", "CF 9")]
+
+
+def test_frames_change_places_with_the_next_one_of_their_identifier() -> None:
+    faults = Faults().swap("CF", 2)
+    assert arrived(faults, CF[0], CF[1], "002: FC CTS", CF[2], CF[3]) == [
+        CF[0],
+        "002: FC CTS bs=0 stmin=0",
+        CF[2],
+        CF[1],
+        CF[3],
+    ]
+
+
+def test_jitter_has_a_limit() -> None:
+    delays = {ns for _ in range(200) for ns, _ in Faults(_).jitter(seconds=5e-9)(CanFrame(1, b"x"))}
+    assert delays == set(range(6))
+
+
+def test_one_bit_is_wrong() -> None:
+    for seed in range(50):
+        ((_, frame),) = Faults(seed).corrupt()(CanFrame(1, bytes(8)))
+        assert int.from_bytes(frame.data, "big").bit_count() == 1
+
+
+def test_what_happened_can_be_read() -> None:
+    faults = Faults().lose("FC", 1).replace("7E0: CF", by=["CF 1 .."] * 9, since=2, seconds=0.01)
+    arrived(faults, FC, FC, "7E0: CF 1 AA", "7E0: CF 2 BB")
+    assert [str(fault) for fault in faults.done] == [
+        "lose('FC', 1): 001: FC CTS bs=8 stmin=1ms -> nothing",
+        "replace('7E0: CF', since=2): 7E0: CF 2 BB -> 7E0: CF 1 BB, 7E0: CF 1 BB after 10 ms, "
+        "7E0: CF 1 BB after 20 ms, 7E0: CF 1 BB after 30 ms, and 5 more",
+    ]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Faults().lose("FC", 0),
+        lambda: Faults().lose("FC", since=0),
+        lambda: Faults().lose("FC", 1, since=2),
+        lambda: Faults().lose("FC", chance=1.1),
+        lambda: Faults().delay("FC", seconds=-1),
+        lambda: Faults().jitter("FC", seconds=float("nan")),
+        lambda: Faults().cut("FC", length=-1),
+    ],
+)
+def test_what_cannot_be_asked_for(make: Any) -> None:
+    with pytest.raises(isotp.OptionError, match="allowed is"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Faults().lose("FX"),
+        lambda: Faults().lose("nothing: FC"),
+        lambda: Faults().replace("FC", by="FC PERHAPS"),
+        lambda: Faults().replace("FC", by="FC ?? .."),
+        lambda: Faults().insert("FC", frames=["SF ??"]),
+    ],
+)
+def test_texts_are_checked_at_once(make: Any) -> None:
+    with pytest.raises(NotationError):
+        make()
+
+
+# --- what comes of it
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 @pytest.mark.parametrize("kind", HOST_KINDS)
 def test_what_comes_of_it(request: pytest.FixtureRequest, kind: str, row: Row) -> None:
-    if "python-can" in kind:
-        pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
     with ExitStack() as end:
-        try_row(end, kind, row, request.node.nodeid)
+        try_row(end, kind, row, name_of(request, kind))
+
+
+@pytest.mark.parametrize("kind", HOST_KINDS)
+def test_a_message_given_up_for_another_reason(request: pytest.FixtureRequest, kind: str) -> None:
+    faults = Faults().replace("FC", by=["FC WAIT"] * 100, seconds=0.1)
+    with ExitStack() as end:
+        link = open_link(end, kind, faults, name_of(request, kind), wftmax=100)
+        link.a.send(MESSAGE, confirm=False)
+        until(lambda: faults.done)
+        with pytest.warns(isotp.UnconfirmedSendWarning, match="N_ERROR"):
+            link.a.close()
+
+
+def test_each_result_of_the_standard_is_in_the_page() -> None:
+    page = {result for row in ROWS for result in row.engine}
+    assert {result.name for result in isotp.N_Result} == (page & set(isotp.N_Result.__members__)) | {
+        "N_TIMEOUT_A",  # test_outages.py
+        "N_ERROR",  # the test above
+    }
+
+
+def test_the_python_of_the_page() -> None:
+    block = next(block for block in blocks("docs/faults.md", "python") if not block.mark)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(block.code, {})
+    comments = [line.partition("  # ")[2] for line in block.code.splitlines() if "  # " in line]
+    assert [line for line in out.getvalue().splitlines() if not line.startswith("  ")] == comments

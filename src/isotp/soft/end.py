@@ -155,7 +155,7 @@ class SoftEnd(Generic[D]):
 
     def _warn_of_others(self, engine: Engine) -> None:
         driver = self.bus.driver
-        others = driver.hub.listeners(engine.address.rx) if driver is not None else 0
+        others = driver.hub.listeners(engine.address.rx) if isinstance(driver, self._driver_kind) else 0
         if others and engine.address.tx is not None and not engine.params.listen_only:
             warn(
                 f"{others} other socket(s) already listen to {engine.address.rx} on {self.bus.name}: all of them "

@@ -17,6 +17,7 @@ Act = Callable[[list[Copy], Random], list[Copy]]
 """What a fault makes of the copies of a frame."""
 
 _SAMPLE: Final = CanFrame(0, bytes(8))
+_SHOWN: Final = 4
 
 
 class When(TypedDict, total=False):
@@ -39,8 +40,10 @@ class Fault(NamedTuple):
     """What became of it: delays in nanoseconds, and frames."""
 
     def __str__(self) -> str:
-        copies = [format_frame(frame) + (f" after {ns / 1e6:g} ms" if ns else "") for ns, frame in self.copies]
-        return f"{self.rule}: {format_frame(self.frame)} -> {', '.join(copies) or 'nothing'}"
+        arrived = [format_frame(frame) + (f" after {ns / 1e6:g} ms" if ns else "") for ns, frame in self.copies]
+        if len(arrived) > _SHOWN:
+            arrived[_SHOWN:] = [f"and {len(arrived) - _SHOWN} more"]
+        return f"{self.rule}: {format_frame(self.frame)} -> {', '.join(arrived) or 'nothing'}"
 
 
 class Faults:
@@ -155,6 +158,8 @@ class Faults:
 
     def cut(self, what: str = ANY_REST, number: int | None = None, *, length: int, **when: Unpack[When]) -> Self:
         """Only its first `length` bytes arrive."""
+        if length < 0:
+            raise OptionError(f"length={length}: allowed is 0 or more bytes")
         return self._add(
             "cut", what, number, when, lambda copies, random: [(ns, _cut(frame, length)) for ns, frame in copies]
         )

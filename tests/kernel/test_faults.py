@@ -11,7 +11,7 @@ from isotp.testing.outages import bus_down, bus_off
 from isotp.testing.wire import Wire
 
 from ..pages import blocks
-from ..testing.faulty_links import ROWS, VM_KINDS, Link, Row, open_link, result, try_row
+from ..testing.faulty_links import MESSAGE, ROWS, VM_KINDS, Link, Row, open_link, result, try_row
 from ..waiting import until
 from . import conftest
 from .conftest import Links
@@ -115,6 +115,17 @@ def test_two_faults_of_kernel_sockets(ends: tuple[conftest.Link, conftest.Link])
         a.send(bytes(100))
         assert b.recv() == bytes(100)
     assert len(faults.done) == 2
+
+
+@pytest.mark.parametrize(("wait", "result_of_send"), [("FC WAIT", "N_OK"), ("FC WAIT ..", "N_TIMEOUT_Bs")])
+def test_the_kernel_takes_bs_from_a_first_wait(
+    ends: tuple[conftest.Link, conftest.Link], wait: str, result_of_send: str
+) -> None:
+    """With BS 0 it needs no second flow control."""
+    faults = Faults().replace("FC", 1, by=[wait, "FC CTS bs=1"]).lose("FC", since=2)
+    with ExitStack() as end:
+        link = open_link(end, "kernel", faults, ends)
+        assert result(lambda: link.a.send(MESSAGE)) == result_of_send
 
 
 def test_the_python_of_the_page(ends: tuple[conftest.Link, conftest.Link], capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from isotp import Faults, VirtualBus
 from isotp.bus.base import Received
 from isotp.can_frame import CanFrame
 from isotp.engine.events import Direction, FirstFrameReceived, IgnoreReason, MessageReceived, MessageSent, Progress
+from isotp.testing.outages import bus_down
 
 from ..waiting import until
 
@@ -125,14 +127,12 @@ def test_an_exception_in_the_reactor_reaches_the_callers(pair: Pair) -> None:
 
 
 def test_a_bus_that_comes_back(pair: Pair) -> None:
-    bus = BrokenBus()
+    bus = VirtualBus()
     a, b = pair(bus)
-    bus.error = isotp.InterfaceDownError("virtual is down")
-    with pytest.raises(isotp.InterfaceDownError):
-        a.send(LONG)
-    with pytest.raises(isotp.InterfaceDownError):
-        b.recv()
-    bus.error = None
+    with bus_down(bus):
+        for call in (partial(a.send, LONG), b.recv):
+            with pytest.raises(isotp.InterfaceDownError):
+                call()
     a.send(LONG)
     assert b.recv() == LONG
 

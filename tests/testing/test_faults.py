@@ -3,6 +3,7 @@
 import contextlib
 import io
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ import pytest
 import isotp
 from isotp import Faults
 from isotp.bus import CanFrame
+from isotp.engine import MessageReceived, Params
 from isotp.testing.notation import NotationError, format_frame, parse
 
+from ..engine.link import Link as SimulatedLink
+from ..engine.link import engine
 from ..pages import blocks
 from ..waiting import until
 from .faulty_links import HOST_KINDS, MESSAGE, ROWS, Row, name_of, open_link, try_row
@@ -193,6 +197,21 @@ def test_texts_are_checked_at_once(make: Any) -> None:
 def test_what_comes_of_it(request: pytest.FixtureRequest, kind: str, row: Row) -> None:
     with ExitStack() as end:
         try_row(end, kind, row, name_of(request, kind))
+
+
+@pytest.mark.parametrize(
+    ("forced_ns", "faults", "keeps"),
+    [(None, Faults(), True), (0, Faults(), False), (None, Faults().replace("FC", by="FC CTS stmin=0"), False)],
+)
+def test_senders_that_undercut_stmin(forced_ns: int | None, faults: Faults, keeps: bool) -> None:
+    a, b = engine(Params(forced_tx_stmin_ns=forced_ns), rxid=2, txid=1), engine(Params(stmin=50), rxid=1, txid=2)
+    link = SimulatedLink(a, b, faults)
+    a.send(MESSAGE, 0)
+    link.run()
+    assert link.of(b)[-1] == MessageReceived(MESSAGE)
+    times = [ns for ns, frame in link.frames if frame.data[0] >> 4 == 2]
+    assert len(times) == 14
+    assert all(after - before >= 50_000_000 for before, after in pairwise(times)) == keeps
 
 
 @pytest.mark.parametrize("kind", HOST_KINDS)

@@ -70,7 +70,8 @@ class Faults:
         address_size: how many address bytes come before the N_PCI of the frames: 1 with extended and mixed addressing.
 
     Raises:
-        OptionError: a value out of range.
+        OptionError: a value out of range, also in the methods.
+        NotationError: a text that is no frame.
     """
 
     def __init__(

@@ -73,16 +73,16 @@ def test_faults_are_for_both_directions() -> None:
 
 
 def test_nothing_passes_while_it_is_down() -> None:
-    late = Faults().delay(seconds=0.05)
-    with wire(late) as (made, a, b):
+    faults = Faults().delay("001: ..", seconds=0.05).double("002: ..").double("003: ..")
+    with wire(faults) as (made, a, b):
         a.say(FRAMES[1])
         made.down()
         made.wake()
         until(lambda: not made._under_way)
         for n in (2, 3):  # when the second one is heard, the wire is done with the first one
-            heard = len(late.done)
+            heard = len(faults.done)
             a.say(FRAMES[n])
-            until(lambda: len(late.done) > heard)  # noqa: B023 - called in this round
+            until(lambda: len(faults.done) > heard)  # noqa: B023 - called in this round
         made.up()
         a.say(FRAMES[4])
         until(lambda: FRAMES[4] in b.heard)

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from .ecu.routines import Routine
     from .ecu.rules import Reply, Request, Rules, in_turn
     from .ecu.security import Security
+    from .faults import Faults
     from .frames import Frames
+    from .outages import bus_down, bus_off
     from .simulated import SimulatedSocket
+    from .wire import Wire
 
 _HOME = {
     "AsyncCar": "ecu.async_car",
@@ -34,6 +37,7 @@ _HOME = {
     "Ecu": "ecu.ecu",
     "Exchange": "ecu.ecu",
     "FakeClock": "clock",
+    "Faults": "faults",
     "Frames": "frames",
     "Link": "buses",
     "NothingDueError": "clock",
@@ -45,6 +49,9 @@ _HOME = {
     "Rules": "ecu.rules",
     "Security": "ecu.security",
     "SimulatedSocket": "simulated",
+    "Wire": "wire",
+    "bus_down": "outages",
+    "bus_off": "outages",
     "dtc_number": "ecu.dtcs",
     "in_turn": "ecu.rules",
     "load_car": "ecu.car_file",
@@ -59,6 +66,7 @@ __all__ = [
     "Ecu",
     "Exchange",
     "FakeClock",
+    "Faults",
     "Frames",
     "Link",
     "NothingDueError",
@@ -70,6 +78,9 @@ __all__ = [
     "Rules",
     "Security",
     "SimulatedSocket",
+    "Wire",
+    "bus_down",
+    "bus_off",
     "dtc_number",
     "in_turn",
     "load_car",

@@ -14,7 +14,7 @@ import pytest
 
 import isotp
 from isotp.testing.conformance import Case, Report, Verdict, all_cases, run_cases
-from isotp.testing.conformance.differences import kernel
+from isotp.testing.conformance.differences import KERNEL
 from isotp.testing.conformance.socket_subject import KernelSubject
 
 from .conftest import Background, Link, Sockets
@@ -33,7 +33,7 @@ def chosen() -> list[Case]:
 
 def differs(case: Case) -> bool:
     """Whether it is known to; then it takes a time limit or two."""
-    return any(fnmatchcase(case.name, one.cases) for one in kernel())
+    return any(fnmatchcase(case.name, one.cases) for one in KERNEL)
 
 
 GROUPS = sorted({case.name.split("/")[0] for case in all_cases()})
@@ -43,7 +43,7 @@ GROUPS = sorted({case.name.split("/")[0] for case in all_cases()})
 def test_this_kernel(vcan: Link, group: str) -> None:
     """Nothing fails but what is listed, and what is listed does differ."""
     cases = [case for case in chosen() if case.name.startswith(f"{group}/")]
-    report = Report("the kernel", run_cases(cases, KernelSubject(vcan, LATE_S), kernel()))
+    report = Report("the kernel", run_cases(cases, KernelSubject(vcan, LATE_S), KERNEL))
     assert report.counts[Verdict.FAILED] == 0, str(report)
     assert report.counts[Verdict.PASSED] > 0
     differing = {one.case.name for one in report.results if one.verdict is Verdict.DIFFERS}

@@ -17,7 +17,7 @@ from serving import Stack, serve
 
 INTERFACE = "vcan0"
 EFF = 0x80000000
-SO_TIMESTAMPNS = 35
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 TIMESPEC = struct.Struct("@ll")
 HEADER = struct.Struct("=IBB2x")
 SEPARATION = {0xF0 + n: n * 1e-4 for n in range(1, 10)}
@@ -28,6 +28,7 @@ class Automotive(Stack):
         self.raw = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
         self.raw.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, 1)
         self.raw.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.raw.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
         self.raw.bind((INTERFACE,))
         self.raw.settimeout(0)
         tx, rx = setup["address"]["tx"], setup["address"]["rx"]

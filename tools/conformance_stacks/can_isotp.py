@@ -94,7 +94,7 @@ class CanIsotp(Stack):
             self.reports.append((clock.ns, "message", bytes(data), ""))
 
     def step(self, until_ns: int) -> None:
-        clock.ns = min(until_ns, clock.ns + STEP_NS)
+        clock.ns = max(clock.ns, min(until_ns, clock.ns + STEP_NS))
         self.process()
 
 

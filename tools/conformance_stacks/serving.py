@@ -54,11 +54,15 @@ class Stack(ABC):
 
     @abstractmethod
     def step(self, until_ns: int) -> None:
-        """Let some time pass, not beyond `until_ns`; what happens then goes to `frames` and `reports`."""
+        """Let some time pass, not beyond `until_ns`; what has happened goes to `frames` and `reports`."""
 
     def wait(self, queue: deque[Any], until_ns: int) -> Any:
-        while not queue and self.now() < until_ns:
+        """The next of `queue`; None if there is none until then. It looks once even if that time has passed."""
+        while not queue:
+            is_over = self.now() >= until_ns
             self.step(until_ns)
+            if is_over:
+                break
         return queue.popleft() if queue else None
 
 

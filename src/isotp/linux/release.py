@@ -11,7 +11,6 @@ from typing import Final
 
 CAN_ISOTP_SINCE: Final = (5, 10)  # the first Linux with can-isotp of its own
 FLAGS_SINCE: Final = {"SF_BROADCAST": (5, 11), "CF_BROADCAST": (5, 19), "DYN_FC_PARMS": (6, 9)}  # others: 5.10
-_OVFLW_IN_LISTEN_MODE_SINCE: Final = (7, 2)  # observed there, and not in 6.1
 _MAX_PDU_SIZE_SINCE: Final = (6, 4)  # the module parameter
 FIXED_MAX_PDU_SIZE: Final = 66_000  # of kernels without it; before 5.18 less
 HIGHEST_MAX_PDU_SIZE: Final = 1_049_600  # the kernel clamps the parameter to it
@@ -57,9 +56,3 @@ def poll_is_truthful() -> bool | None:
         return None
     first, end = _TRUTHFUL_POLL_IN_6_1
     return True if version >= _TRUTHFUL_POLL_SINCE or first <= version < end else None
-
-
-def sends_overflow_in_listen_mode() -> bool:
-    """Whether a socket in LISTEN_MODE answers a first frame that is too long with OVFLW."""
-    release = kernel_release()
-    return release is not None and release >= _OVFLW_IN_LISTEN_MODE_SINCE

@@ -14,7 +14,7 @@ from ...errors import IsoTpError, OptionError, SocketClosedError
 from ...testing.conformance import Case, Difference, EngineSubject, Report, Result, Subject, Verdict, all_cases
 from ...testing.conformance.bus_subject import BusSubject, ask
 from ...testing.conformance.cases.ecu import Dialogue, ecu_cases
-from ...testing.conformance.differences import ENGINE, kernel
+from ...testing.conformance.differences import ENGINE, KERNEL
 from ...testing.conformance.engine_subject import demo_answer
 from ...testing.conformance.nodes import BusNode, Node, RawNode, VirtualNode
 from ...testing.conformance.report import case_lines
@@ -158,7 +158,7 @@ def _subject(arguments: argparse.Namespace) -> Iterator[Trial]:
         assert interface is not None
         from ...testing.conformance.socket_subject import KernelSubject  # not on every system
 
-        yield KernelSubject(interface), all_cases(), kernel()
+        yield KernelSubject(interface), all_cases(), KERNEL
     else:
         with _ecu(arguments) as trial:
             yield trial

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from ...linux.release import sends_overflow_in_listen_mode
 from .runner import Difference
 
 _FIRST_FC: Final = "BS and STmin of the first CTS hold for the whole message"
@@ -19,9 +18,9 @@ _ESCAPE: Final = "the kernel takes the FF_DL escape for every length that fills 
 _LAST_CF: Final = "the kernel takes a last CF that is too short as a lost frame, and expects the SN after it"
 _FUNCTIONAL: Final = "to the kernel a receiving half is LISTEN_MODE: it receives messages of several frames, too"
 _DYNAMIC: Final = f"{_FIRST_FC}, unless DYN_FC_PARMS is set (from Linux 6.9 on)"
-_OVFLW: Final = "this kernel sends OVFLW though it only listens"
+_OVFLW: Final = "the kernel sends OVFLW though it only listens, with the identifier 0 that a receiving half has"
 
-_KERNEL: Final = (
+KERNEL: Final = (
     Difference("flow control/changing BS", _DYNAMIC),
     Difference("flow control/changing STmin", _DYNAMIC),
     Difference("flow control/followed/BS of a WAIT is ignored", _FIRST_ANY),
@@ -40,12 +39,6 @@ _KERNEL: Final = (
     Difference("invalid/*/FF_DL escape for [1-9]*", _ESCAPE),
     Difference("sequence/last CF of *", _LAST_CF),
     Difference("address/functional */FF", _FUNCTIONAL),
+    Difference("address/functional */FF that is too long", _OVFLW),
 )
-# Observed on 6.1.192 and on 7.2.13.
-
-
-def kernel() -> tuple[Difference, ...]:
-    """Those of the running kernel."""
-    if not sends_overflow_in_listen_mode():
-        return _KERNEL
-    return *_KERNEL, Difference("address/functional */FF that is too long", _OVFLW)
+"""Observed on 6.1.192 and on 7.2.13, which do the same."""

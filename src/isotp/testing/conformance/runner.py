@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from ...can_frame import CanFrame
 from ...engine.n_pdu import FlowControl, FlowStatus, decode
 from ...stmin import STmin
-from ..notation import format_n_pdu, parse
+from ..notation import format_frame, format_n_pdu, parse
 from .case import OR, SENT, Ask, Block, Case, Expect, Follow, Hold, Need, Pause, Reports, Send, Silence
 from .subject import Reported, Subject
 
@@ -155,10 +155,11 @@ class _Run:
         return frame.can_id == self._tx_id and begins and right_kind and parse(text).matches(frame, len(self._tx_byte))
 
     def _shown(self, frame: CanFrame) -> str:
-        text = format_n_pdu(frame.data, len(self._tx_byte))
-        prefix = frame.data[: len(self._tx_byte)]
-        elsewhere = frame.can_id != self._tx_id or prefix != self._tx_byte
-        return f"{frame.can_id & 0x1FFFFFFF:X}/{prefix.hex().upper()}: {text}" if elsewhere else text
+        """A frame of the subject in words, with its identifier and address byte where they are not those it has."""
+        size = len(self._tx_byte)
+        if frame.can_id == self._tx_id and frame.data[:size] == self._tx_byte:
+            return format_n_pdu(frame.data, size)
+        return format_frame(frame, size)
 
     def _silence(self, until_ns: int, what: str) -> None:
         heard = self._subject.receive(until_ns)

@@ -195,8 +195,8 @@ class _Requests:
         yield self._case(
             "timing/N_Cr almost over",
             "9.8.2",
-            "A consecutive frame 800 ms after the one before is in time.",
-            *(*begin, Pause(800), Follow(tuple(others[1:])), answer),
+            "A consecutive frame 600 ms after the one before is in time.",
+            *(*begin, Pause(600), Follow(tuple(others[1:])), answer),
         )
 
     def _ignored(self) -> Iterator[Case]:
@@ -265,10 +265,10 @@ class _Replies:
                 *(*ask, *waits, Send("FC CTS"), *rest),
             )
         yield self._case(
-            "reply/flow control after 800 ms",
+            "reply/flow control after 600 ms",
             "9.8.2",
-            "A flow control 800 ms after the first frame is in time.",
-            *(*ask, Pause(800), Send("FC CTS"), *rest),
+            "A flow control 600 ms after the first frame is in time.",
+            *(*ask, Pause(600), Send("FC CTS"), *rest),
         )
         for frame in ("FC WAIT", "CF 1 01 02 03"):
             yield self._case(

@@ -36,7 +36,9 @@ def differs(case: Case) -> bool:
     return any(fnmatchcase(case.name, one.cases) for one in KERNEL)
 
 
-GROUPS = sorted({case.name.split("/")[0] for case in all_cases()})
+# Timing is not: a frame 900 ms after another one comes too late where the machine has other work. It is in simulated
+# time for the engine; for a kernel run the command above on an idle machine.
+GROUPS = sorted({case.name.split("/")[0] for case in all_cases()} - {"timing"})
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -13,6 +13,7 @@ from isotp.testing.wire import Wire
 
 from ..conformance.blocking import LoopThread, blocking
 from ..pages import table
+from ..waiting import until
 
 MESSAGE: Final = bytes(range(104))
 A_TO_B, B_TO_A = 0x7E0, 0x7E8
@@ -154,4 +155,4 @@ def try_row(end: ExitStack, kind: str, row: Row, where: Any) -> None:
         link.b.settimeout(0.3)
     results = result(lambda: link.a.send(MESSAGE)), result(link.b.recv)
     assert results == expected, "\n".join(map(str, faults.done))
-    assert faults.done or row.line == "Faults()", "nothing happened"
+    until(lambda: faults.done or row.line == "Faults()")  # a wire may be a moment late

@@ -41,5 +41,5 @@ def run(*command: str, groups: tuple[str, ...] = ("packages",)) -> str:
 def run_tests_of(package: str, file: str, *options: str) -> str:
     """Run a file of tests that a package brings along, as it is."""
     tests = folder_of("packages") / package / file
-    as_they_are = ("-q", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(tests.parent))
+    as_they_are = ("-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-o", "addopts=", "--rootdir", str(tests.parent))
     return run("-m", "pytest", *as_they_are, str(tests), *options)

@@ -6,7 +6,6 @@ from typing import Final
 from ..address import CanAddress
 from ..can_frame import CanFrame, can_frames, pad
 from ..errors import (
-    BufferOverflowError,
     ConsecutiveFrameTimeoutError,
     FrameTooLongError,
     InvalidCanDataError,
@@ -298,19 +297,6 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             # 9.8.1: N_Cr, or N_Br after a WAIT, begins with the confirmation of the flow control.
             self.run.heard_ns = now
             self._enter(ReceiverInput.CONFIRMED)
-
-    def overhear(self, n_pdu: FlowControl, frame: CanFrame, now: int) -> None:
-        """Handle the flow control of another receiver, when only listening."""
-        if self.state is not ReceiverState.WAIT_CF:
-            return
-        self._close_run()
-        self._trace.append(frame)
-        self.run.heard_ns = now
-        if n_pdu.status == FlowStatus.OVFLW:
-            error = BufferOverflowError(f"the receiver has no room for {self._total} bytes", link=self._link)
-            self._fail(ReceiverInput.OVERFLOW, error)
-        else:
-            self._open_run()
 
     def get_timer(self) -> int | None:
         """When `handle_timer` is due, in nanoseconds; None: no timer runs."""

@@ -92,8 +92,6 @@ class ReceiverInput(_Key):
     WRONG_SN = auto()
     BAD_PADDING = auto()
     INTERRUPTED = auto()
-    OVERFLOW = auto()
-    """We only listen, and the receiver refused the message."""
     WFT_OVERRUN = auto()
     TIMEOUT_AR = auto()
     TIMEOUT_BR = auto()
@@ -159,7 +157,6 @@ RECEIVER: Final[dict[ReceiverState, dict[ReceiverInput, ReceiverState]]] = {
     _R.WAIT_CF: {
         **_BLOCK_END,
         **_LAST_CF,
-        _J.OVERFLOW: _R.IDLE,
         _J.TIMEOUT_CR: _R.IDLE,
         **_GOING_ON,
     },

@@ -1,6 +1,7 @@
 # make demo         two ISO-TP sockets, a long message, every CAN frame explained (needs Python 3.11, nothing else)
 # make demo-kernel  the same on the kernel's ISO-TP, in a VM where this kernel has none
 # make test         all tests, those against a real kernel included
+# make test-kernels those against a real kernel on other kernels, one after the other (SUITES="trixie sid")
 # make lint         ruff and mypy
 # make bench        how fast it is: ratios against others, and whether each target is met
 # make docs         redraw the diagrams of docs/architecture.md from their tables
@@ -10,8 +11,9 @@ VENV := .venv
 # can-isotp, for the benchmarks: it has the same import name as this package, so it gets a folder of its own
 CAN_ISOTP := $(VENV)/can-isotp
 KERNEL_RUN := tools/kernel-run
+SUITES ?= bookworm bookworm-backports trixie sid
 
-.PHONY: demo demo-kernel test lint bench docs clean
+.PHONY: demo demo-kernel test test-kernels lint bench docs clean
 .DEFAULT_GOAL := demo
 
 demo:
@@ -25,6 +27,9 @@ $(VENV)/ready: pyproject.toml constraints.txt tools/venv
 
 test: $(VENV)/ready
 	@$(VENV)/bin/python tools/test
+
+test-kernels: $(VENV)/ready
+	@$(VENV)/bin/python tools/test $(SUITES)
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import socket
 import struct
 import subprocess
@@ -67,6 +68,29 @@ def test_another_platform(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert name in finding(report, "socket").what
     assert "Linux" in str(finding(report, "socket").remedy)
     assert "modules" not in str(report)
+
+
+def notes_about(release: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "release", lambda: release)
+    monkeypatch.setattr("isotp.linux.release.kernel_version", lambda: tuple(map(int, release.split("-")[0].split("."))))
+    return "\n".join(f"{f.what}; {f.remedy}" for f in module._system() if f.name == "kernel")
+
+
+def test_what_bites_on_this_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = notes_about("6.1.59", monkeypatch)
+    assert "poll() may show a socket as writable while it still sends" in old
+    assert "it is gone since Linux 6.3, in older series since 6.1.60" in old
+    assert "stops the receive timer" in old
+    assert "memory that was freed" in old
+    assert "memory that was freed" not in notes_about("7.3.4", monkeypatch)
+
+
+def test_wsl_and_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.exists", lambda path: path == "/.dockerenv")
+    notes = notes_about("6.18.1-microsoft-standard-WSL2", monkeypatch)
+    assert "WSL2" in notes
+    assert "the kernel is the host's" in notes
 
 
 def test_a_kernel_without_can(monkeypatch: pytest.MonkeyPatch) -> None:

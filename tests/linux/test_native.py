@@ -15,7 +15,7 @@ import pytest
 
 import isotp
 from isotp import UnavailableError
-from isotp.linux import modules, native
+from isotp.linux import modules, native, traits
 from isotp.linux import release as release_module
 
 SRC = Path(isotp.__file__).parents[1]
@@ -288,7 +288,7 @@ def test_max_pdu_size(machine: Machine, release: str, text: str | None, size: in
 )
 def test_poll_is_truthful(machine: Machine, release: str, truthful: bool | None) -> None:
     machine.runs(release)
-    assert release_module.poll_is_truthful() is truthful
+    assert (release_module.has(traits.TRUTHFUL_POLL) or None) is truthful
 
 
 @on_linux

@@ -1,5 +1,6 @@
 """isotp.doctor: what works on this machine, found out by trying, and the remedy for what does not."""
 
+import os
 import platform
 import socket
 import sys
@@ -14,7 +15,8 @@ from .. import __version__
 from ..address import CanAddress
 from ..errors import IsoTpError
 from ..linux import modules, native
-from ..linux.release import kernel_release
+from ..linux.release import has
+from ..linux.traits import EVERY
 from ..opts.optflags import flags, kernel_honours
 from .installation import clash
 from .live import Live, live_transfer
@@ -22,6 +24,17 @@ from .live import Live, live_transfer
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _CAP_NET_ADMIN: Final = 12
 _ENGINE_SECONDS: Final = 5.0
+_SURROUNDINGS: Final[tuple[tuple[Callable[[], bool], str], ...]] = (
+    (
+        lambda: "microsoft" in platform.release(),
+        "WSL2: its stock kernel brings can-isotp and vcan from 6.18 on (wsl --update); an adapter reaches it by usbipd",
+    ),
+    (
+        lambda: any(map(os.path.exists, ("/.dockerenv", "/run/.containerenv", "/run/systemd/container"))),
+        "a container: the kernel is the host's, and modules are loaded there (sudo modprobe can-isotp vcan); it sees "
+        "the host's interfaces with --network host only, or one that was moved to it (ip link set can0 netns PID)",
+    ),
+)
 _NO_SOCKET: Final = "not known before a socket can be opened"
 _ENGINE: Final = "the engine in Python, with the same calls: isotp.SoftSocket(bus), isotp.AsyncSoftSocket(bus)"
 
@@ -157,10 +170,12 @@ def _system() -> Iterator[Finding]:
     except OSError:
         name = "Linux"
     yield Finding("system", True, f"{name}, kernel {platform.release()} ({platform.machine()})")
-    release = kernel_release()
-    if release is not None and release < (5, 10):
-        remedy = "a kernel of 5.10 or newer; a can-isotp module built for this one may do"
-        yield Finding("kernel", None, "older than 5.10, the first Linux that brings can-isotp", remedy)
+    for trait in EVERY:
+        if trait.without and has(trait) is False:
+            yield Finding("kernel", None, f"as far as is known: {trait.without}", f"an update: it is gone {trait}")
+    for is_here, what in _SURROUNDINGS:
+        if is_here():
+            yield Finding("kernel", None, what)
 
 
 def _socket() -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..linux.interface import names
 from ..linux.modules import has_max_pdu_size_parameter, max_pdu_size
-from ..linux.release import FIXED_MAX_PDU_SIZE, HIGHEST_MAX_PDU_SIZE
+from ..linux.traits import FIXED_MAX_PDU_SIZE, HIGHEST_MAX_PDU_SIZE
 
 # What may stand in the socket's one error slot, by the direction it belongs to.
 TRANSMISSION_ERRNOS: Final = frozenset({ECOMM, EMSGSIZE})

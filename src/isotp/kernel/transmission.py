@@ -14,7 +14,8 @@ from typing import ClassVar, Final
 
 from ..errors import EBADMSG, IsoTpError
 from ..linux.constants import POLLERR, POLLOUT
-from ..linux.release import poll_is_truthful
+from ..linux.release import has
+from ..linux.traits import TRUTHFUL_POLL
 from ..sockets import MSG_DONTWAIT, UnconfirmedFailures
 from . import translate
 from .binding import Binding
@@ -54,7 +55,7 @@ class Transmission:
         native: a native ISO-TP socket.
     """
 
-    poll_is_truthful: ClassVar[bool | None] = poll_is_truthful()
+    poll_is_truthful: ClassVar[bool | None] = has(TRUTHFUL_POLL) or None
     """Whether poll() shows POLLOUT only when nothing is being sent; None: not known yet."""
 
     def __init__(self, native: socket.socket) -> None:

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from .release import HIGHEST_MAX_PDU_SIZE, fixed_max_pdu_size
+from .release import has
+from .traits import FIXED_MAX_PDU_SIZE, HIGHEST_MAX_PDU_SIZE, MAX_PDU_SIZE
 
 MODULE: Final = "can-isotp"
 _PARAMETER: Final = Path("/sys/module/can_isotp/parameters/max_pdu_size")
@@ -54,7 +55,7 @@ def max_pdu_size() -> int:
     try:
         return int(_PARAMETER.read_text())
     except (OSError, ValueError):  # a kernel without the parameter, or a container without /sys
-        return fixed_max_pdu_size() or HIGHEST_MAX_PDU_SIZE
+        return HIGHEST_MAX_PDU_SIZE if has(MAX_PDU_SIZE) else FIXED_MAX_PDU_SIZE
 
 
 def has_max_pdu_size_parameter() -> bool:

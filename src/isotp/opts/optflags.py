@@ -4,7 +4,8 @@ from enum import IntFlag
 from typing import Final
 
 from ..errors import OptionError
-from ..linux.release import CAN_ISOTP_SINCE, FLAGS_SINCE, kernel_release
+from ..linux.release import kernel_release
+from ..linux.traits import CAN_ISOTP, FLAGS
 
 
 class flags(IntFlag):  # noqa: N801 - the name users know
@@ -64,11 +65,11 @@ def kernel_honours(flag: flags, release: tuple[int, int] | None = None) -> bool 
     The kernel stores flags it does not know and reads them back, so this goes by its release.
     """
     release = release or kernel_release()
-    if release is None or release < CAN_ISOTP_SINCE:
+    if release is None or not CAN_ISOTP.is_in(release):
         return None
     if flag & ~_ALL_FLAGS:
         return False
-    return all(release >= FLAGS_SINCE.get(str(one.name), CAN_ISOTP_SINCE) for one in flag)
+    return all(FLAGS.get(str(one.name), CAN_ISOTP).is_in(release) for one in flag)
 
 
 def check_flags(bits: flags) -> None:
@@ -79,7 +80,7 @@ def check_flags(bits: flags) -> None:
     """
     _check_known(bits)
     if ignored := [f for f in flags(bits & _ALL_FLAGS) if kernel_honours(f) is False]:
-        named = ", ".join(f"{f.name} (since Linux {'.'.join(map(str, FLAGS_SINCE[str(f.name)]))})" for f in ignored)
+        named = ", ".join(f"{f.name} ({FLAGS[str(f.name)]})" for f in ignored)
         raise OptionError(
             f"this kernel ({'.'.join(map(str, kernel_release() or ()))}) stores and ignores {named}",
             remedy="leave it out, or use a newer kernel",

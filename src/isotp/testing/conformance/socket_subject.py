@@ -10,7 +10,8 @@ from ...bus.virtual import VirtualBus
 from ...can_frame import CanFrame
 from ...errors import SocketClosedError, TransferError, UnconfirmedSendWarning
 from ...kernel.socket import socket
-from ...linux.release import FLAGS_SINCE, kernel_release
+from ...linux.release import kernel_release
+from ...linux.traits import FLAGS
 from ...opts.optflags import flags
 from ...sockets import IsoTpSocket
 from ...soft.socket import SoftSocket
@@ -130,7 +131,7 @@ class KernelSubject(SocketSubject):
         release = kernel_release()
         self.name = "isotp.socket" if release is None else f"Linux {release[0]}.{release[1]}"
         self.abilities = frozenset(Need) - _UNABLE - {Need.WFTMAX, Need.MAX_SIZE}
-        if release is not None and release < FLAGS_SINCE["DYN_FC_PARMS"]:
+        if release is not None and not FLAGS["DYN_FC_PARMS"].is_in(release):
             self.abilities -= {Need.DYNAMIC}
         self._where = interface
 

@@ -2,6 +2,7 @@
 # make demo-kernel  the same on the kernel's ISO-TP, in a VM where this kernel has none
 # make test         all tests, those against a real kernel included
 # make test-kernels those against a real kernel on other kernels, one after the other (SUITES="trixie sid")
+# make soak         messages over all kinds of sockets with faults, each accounted for (MINUTES=20)
 # make lint         ruff and mypy
 # make bench        how fast it is: ratios against others, and whether each target is met
 # make docs         redraw the diagrams of docs/architecture.md from their tables
@@ -11,9 +12,10 @@ VENV := .venv
 # can-isotp, for the benchmarks: it has the same import name as this package, so it gets a folder of its own
 CAN_ISOTP := $(VENV)/can-isotp
 KERNEL_RUN := tools/kernel-run
+MINUTES ?= 20
 SUITES ?= bookworm bookworm-backports trixie sid
 
-.PHONY: demo demo-kernel test test-kernels lint bench docs clean
+.PHONY: demo demo-kernel test test-kernels soak lint bench docs clean
 .DEFAULT_GOAL := demo
 
 demo:
@@ -31,10 +33,15 @@ test: $(VENV)/ready
 test-kernels: $(VENV)/ready
 	@$(VENV)/bin/python tools/test $(SUITES)
 
+soak: $(VENV)/ready
+	$(VENV)/bin/python -m tools.soak $(MINUTES)
+	$(KERNEL_RUN) --vm --cpus 1 --timeout 100000 -- $(VENV)/bin/python -m tools.soak $(MINUTES) --interface vcan0
+
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy -p tools.soak
 	$(VENV)/bin/mypy --scripts-are-modules tools/test
 	$(VENV)/bin/mypy --scripts-are-modules tools/kernel-run
 	$(VENV)/bin/mypy --scripts-are-modules tools/draw

@@ -22,15 +22,14 @@ class TimerFd:
 
     def __init__(self) -> None:
         self._due_ns = NEVER
+        if sys.platform != "linux":
+            raise OSError("no timerfd on this system")
         if sys.version_info >= (3, 13):
             self.fd = os.timerfd_create(time.CLOCK_MONOTONIC, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)
             return
-        try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            create, self._settime = libc.timerfd_create, libc.timerfd_settime
-        except (AttributeError, TypeError, OSError):
-            raise OSError("no timerfd on this system") from None
-        self.fd = _checked(create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC))
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._settime = libc.timerfd_settime
+        self.fd = _checked(libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC))
 
     def set(self, due_ns: int) -> None:
         """Let it fire at `due_ns`, monotonic nanoseconds, or earlier if it was set to fire earlier."""

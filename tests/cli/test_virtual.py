@@ -7,14 +7,13 @@ import pty
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pytest
 
@@ -22,7 +21,6 @@ from isotp.address import CAN_EFF_FLAG
 from isotp.cli.commands import scan
 from isotp.cli.main import COMMANDS, main
 from isotp.cli.parser import Parser
-from isotp.errors import ConsecutiveFrameTimeoutError, IsoTpError, SocketClosedError
 
 from .terminals import ERASED, bars, on_terminal
 
@@ -106,6 +104,11 @@ def test_each_kind_of_link_carries_a_message_there_and_back(
         (["vcan", "remove"], "invalid choice: 'remove' (choose from 'up', 'down', 'list')"),
         (["snd"], "Did you mean 'send'?"),
         (["serve", *LINK, "--host", ""], "--host is empty"),
+        (["serve", *LINK, "--host", "0.0.0.0"], "there is no password: say --insecure"),
+        (["serve", *LINK, "--host", "::", "--port", "0"], "there is no password: say --insecure"),
+        (["serve", *LINK, "--unix", ""], "--unix is empty"),
+        (["serve", *LINK, "--unix", "x", "--port", "1"], "leave out --port, --host and --insecure"),
+        (["serve", *LINK, "--max-clients", "0"], "allowed is 1 or more"),
         (["send", *LINK, "--repeat", "2"], "--repeat is for"),
         (["vcan", "up", "\udcff"], "no name of an interface"),
         (["vcan", "down", "a/b"], "no name of an interface"),
@@ -396,17 +399,6 @@ def test_sigterm(start: Start, command: list[str]) -> None:
     assert process.returncode == 143
 
 
-def test_sigterm_of_serve(start: Start) -> None:
-    server = start("serve", *LINK, "--port", "0")
-    client = Client(int(said(server).split()[-1]))
-    assert said(server).endswith(" came")
-    server.send_signal(signal.SIGTERM)
-    assert client.read(1) == b""
-    client.close()
-    server.communicate(timeout=60)
-    assert server.returncode == 143
-
-
 def test_a_reader_who_goes_away(start: Start) -> None:
     receiver = start("recv", *LINK, "--follow")
     assert receiver.stdout is not None
@@ -415,122 +407,6 @@ def test_a_reader_who_goes_away(start: Start) -> None:
     receiver.stdout.close()
     assert receiver.stderr.read() == ""
     assert receiver.wait(60) == 141
-
-
-class Client:
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
-
-    def send(self, data: bytes) -> None:
-        self._socket.sendall(data)
-
-    def read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size and (more := self._socket.recv(size - len(data))):
-            data += more
-        return data
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def said(process: "subprocess.Popen[str]") -> str:
-    assert process.stderr is not None
-    return process.stderr.readline().rstrip()
-
-
-def test_serve(start: Start) -> None:
-    server = start("serve", *LINK, "--port", "0")
-    first_line = said(server)
-    assert first_line.startswith("virtual rxid=0x7E8 txid=0x7E0 on 127.0.0.1 port ")
-    port = int(first_line.split()[-1])
-    first, second = Client(port), Client(port)
-    assert said(server).endswith(" came")
-    assert said(server).endswith(" came")
-    first.send(b"<11 22><3")
-    assert (first.read(7), second.read(7)) == (b"<1122>\n", b"<1122>\n")
-    first.send(b"3><4x>")
-    assert second.read(5) == b"<33>\n"
-    assert "'x' is not hexadecimal" in said(server)
-    second.send(b"<" + b"5A" * 3000 + b">")
-    assert first.read(5 + 6003) == b"<33>\n<" + b"5A" * 3000 + b">\n"
-    first.close()
-    assert said(server).endswith(" went")
-    assert second.read(6003) == b"<" + b"5A" * 3000 + b">\n"
-    second.send(b"<01>")
-    assert second.read(5) == b"<01>\n"
-    server.send_signal(signal.SIGINT)
-    assert second.read(1) == b""
-    second.close()
-    _, err = server.communicate(timeout=60)
-    assert server.returncode == 130
-    assert len(err.splitlines()) == 1
-
-
-def test_serve_cuts_off_who_does_not_read(start: Start) -> None:
-    server = start("serve", *LINK, "--fd", "--port", "0")
-    port = int(said(server).split()[-1])
-    sleeper, sender = Client(port), Client(port)
-    said(server), said(server)
-    message = b"<" + b"00" * 200_000 + b">"
-    for _ in range(40):  # 16 MB: more than the system's own buffers take
-        sender.send(message)
-        assert sender.read(len(message) + 1) == message + b"\n"
-    assert "is cut off" in said(server)
-    sender.send(b"<01>")
-    assert sender.read(5) == b"<01>\n"
-    sleeper.close()
-    sender.close()
-
-
-def test_serve_goes_on_when_nobody_reads_what_it_says(start: Start) -> None:
-    server = start("serve", *LINK, "--port", "0")
-    port = int(said(server).split()[-1])
-    assert server.stderr is not None
-    server.stderr.close()
-    for _ in range(2):
-        client = Client(port)
-        client.send(b"<11><xx><22>")
-        assert client.read(10) == b"<11>\n<22>\n"
-        client.close()
-    server.send_signal(signal.SIGINT)
-    assert server.wait(60) == 130
-
-
-def test_serve_hears_on_after_a_message_that_broke_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And though that cannot be said."""
-    from isotp.cli.commands.serve import _Server
-
-    ends: list[bytes | IsoTpError] = [ConsecutiveFrameTimeoutError("broken off"), b"\x11", SocketClosedError("closed")]
-    heard = []
-
-    class Socket:
-        def recv(self) -> bytes:
-            if isinstance(end := ends.pop(0), IsoTpError):
-                raise end
-            return end
-
-    class Loop:
-        def call_soon_threadsafe(self, call: object, *arguments: object) -> None:
-            heard.append(arguments)
-
-    class Nobody(io.StringIO):
-        def write(self, text: str) -> int:
-            raise BrokenPipeError
-
-    monkeypatch.setattr(sys, "stderr", Nobody())
-    server: Any = _Server
-    server(Socket())._receive(Loop(), None)
-    assert heard == [(b"<11>\n",)]
-
-
-def test_a_port_that_is_taken(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        server = start("serve", *LINK, "--port", str(port))
-        _, err = server.communicate(timeout=60)
-    assert server.returncode == 1
-    assert err == f"cannot listen on 127.0.0.1 port {port}: Address already in use\n"
 
 
 # --- the frame

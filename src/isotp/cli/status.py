@@ -21,7 +21,7 @@ TEXT: Final = (
     "exit status: 0 done; 1 it failed, stderr says why; 2 wrong usage; 3 nothing came in the time given; "
     "4 check found something against the standard; "
     f"{_FIRST} to {_FIRST + len(_ENDINGS) - 1} the N_Result of a transfer that failed; 130 Ctrl-C; 143 SIGTERM; "
-    "141 the reader of the output went away"
+    "129 SIGHUP (serve); 141 the reader of the output went away"
 )
 
 
@@ -32,6 +32,11 @@ class Terminated(KeyboardInterrupt):
 def of_transfer(n_result: N_Result | None) -> int:
     """The status of a transfer that failed: N_TIMEOUT_A 10, N_TIMEOUT_Bs 11, N_TIMEOUT_Cr 12 and so on."""
     return _FIRST + _ENDINGS.index(n_result) if n_result in _ENDINGS else FAILED
+
+
+def of_signal(number: int) -> int:
+    """The status of a command that a signal ended, as shells have it."""
+    return 128 + number
 
 
 def of_error(error: BaseException) -> tuple[int, str]:

@@ -1,41 +1,43 @@
-"""isotp serve: one ISO-TP link on a TCP port, in the protocol of isotpserver."""
+"""isotp serve: one ISO-TP link on a TCP port or a Unix socket, in the protocol of isotpserver."""
 
 import argparse
 import asyncio
 import contextlib
-import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import signal
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from ...errors import IsoTpError, SocketClosedError, TransferError
-from ...sockets import IsoTpSocket
 from .. import status
-from ..links.link import BIGGEST, link_of
-from ..links.opening import opened
+from ..links.link import BIGGEST, Link, link_of
+from ..links.opening_in_loop import opened_in_loop
 from ..options import values
 from ..options.can_utils import add_answers
 from ..options.groups import INTERFACE, add_link, interface_of
-from ..output import angle_brackets
+from ..output.calm import unblocked_stderr
 from ..output.terminal import to_stderr
 from ..parser import Parser, WrongUsage
+from .serve_client import Limits
+from .serve_listening import Place, TcpPlace, UnixPlace
+from .serve_server import Server
 
 USAGE: Final = "[OPTIONS] INTERFACE"
 DESCRIPTION: Final = """
 Offer one ISO-TP link on a TCP port, in the protocol of isotpserver: messages in hexadecimal, <22F190>.
 
-Every client gets every message received, and may send. There is no password: everyone who reaches the port reaches
-the bus.
+Every client gets every message received, and may send. There is no password: everyone who reaches the port, which is
+every program on this machine, reaches the bus. A Unix socket (--unix) is for your own programs only.
 """
 EXAMPLES: Final = (
     "isotp serve --bus virtual -s 7E0 -d 7E8 --port 28700",
     "isotp serve can0 -s 7E0 -d 7E8",
-    "isotp serve can0 -s 7E0 -d 7E8 --host 0.0.0.0 --port 3000",
+    "isotp serve can0 -s 7E0 -d 7E8 --unix /run/user/1000/ecu",
+    "isotp serve can0 -s 7E0 -d 7E8 --host 0.0.0.0 --insecure --port 3000",
 )
 
-_CHUNK: Final = 1 << 16
-_BACKLOG_MAX: Final = 1 << 20  # bytes that a client may leave unread
+_HOST: Final = "127.0.0.1"
+_PORT: Final = 28700
+_LIMITS: Final = Limits(clients=256, message=1 << 20, held=1 << 26, unread=1 << 22, linger_s=5.0)
+_CLOSE_S: Final = 0.2
 
 
 def add_arguments(parser: Parser) -> None:
@@ -46,128 +48,100 @@ def add_arguments(parser: Parser) -> None:
         "--port",
         metavar="N",
         type=values.number(0, 65535),
-        default=28700,
-        help="TCP port; 0: any free one (default: 28700)",
+        help=f"TCP port; 0: any free one (default: {_PORT})",
+    )
+    parser.add_argument("--host", metavar="ADDRESS", help=f"address to listen on (default: {_HOST})")
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="with --host: let other machines reach the bus; 0.0.0.0 and :: are all addresses of this one",
     )
     parser.add_argument(
-        "--host",
-        metavar="ADDRESS",
-        default="127.0.0.1",
-        help="address to listen on; 0.0.0.0 or :: serves other machines, too (default: 127.0.0.1)",
+        "--unix",
+        metavar="PATH",
+        help="listen on a Unix socket that only you (and root) may use, and on no TCP port",
     )
+    _add_limits(parser)
     add_link(parser)
     add_answers(parser, "serve")
 
 
+def _add_limits(parser: Parser) -> None:
+    group = parser.group("Limits")
+    for name, what in (
+        ("clients", "clients at a time"),
+        ("message", "bytes of one message to send"),
+        ("held", "bytes that all clients together have sent and that are not on the bus; above it the client that "
+         "holds most is cut off"),
+        ("unread", "bytes of messages that wait until a client reads those before; above it the client is cut off"),
+    ):  # fmt: skip
+        default = getattr(_LIMITS, name)
+        number = values.number(1, BIGGEST if name == "message" else None)
+        group.add_argument(
+            f"--max-{name}", metavar="N", type=number, default=default, help=f"{what} (default: {default})"
+        )
+    group.add_argument(
+        "--linger",
+        metavar="TIME",
+        type=values.seconds,
+        default=_LIMITS.linger_s,
+        help="a client that has closed its direction (nc -N) goes when no message came for so long "
+        f"(default: {_LIMITS.linger_s:g}s)",
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until the link fails, or until Ctrl-C."""
+    """Serve until the link fails, or until SIGINT (Ctrl-C), SIGTERM or SIGHUP."""
     link = link_of(arguments, interface_of(arguments.words, arguments.bus))
-    if not arguments.host:  # asyncio would take it for all of them
-        raise WrongUsage("--host is empty: an address of this machine, or 0.0.0.0 or :: for all of them")
-    with opened(link) as sock:
-        asyncio.run(_Server(sock).run(arguments.host, arguments.port))
-    return status.DONE
-
-
-class _Server:
-    """The clients, and the link they share. A thread receives from it, another one sends."""
-
-    def __init__(self, sock: IsoTpSocket) -> None:
-        self._sock = sock
-        self._clients: dict[asyncio.StreamWriter, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._sender = ThreadPoolExecutor(1, "isotp serve sends")
-
-    async def run(self, host: str, port: int) -> None:
-        """Serve until the link fails or Ctrl-C comes."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
+    link.check()
+    place = _place(arguments)
+    limits = Limits(
+        arguments.max_clients, arguments.max_message, arguments.max_held, arguments.max_unread, arguments.linger
+    )
+    with unblocked_stderr(), _interruptible_close() as begin_close:
         try:
-            server = await asyncio.start_server(self._serve, host, port, limit=_CHUNK)
+            return status.of_signal(asyncio.run(_serve(link, limits, place, begin_close)))
         except OSError as e:
-            raise OSError(e.errno, f"cannot listen on {host} port {port}: {_reason(e)}") from e
-        receiver = threading.Thread(target=self._receive, args=(loop, ended), name="isotp serve receives", daemon=True)
-        receiver.start()
-        for listening in server.sockets:
-            where = listening.getsockname()
-            to_stderr(f"{self._sock.interface} {self._sock.address} on {where[0]} port {where[1]}")
+            ended, text = status.of_error(e)
+            to_stderr(text)  # here, where that does not wait for a reader
+            return ended
+
+
+def _place(arguments: argparse.Namespace) -> Place:
+    if arguments.unix is None:
+        return TcpPlace(
+            _HOST if arguments.host is None else arguments.host,
+            _PORT if arguments.port is None else arguments.port,
+            arguments.insecure,
+        )
+    if not arguments.unix:
+        raise WrongUsage("--unix is empty: needed is a path, such as /run/user/1000/ecu")
+    if arguments.port is not None or arguments.host is not None or arguments.insecure:
+        raise WrongUsage("--unix is no TCP port: leave out --port, --host and --insecure")
+    return UnixPlace(arguments.unix)
+
+
+async def _serve(link: Link, limits: Limits, place: Place, begin_close: Callable[[], object]) -> int:
+    with opened_in_loop(link) as sock:
         try:
-            await ended
+            return await Server(sock, limits, to_stderr).run(place)
         finally:
-            server.close()
-            for client in self._clients:
-                client.transport.abort()
-            self._sock.close()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            receiver.join()
-            self._sender.shutdown()
-
-    # --- from the bus
-
-    def _receive(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
-        def hand_over(call: Callable[..., object], *arguments: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and all clients are gone
-                loop.call_soon_threadsafe(call, *arguments)
-
-        while True:
-            try:
-                message = self._sock.recv()
-            except TransferError as e:
-                to_stderr(f"warning: {_short(e)}")
-            except SocketClosedError:
-                return
-            except Exception as e:
-                hand_over(lambda error: None if ended.done() else ended.set_exception(error), e)
-                return
-            else:
-                hand_over(self._broadcast, angle_brackets.wrap(message))
-
-    def _broadcast(self, wrapped: bytes) -> None:
-        for client, name in list(self._clients.items()):
-            if client.transport.get_write_buffer_size() + len(wrapped) > _BACKLOG_MAX:
-                to_stderr(f"{name} is cut off: it has not read {_BACKLOG_MAX} bytes")
-                client.transport.abort()
-            else:
-                client.write(wrapped)
-
-    # --- from a client
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        name = "{} port {}".format(*writer.get_extra_info("peername")[:2])
-        task = asyncio.current_task()
-        assert task is not None
-        self._clients[writer] = name
-        self._tasks.add(task)
-        to_stderr(f"{name} came")
-        unwrapper = angle_brackets.Unwrapper(BIGGEST)
-        try:
-            while data := await reader.read(_CHUNK):
-                for found in unwrapper.feed(data):
-                    if isinstance(found, str):
-                        to_stderr(f"warning: {name}: {found}")
-                    else:
-                        await self._send(found, name)
-        except ConnectionError:
-            pass
-        finally:
-            del self._clients[writer]
-            self._tasks.discard(task)
-            writer.transport.abort()
-            to_stderr(f"{name} went")
-
-    async def _send(self, message: bytes, name: str) -> None:
-        """Send one message; nothing is read from the client meanwhile, so that no messages pile up."""
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._sender, self._sock.send, message)
-        except SocketClosedError:
-            pass
-        except IsoTpError as e:
-            to_stderr(f"warning: {name}: {_short(e)}")
+            begin_close()
 
 
-def _short(e: IsoTpError) -> str:
-    return f"{e.what} ({e.n_result.name})" if e.n_result else e.what
+@contextlib.contextmanager
+def _interruptible_close() -> Iterator[Callable[[], object]]:
+    """Within this block, after a call of the function it returns, no close() takes longer than _CLOSE_S.
 
-
-def _reason(e: OSError) -> str:
-    return os.strerror(e.errno) if e.errno and e.errno > 0 else str(e)
+    The kernel's close waits for the message that it sends, without a limit if the receiver asks to wait. A signal ends
+    that, and the message.
+    """
+    if not hasattr(signal, "setitimer"):  # nor is there such a kernel
+        yield bool
+        return
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    try:
+        yield lambda: signal.setitimer(signal.ITIMER_REAL, _CLOSE_S, _CLOSE_S)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

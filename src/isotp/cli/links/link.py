@@ -7,7 +7,7 @@ from typing import Final
 from ...errors import OptionError
 from ...opts.optflags import flags
 from ...opts.records import CANFD_BRS, CANFD_ESI
-from ...sockets import IsoTpSocket
+from ...sockets import AnySocket
 from ..options.addresses import AnyAddress, Way, make_address
 from ..options.values import Bytes2, LinkLayer, Where
 from ..parser import WrongUsage
@@ -61,7 +61,7 @@ class Link:
         """Whether frames are CAN FD."""
         return self.frames is not None and self.frames.mtu > 16
 
-    def configure(self, sock: IsoTpSocket) -> None:
+    def configure(self, sock: AnySocket) -> None:
         """Set the options of `sock`."""
         checks = _CHECKS[self.check_padding] if self.check_padding else None
         tx, rx = self.padding or (None, None)

@@ -6,6 +6,7 @@ from typing import Final
 
 import isotp  # which imports a kind of socket when it is used: each takes time
 
+from ...bus.base import Bus
 from ...sockets import IsoTpSocket
 from .buses import open_bus, socketcan_bus
 from .link import BIGGEST, Link
@@ -72,12 +73,8 @@ def _soft_socket(
     advance: Advance | None,
     peer_speaks: bool,
 ) -> IsoTpSocket:
-    if link.bus is None:
-        bus = socketcan_bus(link.interface or "")
-    else:
-        bus = open_bus(stack, link.bus, link.bitrate, link.is_fd)
-    is_virtual = link.bus is not None and link.bus.is_virtual
-    start_peer = join(stack, bus, link, peer_speaks) if is_virtual else None
+    bus = engine_bus(stack, link)
+    start_peer = join(stack, bus, link, peer_speaks) if link.bus is not None and link.bus.is_virtual else None
     on_event = None
     if advance is not None:
         from .sent_bytes import of_engine
@@ -90,3 +87,10 @@ def _soft_socket(
     if start_peer is not None:
         start_peer()
     return sock
+
+
+def engine_bus(stack: ExitStack, link: Link) -> Bus:
+    """The bus for the engine; it is closed when `stack` unwinds."""
+    if link.bus is None:
+        return socketcan_bus(link.interface or "")
+    return open_bus(stack, link.bus, link.bitrate, link.is_fd)

@@ -20,12 +20,7 @@ _EVERY_S: Final = 1.0
 def join(stack: ExitStack, bus: Bus, link: Link, speaks: bool) -> Callable[[], None]:
     """Put the peer of `link` on `bus` until `stack` unwinds; it starts when the function that is returned is called."""
     sock = isotp.SoftSocket(bus)
-    tx, rx = link.padding or (None, None)
-    sock.set_general_opts(txpad=rx, rxpad=tx)
-    sock.set_engine_opts(max_pdu_size=BIGGEST)
-    if frames := link.frames:
-        sock.set_ll_opts(*frames)
-    sock.bind(opposite(link.address))
+    bind_peer(sock, link)
     ending = threading.Event()
     run = _speak if speaks else _echo
     thread = threading.Thread(target=run, args=(sock, ending), name="virtual peer", daemon=True)
@@ -38,6 +33,16 @@ def join(stack: ExitStack, bus: Bus, link: Link, speaks: bool) -> Callable[[], N
 
     stack.callback(leave)
     return thread.start
+
+
+def bind_peer(sock: "isotp.SoftSocket | isotp.AsyncSoftSocket", link: Link) -> None:
+    """Bind to the other end of `link`."""
+    tx, rx = link.padding or (None, None)
+    sock.set_general_opts(txpad=rx, rxpad=tx)
+    sock.set_engine_opts(max_pdu_size=BIGGEST)
+    if frames := link.frames:
+        sock.set_ll_opts(*frames)
+    sock.bind(opposite(link.address))
 
 
 def opposite(address: AnyAddress) -> AnyAddress:

@@ -24,6 +24,10 @@ class Unwrapper:
         self._digits_max = 2 * longest
         self._digits: bytearray | None = None  # of the message that has begun
 
+    def __len__(self) -> int:
+        """How many digits it keeps."""
+        return len(self._digits or b"")
+
     def feed(self, data: bytes) -> list[bytes | str]:
         """Take some bytes: each message that is complete now, or a sentence about one that is no message."""
         found: list[bytes | str] = []
@@ -44,7 +48,7 @@ class Unwrapper:
         if wrong := _NOT_HEX.search(digits):
             return f"{wrong[0].decode(errors='backslashreplace')!r} is not hexadecimal: the message was not sent"
         if len(digits) > self._digits_max:
-            return f"longer than {self._digits_max // 2} bytes: the message was not sent"
+            return f"longer than {self._digits_max // 2} bytes (--max-message): the message was not sent"
         if len(digits) % 2 or not digits:
             return f"{len(digits)} digits make no bytes: the message was not sent"
         return bytes.fromhex(digits.decode())

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -138,6 +139,27 @@ def test_serve_says_what_fails_and_goes_on(vcan: Link, new_socket: Sockets, star
         assert server.wait(100) == 1
         assert one.recv(1) == b""
     assert f"{vcan} went down".encode() in server.stderr.read()
+
+
+@pytest.mark.parametrize("engine", [[], ["--soft"]], ids=["kernel", "engine"])
+def test_serve_ends_while_the_receiver_asks_to_wait(vcan: Link, bus: Bus, start: Start, engine: list[str]) -> None:
+    port = free_port()
+    server = start([*ISOTP, "serve", vcan, *engine, "-l", str(port), "-s", "7E0", "-d", "7E8"], lambda: True)
+    with client(port) as one:
+        one.sendall(b"<" + b"00" * 20 + b">")
+        assert bus.recv().can_id == 0x7E0
+        bus.send(0x7E8, b"\x31\0\0")
+        server.send_signal(signal.SIGTERM)
+
+        def wait_on() -> bool:
+            bus.send(0x7E8, b"\x31\0\0")
+            return server.poll() is not None
+
+        until(wait_on)
+        assert one.recv(1) == b""
+    assert server.returncode == 143
+    assert server.stderr is not None
+    assert b"ended by SIGTERM\n" in server.stderr.read()
 
 
 # --- scan

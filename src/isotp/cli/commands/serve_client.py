@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from ..output.angle_brackets import Unwrapper
 
 _READ_AHEAD: Final = 1 << 20  # bytes: what a client leaves behind is known as soon as its end is read
-_SLICE: Final = 4096  # bytes looked at in one turn: one or two milliseconds, if all of it is wrong
+_SLICE: Final = 1024  # bytes looked at in one turn: some milliseconds at most, if all of it is wrong
 _CHUNK: Final = 1 << 16  # bytes written at once
 _LOOK_S: Final = 0.05
 _SPACES: Final = b" \t\r\n"

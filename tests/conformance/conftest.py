@@ -5,6 +5,7 @@ import gc
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ import pytest
 
 import isotp
 from isotp.sockets import IsoTpSocket
+from isotp.testing import FakeClock, SimulatedSocket
 
 from ..kernel.conftest import Links, need_kernel
 from ..loops import new_uvloop
@@ -20,6 +22,9 @@ from .blocking import LoopThread, blocking
 
 class World(Protocol):
     """A place where ISO-TP sockets live, all on one bus."""
+
+    clock: Any = time
+    """The time there; a `FakeClock` has no other threads."""
 
     def open(self, timeout: float | None, watch_begin: bool = False) -> IsoTpSocket:
         """An unbound socket; `watch_begin`: for `begins_within`, which costs a kernel socket a second one."""
@@ -49,6 +54,17 @@ class Soft(World):
 
     def close(self) -> None:
         pass
+
+
+class Simulated(Soft):
+    """SimulatedSocket on VirtualBus."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        super().__init__(isotp.VirtualBus(clock=self.clock))
+
+    def open(self, timeout: float | None, watch_begin: bool = False) -> IsoTpSocket:
+        return SimulatedSocket(self._bus, timeout)
 
 
 def python_can_buses(request: pytest.FixtureRequest) -> tuple[list[isotp.PythonCanBus], list[Callable[[], object]]]:
@@ -166,6 +182,7 @@ def async_on_vcan(vcan: str, loop: LoopThread) -> World:
 
 WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
     "soft-virtual": lambda _: Soft(),
+    "simulated": lambda _: Simulated(),
     "soft-python-can": soft_on_python_can,
     "soft-socketcan": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=True),
     "kernel": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=False),
@@ -203,6 +220,29 @@ def world(request: pytest.FixtureRequest, no_leaks: None) -> Iterator[World]:
         yield world
 
 
+class Task:
+    """A call in a thread of its own."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._outcome: list[Any] = []
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(call,))
+        self._thread.start()
+        assert self._started.wait(30)
+
+    def _run(self, call: Callable[[], Any]) -> None:
+        self._started.set()
+        try:
+            self._outcome.append(call())
+        except OSError as e:
+            self._outcome.append(e)
+
+    def outcome(self) -> Any:
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        return self._outcome[0]
+
+
 class Sockets:
     """Opens sockets of a world and closes them at the end."""
 
@@ -228,6 +268,12 @@ class Sockets:
         self.world.bind(a, rxid=0x7E8, txid=0x7E0)
         self.world.bind(b, rxid=0x7E0, txid=0x7E8)
         return a, b
+
+    def task(self, call: Callable[[], Any]) -> Task:
+        """Make a call in a thread of its own, where the world has threads."""
+        if self.world.clock is not time:
+            pytest.skip("simulated time has one thread")
+        return Task(call)
 
     def close(self) -> None:
         self._stack.close()

@@ -1,10 +1,7 @@
 """What every ISO-TP socket of this library promises, run against each implementation."""
 
 import errno
-import threading
-import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -14,29 +11,7 @@ from isotp.sockets import MSG_DONTWAIT, MSG_PEEK, IsoTpSocket
 from .conftest import Sockets
 
 LONG = bytes(i % 251 for i in range(100))
-
-
-class Task:
-    """A call in a thread of its own."""
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self._outcome: list[Any] = []
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(call,))
-        self._thread.start()
-        assert self._started.wait(30)
-
-    def _run(self, call: Callable[[], Any]) -> None:
-        self._started.set()
-        try:
-            self._outcome.append(call())
-        except OSError as e:
-            self._outcome.append(e)
-
-    def outcome(self) -> Any:
-        self._thread.join(30)
-        assert not self._thread.is_alive()
-        return self._outcome[0]
+MS = 1_000_000
 
 
 # --- messages
@@ -109,9 +84,9 @@ def test_functional_messages_reach_many(sockets: Sockets) -> None:
 @pytest.mark.parametrize("bs", [0, 1, 3])
 def test_flow_control_options(sockets: Sockets, bs: int) -> None:
     a, b = sockets.pair(lambda s: s.set_fc_opts(bs=bs, stmin=isotp.STmin.from_ms(2)))
-    start = time.monotonic()
+    start = sockets.world.clock.monotonic_ns()
     a.send(LONG)
-    assert time.monotonic() - start >= (13 - (13 // bs if bs else 0)) * 0.002
+    assert sockets.world.clock.monotonic_ns() - start >= (13 - (13 // bs if bs else 0)) * 2 * MS
     assert b.recv() == LONG
 
 
@@ -123,13 +98,13 @@ def test_forced_stmin_overrules_the_receiver(sockets: Sockets) -> None:
         s.set_general_opts(tx_stmin=1_000_000)
 
     a, b = sockets.pair(configure)
-    seconds = []
+    times = []
     for _ in range(3):
-        start = time.monotonic()
+        start = sockets.world.clock.monotonic_ns()
         a.send(LONG)
-        seconds.append(time.monotonic() - start)
+        times.append(sockets.world.clock.monotonic_ns() - start)
         assert b.recv() == LONG
-    assert 13 * 0.001 <= min(seconds) < 13 * 0.127
+    assert 13 * MS <= min(times) < 13 * 127 * MS
 
 
 @pytest.mark.parametrize("tx_dl", [8, 64])
@@ -223,7 +198,7 @@ def test_sends_that_do_not_block(sockets: Sockets) -> None:
 
 def test_threads_share_a_socket(sockets: Sockets) -> None:
     a, b = sockets.pair()
-    tasks = [Task(lambda n=n: a.send(bytes([n]) * 50)) for n in range(8)]  # type: ignore[misc]
+    tasks = [sockets.task(lambda n=n: a.send(bytes([n]) * 50)) for n in range(8)]  # type: ignore[misc]
     received = sorted(b.recv() for _ in range(8))
     assert [task.outcome() for task in tasks] == [50] * 8
     assert received == [bytes([n]) * 50 for n in range(8)]
@@ -289,11 +264,11 @@ def test_recv_into_what_cannot_be_written_takes_nothing(sockets: Sockets) -> Non
 
 def test_a_message_and_its_time(sockets: Sockets) -> None:
     a, b = sockets.pair()
-    before = time.time_ns()
+    before = sockets.world.clock.time_ns()
     a.send(b"abc")
     message = b.recv_message()
     assert (message.data, message.dropped) == (b"abc", 0)
-    assert before <= message.timestamp_ns <= time.time_ns()
+    assert before <= message.timestamp_ns <= sockets.world.clock.time_ns()
     assert b.dropped == 0
 
 
@@ -322,11 +297,11 @@ def test_a_message_that_has_begun_is_received_to_its_end(sockets: Sockets) -> No
 
 def test_the_times_of_a_message(sockets: Sockets) -> None:
     a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=20), watch_begin=True)
-    before = time.time_ns()
+    before = sockets.world.clock.time_ns()
     a.send(LONG)
     message = b.recv_message()
     assert message.begin_ns is not None
-    assert before <= message.begin_ns < message.timestamp_ns <= time.time_ns()
+    assert before <= message.begin_ns < message.timestamp_ns <= sockets.world.clock.time_ns()
     a.send(b"single")
     message = b.recv_message(begins_within=30)
     assert message.begin_ns == message.timestamp_ns
@@ -435,7 +410,7 @@ def test_bad_timeouts(sockets: Sockets, timeout: float) -> None:
 @pytest.mark.parametrize("timeout", [None, 1000.0])
 def test_close_ends_a_blocked_recv(sockets: Sockets, timeout: float | None) -> None:
     _, b = sockets.pair(timeout=timeout)
-    receivers = [Task(b.recv), Task(b.recv_message)]
+    receivers = [sockets.task(b.recv), sockets.task(b.recv_message)]
     b.close()
     for receiver in receivers:
         assert isinstance(receiver.outcome(), isotp.SocketClosedError)
@@ -444,7 +419,7 @@ def test_close_ends_a_blocked_recv(sockets: Sockets, timeout: float | None) -> N
 def test_close_ends_a_blocked_send(sockets: Sockets) -> None:
     a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=50))
     a.send(LONG, confirm=False)
-    calls = [Task(a.confirm), Task(lambda: a.send(LONG)), Task(lambda: a.send(LONG))]
+    calls = [sockets.task(a.confirm), sockets.task(lambda: a.send(LONG)), sockets.task(lambda: a.send(LONG))]
     a.close()
     for call in calls:
         assert isinstance(call.outcome(), isotp.SocketClosedError)
@@ -490,7 +465,7 @@ def one_tester(sockets: Sockets, ecus: int) -> tuple[IsoTpSocket, list[IsoTpSock
 def test_functional_request(sockets: Sockets) -> None:
     sender, receivers = one_tester(sockets, 3)
     ecus = [Ecu(sockets, number) for number in range(3)]
-    asking = Task(lambda: sockets.world.ask(sender, receivers, b"\x22\xf1\x90", timeout=30.0))
+    asking = sockets.task(lambda: sockets.world.ask(sender, receivers, b"\x22\xf1\x90", timeout=30.0))
     for ecu in (ecus[2], ecus[0], ecus[1]):
         assert ecu.ear.recv() == b"\x22\xf1\x90"
         ecu.mouth.send(LONG)  # each with flow control of its own
@@ -513,11 +488,11 @@ def test_functional_request_until_the_deadline(sockets: Sockets) -> None:
         ecus[0].mouth.send(b"done")
         ecus[1].mouth.send(b"only")
 
-    replying = Task(reply)
-    start = time.monotonic()
+    replying = sockets.task(reply)
+    start = sockets.world.clock.monotonic()
     with pytest.warns(isotp.MessagesDroppedWarning, match="1 message"):
         replies = sockets.world.ask(sender, receivers, b"\x3e\x00", timeout=2.0, limit=None)
-    assert 2.0 <= time.monotonic() - start < 20
+    assert 2.0 <= sockets.world.clock.monotonic() - start < 20
     replying.outcome()
     assert [(r.can_id, r.data) for r in replies] == [(0x7E8, b"pending"), (0x7E8, b"done"), (0x7E9, b"only")]
     assert receivers[0].timeout == 30.0

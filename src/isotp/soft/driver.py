@@ -1,9 +1,11 @@
-"""Driver: what calls the hub of a bus, as the sockets see it: `ThreadDriver` or `LoopDriver`."""
+"""Driver: what calls the hub of a bus, as the sockets see it: `ThreadDriver`, or one that has no thread of its own."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
 from ..bus.base import Bus
+from ..errors import InterfaceError
 from .hub import Hub
 from .link import Link
 
@@ -38,3 +40,60 @@ class Driver(Protocol):
     @property
     def is_current(self) -> bool:
         """Whether the caller runs in the driver's thread, so in a callback: it cannot wait for the driver."""
+
+
+class ThreadlessDriver(ABC):
+    """What drivers without a thread of their own have in common: what sockets ask for is done in the caller's thread.
+
+    Args:
+        bus: a bus that has no other driver.
+    """
+
+    hub: Hub
+
+    @abstractmethod
+    def __init__(self, bus: Bus) -> None:
+        """Make `hub`."""
+
+    @classmethod
+    def serving(cls, bus: Bus, link: Link) -> Self:
+        """The driver of `bus`, which serves `link` from now on.
+
+        Raises:
+            InterfaceError: the bus cannot be opened, or a driver of another kind has it.
+            OptionError: the link uses CAN FD and the bus is Classical CAN.
+        """
+        driver = bus.driver
+        if not isinstance(driver, cls):
+            if driver is not None and not driver.has_ended:
+                raise bus_is_taken(bus)
+            driver = bus.driver = cls(bus)
+        driver.hub.add(link)
+        return driver
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it serves no link: then sockets of another kind may use the bus."""
+        return not self.hub.has_links
+
+    def release(self, link: Link, before: Callable[[], object] = bool) -> None:
+        """Call `before` and stop serving `link`."""
+        before()
+        self.hub.remove(link)
+
+    @property
+    def is_lost(self) -> bool:
+        """False: there is no thread that a fork does not take along."""
+        return False
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call `function`, and return what it returns."""
+        return function()
+
+
+def bus_is_taken(bus: Bus) -> InterfaceError:
+    """The error for a bus whose driver is of another kind."""
+    return InterfaceError(
+        f"{bus.name} is in use by sockets of another kind: those that block and those of asyncio",
+        remedy="use one kind on a bus, or give each kind its own (SocketCanBus twice for one interface)",
+    )

@@ -12,15 +12,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 from ..bus.base import Bus
 from ..linux.timerfd import NEVER, TimerFd
+from .driver import ThreadlessDriver
 from .hub import Hub
 from .link import Link
-from .thread_driver import bus_is_taken
-
-T = TypeVar("T")
 
 _LONGEST_NS: Final = 5_000_000
 _LONGEST_S: Final = 3600.0
@@ -28,7 +26,7 @@ _CLOSING_S: Final = 1.0
 _PAUSE_S: Final = 0.005
 
 
-class LoopDriver:
+class LoopDriver(ThreadlessDriver):
     """Serves the links of one bus from the thread of an event loop.
 
     Args:
@@ -46,32 +44,6 @@ class LoopDriver:
 
     # --- for the sockets
 
-    @classmethod
-    def serving(cls, bus: Bus, link: Link) -> "LoopDriver":
-        """The driver of `bus`, which serves `link` from now on.
-
-        Raises:
-            InterfaceError: the bus cannot be opened, or a thread drives it.
-            OptionError: the link uses CAN FD and the bus is Classical CAN.
-        """
-        driver = bus.driver
-        if not isinstance(driver, cls):
-            if driver is not None and not driver.has_ended:
-                raise bus_is_taken(bus)
-            driver = bus.driver = cls(bus)
-        driver.hub.add(link)
-        return driver
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it serves no link: then blocking sockets may use the bus."""
-        return not self.hub.has_links
-
-    def release(self, link: Link, before: Callable[[], object] = bool) -> None:
-        """Call `before` and stop serving `link`."""
-        before()
-        self.hub.remove(link)
-
     def abandon(self, link: Link) -> None:
         """Stop serving `link` soon; from any thread, and from a garbage collection."""
         if (loop := self._open_loop()) is not None:
@@ -79,20 +51,11 @@ class LoopDriver:
         else:
             self.hub.remove(link)
 
-    @property
-    def is_lost(self) -> bool:
-        """False: a fork in an event loop is not supported."""
-        return False
-
     def post(self, function: Callable[[], object]) -> None:
         """Call `function` now, and make a turn."""
         function()
         if self._open_loop() is not None:
             self.run()
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Call `function`, and return what it returns."""
-        return function()
 
     @property
     def is_current(self) -> bool:

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from ..bus.base import Bus
-from ..errors import InterfaceError
 from ..linux.timerfd import TimerFd
+from .driver import bus_is_taken
 from .hub import Hub
 from .link import Link
 from .request import Wakeup
@@ -318,14 +318,6 @@ def _timer() -> TimerFd | None:
         return TimerFd()
     except OSError:  # not on this system
         return None
-
-
-def bus_is_taken(bus: Bus) -> InterfaceError:
-    """The error for a bus whose driver is of the other kind."""
-    return InterfaceError(
-        f"{bus.name} is in use by sockets of another kind: those that block and those of asyncio",
-        remedy="use one kind on a bus, or give each kind its own (SocketCanBus twice for one interface)",
-    )
 
 
 def _forget_drivers() -> None:

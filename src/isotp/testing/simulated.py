@@ -2,22 +2,19 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
 
 from ..bus.base import Bus
 from ..deadline import NOW, Deadline
 from ..engine.events import Event
 from ..linux.timerfd import NEVER
 from ..sockets import MSG_DONTWAIT
+from ..soft.driver import ThreadlessDriver
 from ..soft.end import INBOX_BYTES
 from ..soft.hub import Hub
 from ..soft.link import Link
 from ..soft.request import Wakeup
 from ..soft.socket import SoftSocket
-from ..soft.thread_driver import bus_is_taken
 from .clock import FakeClock
-
-T = TypeVar("T")
 
 
 def clock_of(bus: object) -> FakeClock | None:
@@ -26,15 +23,16 @@ def clock_of(bus: object) -> FakeClock | None:
     return clock if isinstance(clock, FakeClock) else None
 
 
-class SimulatedDriver:
+class SimulatedDriver(ThreadlessDriver):
     """Serves the links of one bus in simulated time, in the thread of the calls that wait.
 
     Args:
-        bus: a bus that has no other driver.
-        clock: its clock.
+        bus: a bus on a `FakeClock` that has no other driver.
     """
 
-    def __init__(self, bus: Bus, clock: FakeClock) -> None:
+    def __init__(self, bus: Bus) -> None:
+        clock = clock_of(bus)
+        assert clock is not None
         self.hub = Hub(bus, clock, self, clock.time_ns)
         self._clock = clock
         self._is_woken = False
@@ -42,50 +40,14 @@ class SimulatedDriver:
 
     # --- see `soft.driver.Driver`
 
-    @classmethod
-    def serving(cls, bus: Bus, link: Link) -> "SimulatedDriver":
-        """The driver of `bus`, which serves `link` from now on.
-
-        Raises:
-            InterfaceError: the bus cannot be opened, or a driver of another kind has it.
-            OptionError: the link uses CAN FD and the bus is Classical CAN.
-        """
-        driver, clock = bus.driver, clock_of(bus)
-        if not isinstance(driver, cls):
-            if driver is not None and not driver.has_ended:
-                raise bus_is_taken(bus)
-            assert clock is not None
-            driver = bus.driver = cls(bus, clock)
-        driver.hub.add(link)
-        return driver
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it serves no link."""
-        return not self.hub.has_links
-
-    def release(self, link: Link, before: Callable[[], object] = bool) -> None:
-        """Call `before` and stop serving `link`."""
-        before()
-        self.hub.remove(link)
-
     def abandon(self, link: Link) -> None:
         """Stop serving `link`."""
         self.hub.remove(link)
-
-    @property
-    def is_lost(self) -> bool:
-        """False: a child process has its own copy of the clock and of all that is on it."""
-        return False
 
     def post(self, function: Callable[[], object]) -> None:
         """Call `function`, and do what is due."""
         function()
         self._clock.do_due()
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Call `function`, and return what it returns."""
-        return function()
 
     @property
     def is_current(self) -> bool:

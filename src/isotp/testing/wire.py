@@ -17,7 +17,8 @@ from ..bus.socketcan import SocketCanBus
 from ..bus.virtual import Fate
 from ..can_frame import CanFrame
 from ..errors import InterfaceError, InterfaceNotFoundError
-from ..soft.thread_driver import WakeSockets, bus_is_taken
+from ..soft.driver import bus_is_taken
+from ..soft.thread_driver import WakeSockets
 
 _RETRY_S: Final = 0.0005  # until frames are offered again to a full bus, as `soft.hub` does
 _CLOSING_S: Final = 1.0

@@ -15,10 +15,15 @@ from udsoncan.services import ReadDataByIdentifier, RoutineControl, TesterPresen
 
 import isotp
 from isotp.clients.udsoncan import Connection, functional_request
+from isotp.testing import Car, Download, Ecu, Reply, Security
 
-from .ecu import BLOCK, DIDS, P2_S, P2_STAR_S, Ecu, key_of
-
+P2_S, P2_STAR_S = 20, 30  # generous, for a machine that does other things as well
+BLOCK: Final = 4095
+"""Bytes of a TransferData request, at most."""
 IMAGE: Final = bytes((i * 7 + i // 251) & 0xFF for i in range(100_000))
+PLACE: Final = 0x1000
+DIDS: Final = {0xF100 + number: bytes((number + i) & 0xFF for i in range(1 + 3 * number)) for number in range(200)}
+"""Data identifiers with values of 1 to 598 bytes."""
 FUNCTIONAL_ID: Final = 0x7DF
 Open = Callable[[isotp.Address], isotp.IsoTpSocket]
 """Opens and binds a socket that sees when messages begin."""
@@ -42,15 +47,27 @@ def address_of(request_id: int) -> isotp.Address:
     return isotp.Address.normal(rxid=request_id + 8, txid=request_id)
 
 
+def key_of(seed: bytes) -> bytes:
+    """The key that unlocks the ECU."""
+    return bytes(byte ^ 0xA5 for byte in seed)
+
+
 @contextmanager
 def an_ecu(open_socket: Open, request_id: int = 0x7E0) -> Iterator[Ecu]:
     """A simulated ECU."""
-    functional = open_socket(isotp.Address.normal(rxid=FUNCTIONAL_ID))
-    ecu = Ecu(open_socket(isotp.Address.normal(rxid=request_id, txid=request_id + 8)), functional)
-    try:
+    ecu = Ecu(
+        rxid=request_id,
+        txid=request_id + 8,
+        rules={"31 01 FF 00": [*[Reply("7F 31 78")] * 3, Reply("71 01 FF 00")]},
+        dids=DIDS,
+        security={1: Security(key_of)},
+        download=Download(PLACE, len(IMAGE), block=BLOCK, security=1, sessions=[2]),
+        p2_s=P2_S,
+        p2_star_s=P2_STAR_S,
+        s3_s=1000.0,
+    )
+    with Car(open_socket, ecu):
         yield ecu
-    finally:
-        ecu.close()
 
 
 def client_of(connection: BaseConnection, p2_timeout: float = P2_S) -> Client:
@@ -81,11 +98,12 @@ def tester_and_ecu(open_socket: Open) -> Iterator[tuple[Client, Ecu]]:
 def a_session_with_security_access(open_socket: Open) -> None:
     with tester_and_ecu(open_socket) as (client, ecu):
         assert client.change_session(2)
-        client.unlock_security_access(1)
-        assert (ecu.session, ecu.unlocked) == (2, True)
+        client.request_seed(1)
         with pytest.raises(NegativeResponseException) as refused:
             client.send_key(2, b"wrong")
         assert refused.value.response.code_name == "InvalidKey"
+        client.unlock_security_access(1)
+        assert (ecu.session, ecu.unlocked) == (2, 1)
 
 
 def reading_two_hundred_identifiers(open_socket: Open) -> None:
@@ -97,15 +115,15 @@ def reading_two_hundred_identifiers(open_socket: Open) -> None:
 def a_download_of_100_kb(open_socket: Open) -> None:
     """The ECU asks for more time again and again."""
     with tester_and_ecu(open_socket) as (client, ecu):
-        download(client)
-    assert ecu.received == IMAGE
+        download(client, ecu)
 
 
-def download(client: Client) -> None:
+def download(client: Client, ecu: Ecu) -> None:
     client.change_session(2)
+    ecu.p2_s, ecu.delay_s = 0.01, 0.02
     client.unlock_security_access(1)
     client.start_routine(0xFF00)
-    place = udsoncan.MemoryLocation(0x1000, len(IMAGE), 32, 32)
+    place = udsoncan.MemoryLocation(PLACE, len(IMAGE), 32, 32)
     permitted = client.request_download(place)
     assert permitted is not None
     assert permitted.service_data.max_length == BLOCK
@@ -113,17 +131,22 @@ def download(client: Client) -> None:
     for number, begin in enumerate(range(0, len(IMAGE), step), start=1):
         client.transfer_data(number & 0xFF, IMAGE[begin : begin + step])
     client.request_transfer_exit()
+    assert ecu.counts["NRC 0x78"] > len(IMAGE) // step
+    assert ecu.download is not None
+    assert ecu.download.done == [(PLACE, IMAGE)]
 
 
 def tester_present_beside_a_client(open_socket: Open) -> None:
     """Another thread sends TesterPresent without response on the same connection, as often as the ECU takes it."""
     over = threading.Event()
+    requests: list[bytes] = []
     with tester_and_ecu(open_socket) as (client, ecu), ExitStack() as stack:
+        ecu.on_served = lambda exchange: requests.append(exchange.request.data)
 
         def be_present() -> None:
             sent = 0
             while not over.is_set():
-                if ecu.testers_present == sent:
+                if requests.count(b"\x3e\x80") == sent:
                     client.conn.send(b"\x3e\x80")
                     sent += 1
                 time.sleep(0.001)
@@ -133,7 +156,7 @@ def tester_present_beside_a_client(open_socket: Open) -> None:
         stack.callback(thread.join)
         stack.callback(over.set)
         read = 0
-        while read < 10 or ecu.testers_present < 10:
+        while read < 10 or requests.count(b"\x3e\x80") < 10:
             did = 0xF100 + read % 200
             assert client.read_data_by_identifier([did]).service_data.values[did] == DIDS[did]
             read += 1

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 import isotp
+from isotp.testing import Car, Ecu
 
-from .ecu import Ecu
 from .snippets import ADAPTER, ON_ADAPTER, ON_INTERFACE, SNIPPETS, run
 
 can = pytest.importorskip("can", reason="python-can is not installed (to do: pip install isotp[can])")
@@ -16,12 +16,9 @@ can = pytest.importorskip("can", reason="python-can is not installed (to do: pip
 def channel(request: pytest.FixtureRequest) -> Iterator[str]:
     """A virtual bus of python-can with an ECU."""
     name: str = request.node.name
-    with can.Bus(interface="virtual", channel=name) as adapter:
-        socket = isotp.SoftSocket(isotp.PythonCanBus(adapter))
-        socket.bind(rxid=0x7E0, txid=0x7E8)
-        ecu = Ecu(socket)
+    ecu = Ecu(rxid=0x7E0, txid=0x7E8, p2_s=20.0)
+    with can.Bus(interface="virtual", channel=name) as adapter, Car(isotp.PythonCanBus(adapter), ecu):
         yield name
-        ecu.close()
 
 
 @pytest.mark.parametrize("snippet", ON_ADAPTER)

@@ -11,9 +11,8 @@ from udsoncan.connections import IsoTPSocketConnection, SocketConnection
 import isotp
 from isotp.clients.udsoncan import Connection
 
-from ..clients.ecu import DIDS
 from ..clients.others import folder_of, run, run_tests_of
-from ..clients.scenarios import IMAGE, SCENARIOS, Open, address_of, an_ecu, client_of, download
+from ..clients.scenarios import DIDS, SCENARIOS, Open, address_of, an_ecu, client_of, download
 from ..clients.snippets import ON_INTERFACE
 from ..clients.snippets import run as run_snippet
 from .conftest import Background, Bus, Link
@@ -110,10 +109,8 @@ def test_isotp_socket_connection(vcan: Link) -> None:
         socket.bind(vcan, address)
         return socket
 
-    with an_ecu(open_slow) as ecu:
-        with client_of(IsoTPSocketConnection(vcan, address_of(0x7E0))) as client:
-            download(client)
-        assert ecu.received == IMAGE
+    with an_ecu(open_slow) as ecu, client_of(IsoTPSocketConnection(vcan, address_of(0x7E0))) as client:
+        download(client, ecu)
 
 
 def test_isotp_socket_connection_with_a_socket(open_socket: Open, vcan: Link) -> None:

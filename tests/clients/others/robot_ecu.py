@@ -3,8 +3,7 @@
 import can
 
 import isotp
-
-from ..ecu import Ecu
+from isotp.testing import Car, Ecu
 
 
 class RobotEcu:
@@ -14,13 +13,13 @@ class RobotEcu:
 
     def start_ecu(self) -> None:
         self._can_bus = can.Bus(interface="virtual", channel=0)
-        socket = isotp.SoftSocket(isotp.PythonCanBus(self._can_bus))
-        socket.bind(rxid=0x7E0, txid=0x7E8)
-        self._ecu = Ecu(socket)
+        self._ecu = Ecu(rxid=0x7E0, txid=0x7E8, rules={"36 01 *": "76 01"}, p2_s=20.0, p2_star_s=30.0)
+        self._car = Car(isotp.PythonCanBus(self._can_bus), self._ecu)
+        self._car.start()
 
     def ecu_received(self, data: bytes) -> None:
-        assert self._ecu.received == data
+        assert self._ecu.served[-1].request.data[2:] == data
 
     def stop_ecu(self) -> None:
-        self._ecu.close()
+        self._car.close()
         self._can_bus.shutdown()

@@ -1,22 +1,20 @@
 """functional_request: replies that only have to begin in time. tests/conformance has the rest, on every socket."""
 
 import asyncio
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 import isotp
-
-from .clients.raw_ecus import RawEcus
-from .waiting import async_until
+from isotp.testing import AsyncCar, Ecu, Faults
 
 REQUEST = b"\x22\xf1\x90"
 SECONDS = 0.2
 
 
 def test_a_reply_that_has_begun_is_waited_for_with_asyncio() -> None:
-    bus = isotp.VirtualBus()
+    bus = isotp.VirtualBus(fate=Faults().delay("7E8: CF", seconds=1.3 * SECONDS))
 
     async def opened(stack: AsyncExitStack, address: isotp.Address) -> isotp.AsyncSoftSocket:
         socket = await stack.enter_async_context(isotp.AsyncSoftSocket(bus))
@@ -24,25 +22,18 @@ def test_a_reply_that_has_begun_is_waited_for_with_asyncio() -> None:
         socket.bind(address)
         return socket
 
-    async def send_the_rest() -> None:
-        await async_until(lambda: any(frame.data[0] == 0x30 for frame in ecus.seen))
-        await asyncio.sleep(SECONDS * 1.3)
-        ecus.send(0x7E8, "21040506")
-
     async def ask() -> list[isotp.Reply]:
-        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        ecu = Ecu(rxid=0x7E0, txid=0x7E8, rules={REQUEST: "62 F1 90 01 02 03 04 05 06"})
+        async with AsyncExitStack() as stack, AsyncCar(bus, ecu):
             sender = await opened(stack, isotp.Address.normal(txid=0x7DF, functional=True))
             receivers = [
                 await opened(stack, isotp.Address.normal(rxid=0x7E8 + number, txid=0x7E0 + number))
                 for number in range(2)
             ]
-            tasks.create_task(send_the_rest())
             return await isotp.async_functional_request(sender, receivers, REQUEST, begins_within=SECONDS)
         raise AssertionError("not reached")
 
-    with closing(RawEcus(bus)) as ecus:
-        ecus.reply(0x7DF, "0322f190", (0x7E8, "100962f190010203"))
-        (reply,) = asyncio.run(ask())
+    (reply,) = asyncio.run(ask())
     assert (reply.can_id, reply.data) == (0x7E8, b"\x62\xf1\x90\x01\x02\x03\x04\x05\x06")
 
 

@@ -1,4 +1,4 @@
-"""What the tests of clients share: sockets and ECUs on one bus, and a check for threads."""
+"""What the tests of clients share: a bus in simulated time, what goes wrong on it, and a check for threads."""
 
 import contextlib
 import threading
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 import isotp
+from isotp.testing import FakeClock, Faults, SimulatedSocket
 
-from .raw_ecus import RawEcus
 from .scenarios import Open
 
 
@@ -20,25 +20,29 @@ def no_threads_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def bus() -> isotp.VirtualBus:
-    return isotp.VirtualBus()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def open_socket(bus: isotp.VirtualBus, no_threads_left: None) -> Iterator[Open]:
-    """Opens bound sockets on `bus` and closes them at the end; they wait long for consecutive frames."""
+def faults() -> Faults:
+    """What goes wrong on `bus`."""
+    return Faults()
+
+
+@pytest.fixture
+def bus(clock: FakeClock, faults: Faults) -> isotp.VirtualBus:
+    return isotp.VirtualBus(clock=clock, fate=faults, frame_ns=250_000)
+
+
+@pytest.fixture
+def open_socket(bus: isotp.VirtualBus) -> Iterator[Open]:
+    """Opens bound sockets on `bus` and closes them at the end."""
     with contextlib.ExitStack() as stack:
 
-        def open_it(address: isotp.Address) -> isotp.SoftSocket:
-            socket = stack.enter_context(isotp.SoftSocket(bus))
-            socket.set_engine_opts(n_bs_ns=300_000_000, n_cr_ns=30_000_000_000)
+        def open_it(address: isotp.Address) -> isotp.IsoTpSocket:
+            socket = stack.enter_context(SimulatedSocket(bus))
             socket.bind(address)
             return socket
 
         yield open_it
-
-
-@pytest.fixture
-def ecus(bus: isotp.VirtualBus, no_threads_left: None) -> Iterator[RawEcus]:
-    with contextlib.closing(RawEcus(bus)) as ecus:
-        yield ecus

@@ -1,6 +1,4 @@
-"""isotp.clients.udsoncan.Connection against ECUs that send what a test lays out."""
-
-import time
+"""isotp.clients.udsoncan.Connection with a simulated ECU, in simulated time."""
 
 import pytest
 from udsoncan.client import Client
@@ -8,9 +6,9 @@ from udsoncan.exceptions import TimeoutException
 
 import isotp
 from isotp.clients.udsoncan import Connection
+from isotp.testing import Car, Ecu, FakeClock, Faults, Frames
+from isotp.testing.notation import parse
 
-from ..waiting import until
-from .raw_ecus import RawEcus
 from .scenarios import Open, Raw, address_of
 
 P2_S = 0.3
@@ -21,10 +19,14 @@ def socket(open_socket: Open) -> isotp.IsoTpSocket:
     return open_socket(address_of(0x7E0))
 
 
+def an_ecu(bus: isotp.VirtualBus, value: bytes = b"") -> Car:
+    return Car(bus, Ecu(rxid=0x7E0, txid=0x7E8, dids={0xF190: value}))
+
+
 def client_of(socket: isotp.IsoTpSocket, p2_timeout: float = P2_S) -> Client:
     return Client(
         Connection(socket),
-        config={"data_identifiers": {"default": Raw}, "request_timeout": 60, "p2_timeout": p2_timeout},
+        config={"data_identifiers": {"default": Raw}, "p2_timeout": p2_timeout},
     )
 
 
@@ -33,17 +35,13 @@ def read(client: Client) -> bytes:
     return value
 
 
-def test_p2_counts_to_the_first_frame_of_a_reply(socket: isotp.IsoTpSocket, ecus: RawEcus) -> None:
-    ecus.reply(0x7E0, "0322f190", (0x7E8, "100962f190010203"))
-
-    def send_the_rest(_: object) -> None:
-        until(lambda: any(frame.data[0] == 0x30 for frame in ecus.seen))
-        time.sleep(P2_S * 1.3)
-        ecus.send(0x7E8, "21040506")
-
-    ecus.in_thread(send_the_rest)
-    with client_of(socket) as client:
+def test_p2_counts_to_the_first_frame_of_a_reply(
+    socket: isotp.IsoTpSocket, bus: isotp.VirtualBus, clock: FakeClock, faults: Faults
+) -> None:
+    faults.delay("7E8: CF", seconds=1.3 * P2_S)
+    with an_ecu(bus, bytes(range(1, 7))), client_of(socket) as client:
         assert read(client) == bytes(range(1, 7))
+    assert clock.monotonic() > 1.3 * P2_S
 
 
 def test_no_reply_is_a_timeout(socket: isotp.IsoTpSocket) -> None:
@@ -54,10 +52,11 @@ def test_no_reply_is_a_timeout(socket: isotp.IsoTpSocket) -> None:
             assert client.tester_present() is None
 
 
-def test_a_reply_that_breaks_off_is_no_timeout(socket: isotp.IsoTpSocket, ecus: RawEcus) -> None:
-    ecus.reply(0x7E0, "0322f190", (0x7E8, "101462f190010203"))
-    ecus.reply(0x7E0, "30", (0x7E8, "2504050607080910"))
-    with client_of(socket) as client, pytest.raises(isotp.WrongSequenceNumberError):
+def test_a_reply_that_breaks_off_is_no_timeout(
+    socket: isotp.IsoTpSocket, bus: isotp.VirtualBus, faults: Faults
+) -> None:
+    faults.replace("7E8: CF", by="CF 5 ..")
+    with an_ecu(bus, bytes(17)), client_of(socket) as client, pytest.raises(isotp.WrongSequenceNumberError):
         read(client)
 
 
@@ -67,40 +66,38 @@ def test_a_request_that_is_not_taken_says_so(socket: isotp.IsoTpSocket) -> None:
     assert failed.value.n_result is isotp.N_Result.N_TIMEOUT_Bs
 
 
-def test_a_send_that_finds_the_link_busy_is_a_timeout(bus: isotp.VirtualBus, ecus: RawEcus) -> None:
-    with isotp.SoftSocket(bus) as socket:
-        socket.set_engine_opts(n_bs_ns=30_000_000_000)
-        socket.bind(address_of(0x7E0))
-        connection = Connection(socket)
-        connection.open()
-        socket.send(bytes(100), confirm=False)
-        with pytest.raises(TimeoutException, match="still being sent"):
-            connection.send(b"\x3e\x00", timeout=0.01)
-        assert socket.gettimeout() is None
-        ecus.send(0x7E8, "320000")
-        with pytest.raises(isotp.BufferOverflowError):
-            socket.confirm()
+def test_a_send_that_finds_the_link_busy_is_a_timeout(socket: isotp.IsoTpSocket, bus: isotp.VirtualBus) -> None:
+    connection = Connection(socket)
+    connection.open()
+    socket.send(bytes(100), confirm=False)
+    with pytest.raises(TimeoutException, match="still being sent"):
+        connection.send(b"\x3e\x00", timeout=0.01)
+    assert socket.gettimeout() is None
+    bus.inject(parse("7E8: FC OVFLW").frame())
+    with pytest.raises(isotp.BufferOverflowError):
+        socket.confirm()
 
 
-def test_old_messages_are_no_replies(socket: isotp.IsoTpSocket, ecus: RawEcus) -> None:
+def test_old_messages_are_no_replies(
+    socket: isotp.IsoTpSocket, bus: isotp.VirtualBus, clock: FakeClock, faults: Faults
+) -> None:
     """Neither complete ones nor one that is just being received, nor one that broke off."""
-    ecus.reply(0x7E0, "30", (0x7E8, "2504050607080910"))
-    ecus.send(0x7E8, "101462f190000000")
-    until(lambda: ecus.seen)
-    ecus.send(0x7E8, "0462f19000")
-    ecus.reply(0x7E0, "30")
-    ecus.send(0x7E8, "100962f190000000")
-    until(lambda: len(ecus.seen) == 2)
-    ecus.reply(0x7E0, "0322f190", (0x7E8, "21000000"), (0x7E8, "0462f19001"))
-    with client_of(socket) as client:
+    frames = Frames(bus)
+    old = ("FF 20 62 F1 90 00 00 00", "CF 5 04 05 06 07 08 09 10", "SF 62 F1 90 00", "FF 9 62 F1 90 00 00 00")
+    for text in old:
+        bus.inject(parse(f"7E8: {text}").frame())
+        clock.sleep(0.01)
+    assert frames == [old[0], "FC CTS", *old[1:], "FC CTS"]
+    faults.insert("7E8: SF", frames="CF 1 00 00 00")
+    with an_ecu(bus, b"\x01"), client_of(socket) as client:
         assert read(client) == b"\x01"
+    assert len(faults.done) == 1
 
 
-def test_it_can_be_opened_again_and_leaves_the_socket_open(socket: isotp.IsoTpSocket, ecus: RawEcus) -> None:
-    ecus.reply(0x7E0, "023e00", (0x7E8, "027e00"))
+def test_it_can_be_opened_again_and_leaves_the_socket_open(socket: isotp.IsoTpSocket, bus: isotp.VirtualBus) -> None:
     connection = Connection(socket)
     for _ in range(2):
-        with Client(connection, config={"p2_timeout": 30, "request_timeout": 60}) as client:
+        with an_ecu(bus), Client(connection) as client:
             assert connection.is_open()
             assert client.tester_present().positive
         assert not connection.is_open()

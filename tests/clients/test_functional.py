@@ -1,7 +1,5 @@
-"""isotp.clients.udsoncan.functional_request with ECUs that send what a test lays out."""
+"""isotp.clients.udsoncan.functional_request with simulated ECUs, in simulated time."""
 
-import threading
-import time
 from typing import Any
 
 import pytest
@@ -10,14 +8,15 @@ from udsoncan.services import ReadDataByIdentifier, TesterPresent
 
 import isotp
 from isotp.clients.udsoncan import EcuResponse, functional_request
+from isotp.testing import Car, Ecu, FakeClock, Faults, Frames, Reply
+from isotp.testing.notation import parse
 
-from ..waiting import until
-from .raw_ecus import RawEcus
 from .scenarios import FUNCTIONAL_ID, Open, address_of
 
 P2_S = 0.3
-REQUEST, ON_BUS = Request(ReadDataByIdentifier, data=b"\xf1\x90"), "0322f190"
-PENDING = "037f2278"
+REQUEST = Request(ReadDataByIdentifier, data=b"\xf1\x90")
+PENDING = Reply("7F 22 78")
+LONG = "62 F1 90 01 02 03 04 05 06"
 
 
 class FunctionalTester:
@@ -37,89 +36,98 @@ def tester(open_socket: Open) -> FunctionalTester:
     return FunctionalTester(open_socket)
 
 
+def car(bus: isotp.VirtualBus, **answers: Any) -> Car:
+    """ECUs, and what each answers to REQUEST; they ask for time every 80 ms."""
+    numbers = {"first": 0, "second": 1, "third": 2}
+    return Car(
+        bus,
+        *(
+            Ecu(rxid=0x7E0 + number, txid=0x7E8 + number, rules={"22 F1 90": answers[name]}, p2_s=0.1, p2_star_s=0.1)
+            for name, number in numbers.items()
+            if name in answers
+        ),
+    )
+
+
 def codes(responses: list[EcuResponse]) -> dict[isotp.IsoTpSocket, str | None]:
     return {each.socket: each.response.code_name if each.response else None for each in responses}
 
 
-def test_the_response_of_each_ecu_that_responds(tester: FunctionalTester, ecus: RawEcus) -> None:
-    ecus.reply(FUNCTIONAL_ID, ON_BUS, (0x7EA, "037f2231"), (0x7E8, "0462f19001"))
-    responses = tester.ask()
+def test_the_response_of_each_ecu_that_responds(tester: FunctionalTester, bus: isotp.VirtualBus) -> None:
+    with car(bus, first=Reply("62 F1 90 01", after_s=0.01), third="7F 22 31"):
+        responses = tester.ask()
     assert codes(responses) == {tester.receivers[2]: "RequestOutOfRange", tester.receivers[0]: "PositiveResponse"}
     assert [each.address for each in responses] == [address_of(0x7E2), address_of(0x7E0)]
     assert responses[1].response is not None
     assert responses[1].response.data == b"\xf1\x90\x01"
 
 
-def test_an_ecu_that_asks_for_time_is_waited_for(tester: FunctionalTester, ecus: RawEcus) -> None:
-    ecus.reply(FUNCTIONAL_ID, ON_BUS, (0x7E8, PENDING), (0x7E9, "0462f19001"), (0x7E8, PENDING), (0x7E8, PENDING))
-
-    def reply_late(_: object) -> None:
-        until(lambda: ecus.seen)
-        time.sleep(P2_S * 1.3)  # after P2, and before P2*
-        ecus.send(0x7E8, "0462f19002")
-
-    ecus.in_thread(reply_late)
-    responses = tester.ask(p2_star_timeout=30)
+def test_an_ecu_that_asks_for_time_is_waited_for(
+    tester: FunctionalTester, bus: isotp.VirtualBus, clock: FakeClock
+) -> None:
+    with car(bus, first=Reply("62 F1 90 02", after_s=1.3 * P2_S), second="62 F1 90 01"):
+        responses = tester.ask(p2_star_timeout=30)
     assert [(each.address, each.response and each.response.data) for each in responses] == [
         (address_of(0x7E1), b"\xf1\x90\x01"),
         (address_of(0x7E0), b"\xf1\x90\x02"),
     ]
+    assert clock.monotonic() == pytest.approx(1.3 * P2_S, abs=0.01)
 
 
-def test_an_ecu_that_only_asks_for_time(tester: FunctionalTester, ecus: RawEcus) -> None:
-    ecus.reply(FUNCTIONAL_ID, ON_BUS, (0x7E8, PENDING), (0x7E9, PENDING), (0x7E9, "0462f19002"))
+def test_an_ecu_that_only_asks_for_time(tester: FunctionalTester, bus: isotp.VirtualBus, clock: FakeClock) -> None:
+    with car(bus, first=PENDING, second=[PENDING, Reply("62 F1 90 02", after_s=0.01)]):
+        responses = tester.ask()
     waiting = "RequestCorrectlyReceived_ResponsePending"
-    assert codes(tester.ask()) == {tester.receivers[0]: waiting, tester.receivers[1]: "PositiveResponse"}
+    assert codes(responses) == {tester.receivers[0]: waiting, tester.receivers[1]: "PositiveResponse"}
+    assert clock.monotonic() == pytest.approx(2 * P2_S, abs=0.01)
 
 
-def test_an_ecu_that_never_stops_asking_for_time(tester: FunctionalTester, ecus: RawEcus) -> None:
-    ecus.reply(FUNCTIONAL_ID, ON_BUS, (0x7E8, PENDING))
-
-    def ask_for_time(over: threading.Event) -> None:
-        until(lambda: ecus.seen)
-        while not over.wait(0.02):
-            ecus.send(0x7E8, PENDING)
-
-    ecus.in_thread(ask_for_time)
-    (response,) = tester.ask(p2_timeout=30, p2_star_timeout=30, request_timeout=P2_S)
+def test_an_ecu_that_never_stops_asking_for_time(
+    tester: FunctionalTester, bus: isotp.VirtualBus, clock: FakeClock
+) -> None:
+    with car(bus, first=Reply("62 F1 90 01", after_s=100.0)):
+        (response,) = tester.ask(p2_timeout=30, p2_star_timeout=30, request_timeout=P2_S)
     assert response.response is not None
     assert response.response.code == 0x78
+    assert clock.monotonic() < 31
 
 
-def test_p2_counts_to_the_first_frame_of_a_response(tester: FunctionalTester, ecus: RawEcus) -> None:
-    ecus.reply(FUNCTIONAL_ID, ON_BUS, (0x7E9, "100962f190010203"))
-
-    def send_the_rest(_: object) -> None:
-        until(lambda: any(frame.data[0] == 0x30 for frame in ecus.seen))
-        time.sleep(P2_S * 1.3)
-        ecus.send(0x7E9, "21040506")
-
-    ecus.in_thread(send_the_rest)
-    (response,) = tester.ask()
+def test_p2_counts_to_the_first_frame_of_a_response(
+    tester: FunctionalTester, bus: isotp.VirtualBus, faults: Faults
+) -> None:
+    faults.delay("7E9: CF", seconds=1.3 * P2_S)
+    with car(bus, second=LONG):
+        (response,) = tester.ask()
     assert response.response is not None
     assert response.response.data == b"\xf1\x90" + bytes(range(1, 7))
+    assert len(faults.done) == 1
 
 
-def test_a_response_that_breaks_off(tester: FunctionalTester, ecus: RawEcus) -> None:
-    ecus.reply(FUNCTIONAL_ID, ON_BUS, (0x7E8, "101462f190010203"), (0x7E9, "0462f19002"))
-    ecus.reply(0x7E0, "30", (0x7E8, "2504050607080910"))
-    responses = {each.socket: each for each in tester.ask()}
+def test_a_response_that_breaks_off(tester: FunctionalTester, bus: isotp.VirtualBus, faults: Faults) -> None:
+    faults.replace("7E8: CF", by="CF 5 ..")
+    with car(bus, first=LONG, second="62 F1 90 02"):
+        responses = {each.socket: each for each in tester.ask()}
     broken = responses.pop(tester.receivers[0])
     assert isinstance(broken.error, isotp.WrongSequenceNumberError)
     assert broken.response is None
     assert codes(list(responses.values())) == {tester.receivers[1]: "PositiveResponse"}
 
 
-def test_a_response_that_had_begun_before(tester: FunctionalTester, ecus: RawEcus) -> None:
-    ecus.send(0x7E8, "100962f190000000")
-    until(lambda: ecus.seen)
-    ecus.reply(FUNCTIONAL_ID, ON_BUS, (0x7E8, "21000000"), (0x7E8, "0462f19001"))
-    (response,) = tester.ask()
+def test_a_response_that_had_begun_before(
+    tester: FunctionalTester, bus: isotp.VirtualBus, clock: FakeClock, faults: Faults
+) -> None:
+    bus.inject(parse("7E8: FF 9 62 F1 90 00 00 00").frame())
+    clock.sleep(0.1)
+    faults.insert("7E8: SF", frames="CF 1 00 00 00")
+    with car(bus, first="62 F1 90 01"):
+        (response,) = tester.ask()
     assert response.response is not None
     assert response.response.data == b"\xf1\x90\x01"
+    assert len(faults.done) == 1
 
 
-def test_no_response_is_no_error(tester: FunctionalTester, ecus: RawEcus) -> None:
+def test_no_response_is_no_error(tester: FunctionalTester, bus: isotp.VirtualBus) -> None:
+    frames = Frames(bus)
     request = Request(TesterPresent, subfunction=0, suppress_positive_response=True)
     assert tester.ask(request, p2_timeout=0) == []
-    assert [frame.data[:3] for frame in ecus.seen] == [b"\x02\x3e\x80"]
+    assert frames == ["7DF: SF 3E 80"]

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -16,6 +15,7 @@ from isotp.kernel.begins import Begin, Begins, Receptions, receive_until, until_
 from isotp.kernel.binding import Binding
 from isotp.linux.raw_can import RawCanSocket, ReceivedFrame
 from isotp.sockets import MSG_DONTWAIT
+from isotp.testing import FakeClock
 
 from .kernel.conftest import payload, segment
 
@@ -182,80 +182,73 @@ def test_it_knows_until_when_a_message_is_on_its_way(raw: Raw, begins: Begins) -
 # --- the deadline
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(deadlines, "time", SimpleNamespace(monotonic=clock))
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
+    monkeypatch.setattr(deadlines, "time", clock)
     return clock
 
 
-def test_nothing_began(clock: Clock) -> None:
-    deadline = Begin(Begins(), 0.5, clock.now)
-    clock.now += 0.4
+def test_nothing_began(clock: FakeClock) -> None:
+    deadline = Begin(Begins(), 0.5, clock.monotonic())
+    clock.sleep(0.4)
     assert not deadline.has_passed()
-    clock.now += 0.2
+    clock.sleep(0.2)
     assert deadline.has_passed()
     assert str(deadline) == "began within 0.5 s"
 
 
-def test_a_message_that_began_is_waited_for(clock: Clock) -> None:
+def test_a_message_that_began_is_waited_for(clock: FakeClock) -> None:
     begins = Begins()
-    deadline = Begin(begins, 0.5, clock.now)
-    clock.now += 0.6
-    begins.receptions, begins.busy_until = after(FIRST), clock.now + 1.0
+    deadline = Begin(begins, 0.5, clock.monotonic())
+    clock.sleep(0.6)
+    begins.receptions, begins.busy_until = after(FIRST), clock.monotonic() + 1.0
     assert not deadline.has_passed()
     assert deadline.left() == pytest.approx(1.0)
-    clock.now += 1.1
-    begins.receptions, begins.busy_until = after(FIRST, SECOND), clock.now + 1.0
+    clock.sleep(1.1)
+    begins.receptions, begins.busy_until = after(FIRST, SECOND), clock.monotonic() + 1.0
     assert not deadline.has_passed()
-    clock.now += 1.1
+    clock.sleep(1.1)
     with pytest.raises(isotp.ConsecutiveFrameTimeoutError, match="broke off"):
         deadline.has_passed()
 
 
-def test_a_message_that_is_complete_and_not_for_this_call(clock: Clock) -> None:
+def test_a_message_that_is_complete_and_not_for_this_call(clock: FakeClock) -> None:
     """Another call has received it, or the kernel had no room for it."""
     begins = Begins()
-    deadline = Begin(begins, 0.5, clock.now)
-    clock.now += 0.6
-    begins.receptions, begins.busy_until = after(FIRST), clock.now + 1.0
+    deadline = Begin(begins, 0.5, clock.monotonic())
+    clock.sleep(0.6)
+    begins.receptions, begins.busy_until = after(FIRST), clock.monotonic() + 1.0
     assert not deadline.has_passed()
-    clock.now += 1.1
+    clock.sleep(1.1)
     begins.receptions = after(FIRST, SECOND, LAST)
     assert deadline.has_passed()
 
 
-def test_a_message_that_broke_off_before_the_call_is_none_of_it(clock: Clock) -> None:
+def test_a_message_that_broke_off_before_the_call_is_none_of_it(clock: FakeClock) -> None:
     begins = Begins()
-    begins.receptions, begins.busy_until = after(FIRST), clock.now - 10
-    deadline = Begin(begins, 0.5, clock.now)
-    clock.now += 0.6
+    begins.receptions, begins.busy_until = after(FIRST), clock.monotonic() - 10
+    deadline = Begin(begins, 0.5, clock.monotonic())
+    clock.sleep(0.6)
     assert deadline.has_passed()
 
 
-def test_which_deadline_a_call_has(clock: Clock) -> None:
+def test_which_deadline_a_call_has(clock: FakeClock) -> None:
     plain, begins = Deadline.after(5.0), Begins()
-    assert receive_until(begins, plain, 0, None, clock.now) is plain
-    assert receive_until(None, plain, 0, None, clock.now) is plain
-    assert receive_until(begins, NOW, MSG_DONTWAIT, 1.0, clock.now) is NOW
-    assert receive_until(begins, plain, 0, float("inf"), clock.now) is NEVER
-    assert receive_until(begins, NOW, 0, 1.0, clock.now - 0.5).left() == pytest.approx(0.5)
+    assert receive_until(begins, plain, 0, None, clock.monotonic()) is plain
+    assert receive_until(None, plain, 0, None, clock.monotonic()) is plain
+    assert receive_until(begins, NOW, MSG_DONTWAIT, 1.0, clock.monotonic()) is NOW
+    assert receive_until(begins, plain, 0, float("inf"), clock.monotonic()) is NEVER
+    assert receive_until(begins, NOW, 0, 1.0, clock.monotonic() - 0.5).left() == pytest.approx(0.5)
     with pytest.raises(isotp.OptionError, match="watch_begin=True"):
-        receive_until(None, plain, 0, 1.0, clock.now)
+        receive_until(None, plain, 0, 1.0, clock.monotonic())
     for wrong in (-1.0, float("nan")):
         with pytest.raises(ValueError, match="begins_within="):
-            receive_until(begins, plain, 0, wrong, clock.now)
+            receive_until(begins, plain, 0, wrong, clock.monotonic())
 
 
-def test_a_call_that_waits_looks_now_and_then(clock: Clock) -> None:
+def test_a_call_that_waits_looks_now_and_then(clock: FakeClock) -> None:
     deadline = Deadline.after(5.0)
     assert until_look(None, deadline) is deadline
     assert until_look(Begins(), deadline).left() == pytest.approx(0.05)
-    assert cast(float, until_look(Begins(), NEVER).at) < clock.now + 1
+    assert cast(float, until_look(Begins(), NEVER).at) < clock.monotonic() + 1

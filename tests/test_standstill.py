@@ -1,7 +1,6 @@
 """Standstill: the deadline of a message that the kernel is sending, which its frames move."""
 
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from isotp.kernel.binding import Binding
 from isotp.kernel.standstill import standstill
 from isotp.linux.raw_can import ReceivedFrame
 from isotp.sockets import STANDSTILL_S
+from isotp.testing import FakeClock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's sockets are Linux's")
 
@@ -48,13 +48,6 @@ class Raw:
         self.is_closed = True
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def raws(monkeypatch: pytest.MonkeyPatch) -> list[Raw]:
     """The raw CAN sockets opened."""
@@ -64,25 +57,25 @@ def raws(monkeypatch: pytest.MonkeyPatch) -> list[Raw]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
     for module in (room, deadlines):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
 @pytest.mark.parametrize(("timeout", "limit"), [(0.1, STANDSTILL_S), (STANDSTILL_S, STANDSTILL_S), (5.0, 5.0)])
-def test_how_long_a_transfer_may_stand_still(raws: list[Raw], clock: Clock, timeout: float, limit: float) -> None:
+def test_how_long_a_transfer_may_stand_still(raws: list[Raw], clock: FakeClock, timeout: float, limit: float) -> None:
     with standstill(BOUND, Deadline.after(timeout)) as deadline:
-        clock.now += limit - 0.01
+        clock.sleep(limit - 0.01)
         assert not deadline.has_passed()
         assert raws == []  # nearly always the outcome is there by now
-        clock.now += 0.02
+        clock.sleep(0.02)
         assert not deadline.has_passed()  # no frame was watched yet
         assert deadline.left() == pytest.approx(limit)
-        clock.now += limit - 0.01
+        clock.sleep(limit - 0.01)
         assert not deadline.has_passed()
-        clock.now += 0.02
+        clock.sleep(0.02)
         assert deadline.has_passed()
         assert str(deadline) == f"without a frame for {limit:g} s"
     assert [raw.is_closed for raw in raws] == [True]
@@ -109,14 +102,14 @@ def test_no_limit_and_no_wait_stay_what_they_are(raws: list[Raw], bound: Binding
     ],
 )
 def test_consecutive_frames_move_it(
-    raws: list[Raw], clock: Clock, bound: Binding, frames: list[bytes], gets_on: bool
+    raws: list[Raw], clock: FakeClock, bound: Binding, frames: list[bytes], gets_on: bool
 ) -> None:
     with standstill(bound, Deadline.after(0.1)) as deadline:
-        clock.now += 2.0
+        clock.sleep(2.0)
         assert not deadline.has_passed()
         for _ in range(3):
             raws[0].arrived = list(frames)
-            clock.now += 2.0
+            clock.sleep(2.0)
             assert deadline.has_passed() is not gets_on
             assert deadline.has_passed() is not gets_on
         assert raws[0].arrived == []
@@ -124,25 +117,25 @@ def test_consecutive_frames_move_it(
 
 @pytest.mark.parametrize("failure", [isotp.UnavailableError("no raw CAN"), isotp.InterfaceDownError("down")])
 def test_without_a_view_of_the_bus_it_passes(
-    raws: list[Raw], clock: Clock, monkeypatch: pytest.MonkeyPatch, failure: isotp.IsoTpError
+    raws: list[Raw], clock: FakeClock, monkeypatch: pytest.MonkeyPatch, failure: isotp.IsoTpError
 ) -> None:
     monkeypatch.setattr(Raw, "failure", failure)
     with standstill(BOUND, Deadline.after(0.1)) as deadline:
-        clock.now += 2.0
+        clock.sleep(2.0)
         assert deadline.has_passed()
     assert raws == []
 
 
 def test_an_interface_that_goes_down_is_the_kernels_to_report(
-    raws: list[Raw], clock: Clock, monkeypatch: pytest.MonkeyPatch
+    raws: list[Raw], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Any) -> list[ReceivedFrame]:
         raise isotp.InterfaceDownError("vcan0 is down")
 
     with standstill(BOUND, Deadline.after(0.1)) as deadline:
-        clock.now += 2.0
+        clock.sleep(2.0)
         assert not deadline.has_passed()
         monkeypatch.setattr(Raw, "receive", fail)
-        clock.now += 2.0
+        clock.sleep(2.0)
         assert deadline.has_passed()
     assert raws[0].is_closed

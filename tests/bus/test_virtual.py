@@ -1,4 +1,4 @@
-"""VirtualBus with a clock of the test's own."""
+"""VirtualBus, by simulated time."""
 
 import pytest
 
@@ -6,13 +6,7 @@ import isotp
 from isotp import Faults, VirtualBus
 from isotp.bus.base import Bus
 from isotp.can_frame import CanFrame
-
-
-class Clock:
-    now = 1000
-
-    def __call__(self) -> int:
-        return self.now
+from isotp.testing import FakeClock
 
 
 def numbered(count: int) -> list[CanFrame]:
@@ -35,41 +29,41 @@ def test_a_frame_arrives_the_moment_it_is_sent() -> None:
 
 
 def test_frames_wait_for_each_other() -> None:
-    clock = Clock()
+    clock = FakeClock()
     bus = opened(VirtualBus(frame_ns=100, clock=clock))
     frames = numbered(2)
     bus.send(frames)
     assert bus.receive()[:2] == ([], [])
-    assert bus.get_timer() == 1100
-    clock.now = 1100
+    assert bus.get_timer() == 100
+    clock.sleep(100e-9)
     assert bus.receive()[:2] == (frames[:1], frames[:1])
-    assert bus.get_timer() == 1200
-    clock.now = 1199
+    assert bus.get_timer() == 200
+    clock.sleep(99e-9)
     assert bus.receive()[:2] == ([], [])
-    clock.now = 1200
+    clock.sleep(1e-9)
     assert bus.receive()[:2] == (frames[1:], frames[1:])
 
 
 def test_a_full_queue_takes_what_it_has_room_for() -> None:
-    clock = Clock()
+    clock = FakeClock()
     bus = opened(VirtualBus(frame_ns=100, queue_length=2, clock=clock))
     frames = numbered(3)
     assert bus.send(frames) == 2
     assert bus.send(frames[2:]) == 0
-    clock.now = 1100
+    clock.sleep(100e-9)
     assert bus.receive().echoes == frames[:1]
     assert bus.send(frames[2:]) == 1
 
 
 def test_fate_is_for_receivers_and_the_sender_sees_its_frames_go() -> None:
-    clock = Clock()
+    clock = FakeClock()
     lost, doubled, late = numbered(3)
     fates = {lost: [], doubled: [(0, doubled), (0, doubled)], late: [(50, late)]}
     bus = opened(VirtualBus(fate=lambda frame: fates[frame], clock=clock))
     bus.send([lost, doubled, late])
     assert bus.receive()[:2] == ([doubled, doubled], [lost, doubled, late])
-    assert bus.get_timer() == 1050
-    clock.now = 1050
+    assert bus.get_timer() == 50
+    clock.sleep(50e-9)
     assert bus.receive()[:2] == ([late], [])
 
 
@@ -91,7 +85,7 @@ def test_other_nodes_are_heard_and_hear() -> None:
 
 
 def test_what_was_sent_before_close_does_not_arrive_after_it() -> None:
-    bus = opened(VirtualBus(frame_ns=1, clock=Clock()))
+    bus = opened(VirtualBus(frame_ns=1, clock=FakeClock()))
     bus.send(numbered(2))
     bus.close()
     opened(bus)

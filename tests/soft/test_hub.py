@@ -1,15 +1,15 @@
-"""The hub under a clock of its own: no thread, no sleep, every nanosecond decided here."""
+"""The hub in simulated time: no thread, no sleep, every nanosecond decided here."""
 
 import contextlib
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 import isotp
-from isotp.bus.base import Received
 from isotp.bus.virtual import VirtualBus
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
@@ -17,49 +17,25 @@ from isotp.engine.events import Event, MessageReceived, MessageSent, TransferFai
 from isotp.engine.params import Params
 from isotp.errors import InterfaceError
 from isotp.linux.timerfd import NEVER
-from isotp.soft.hub import Hub
 from isotp.soft.link import Link
+from isotp.testing import FakeClock
+from isotp.testing.notation import parse
+from isotp.testing.simulated import SimulatedDriver
 
 MS = 1_000_000
 LONG = bytes(i % 251 for i in range(100))
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-class HandCranked:
-    """A driver that makes turns when a test says so."""
-
-    is_running = False
-
-    def start(self) -> None:
-        self.is_running = True
-
-    def stop(self) -> None:
-        self.is_running = False
-
-    def wake(self) -> None:
-        pass
-
-    def call_later(self, callback: Callable[[], None]) -> None:
-        callback()
-
-
 class End:
     """A link and what it was told."""
 
-    def __init__(self, hub: Hub, rxid: int, txid: int, params: Params | None = None) -> None:
+    def __init__(self, bench: "Bench", rxid: int, txid: int, params: Params | None = None) -> None:
         self.events: list[Event] = []
         self.failures: list[InterfaceError] = []
         self.engine = Engine(isotp.Address.normal(rxid=rxid, txid=txid), params)
         self.link = Link(self.engine, weakref.ref(self))
-        self._hub = hub
-        hub.add(self.link)
+        self._bench = bench
+        bench.hub.add(self.link)
 
     def on_event(self, event: Event) -> None:
         self.events.append(event)
@@ -71,38 +47,37 @@ class End:
         pass
 
     def send(self, data: bytes) -> None:
-        self.engine.send(data, self._hub.clock())
-        self._hub.touch(self.link)
-        while self._hub.has_work_left:
-            self._hub.turn()
+        self.engine.send(data, self._bench.clock())
+        self._bench.driver.post(lambda: self._bench.hub.touch(self.link))
 
 
 class Bench:
-    """A bus, a clock, a hub, and every frame with the time when it was on the bus."""
+    """A bus in simulated time, its hub, and every frame with the time when it was on the bus."""
 
-    def __init__(self, **bus: Any) -> None:
-        self.clock = Clock()
-        self.begin = self.clock.now
-        self.bus = VirtualBus(clock=self.clock, **bus)
-        self.driver = HandCranked()
-        self.hub = Hub(self.bus, self.clock, self.driver)
+    def __init__(self, bus: type[VirtualBus] = VirtualBus, **how: Any) -> None:
+        self.clock = FakeClock()
+        self.bus = bus(clock=self.clock, **how)
+        self.driver = SimulatedDriver(self.bus)
+        self.hub = self.driver.hub
         self.frames: list[tuple[int, CanFrame]] = []
-        self.bus.listen(lambda frame: self.frames.append((self.clock.now - self.begin, frame)))
+        self.bus.listen(lambda frame: self.frames.append((self.clock(), frame)))
 
-    def run(self, limit_ns: int = 60_000 * MS) -> int:
-        """Turn whenever something is due, until nothing is; returns how long that took."""
-        begin = self.clock.now
-        while (due := self.hub.next_ns()) < NEVER:
-            assert due - begin <= limit_ns, "there is no end to it"
-            self.clock.now = max(self.clock.now, due)
-            self.hub.turn()
-        return self.clock.now - begin
+    @property
+    def is_running(self) -> bool:
+        """Whether the driver makes turns."""
+        return self.driver in self.clock._parts
+
+    def run(self, is_over: Callable[[], object] | None = None) -> None:
+        """Turn whenever something is due, until `is_over()`; None: until nothing is due."""
+        over = is_over or (lambda: self.hub.next_ns() == NEVER)
+        self.clock.wait(lambda: bool(over()), 60.0)
+        assert over(), "there is no end to it"
 
 
 @pytest.mark.parametrize("stmin", [0, 1, 127, 0xF1, 0xF9, 0x80])
 def test_stmin_is_kept_to_the_nanosecond(stmin: int) -> None:
     bench = Bench()
-    a, b = End(bench.hub, 2, 1), End(bench.hub, 1, 2, Params(stmin=stmin))
+    a, b = End(bench, 2, 1), End(bench, 1, 2, Params(stmin=stmin))
     a.send(LONG)
     bench.run()
     assert MessageReceived(LONG) in b.events
@@ -113,21 +88,19 @@ def test_stmin_is_kept_to_the_nanosecond(stmin: int) -> None:
 
 def test_nobody_answers() -> None:
     bench = Bench()
-    a = End(bench.hub, 2, 1, Params(n_bs_ns=700 * MS))
+    a = End(bench, 2, 1, Params(n_bs_ns=700 * MS))
     a.send(LONG)
-    assert bench.hub.next_ns() == bench.clock.now + 700 * MS
-    bench.clock.now += 700 * MS - 1
-    bench.hub.turn()
+    assert bench.hub.next_ns() == bench.clock() + 700 * MS
+    bench.clock.sleep(0.7 - 1e-9)
     assert not a.events
-    bench.clock.now += 1
-    bench.hub.turn()
+    bench.clock.sleep(1e-9)
     assert [type(e.error) for e in a.events if isinstance(e, TransferFailed)] == [isotp.FlowControlTimeoutError]
     assert len(bench.frames) == 1
 
 
 def test_a_slow_bus_with_a_short_queue_loses_nothing() -> None:
     bench = Bench(frame_ns=MS // 4, queue_length=1)
-    a, b = End(bench.hub, 2, 1), End(bench.hub, 1, 2)
+    a, b = End(bench, 2, 1), End(bench, 1, 2)
     a.send(LONG)
     b.send(LONG[::-1])
     bench.run()
@@ -138,36 +111,31 @@ def test_a_slow_bus_with_a_short_queue_loses_nothing() -> None:
 
 def test_a_bus_that_never_has_room_ends_with_n_as() -> None:
     bench = Bench(frame_ns=10_000 * MS, queue_length=1)
-    a, b = End(bench.hub, 2, 1), End(bench.hub, 4, 3)
+    a, b = End(bench, 2, 1), End(bench, 4, 3)
     b.send(b"first")
     a.send(b"no room")
-    while not a.events:
-        bench.clock.now = bench.hub.next_ns()
-        bench.hub.turn()
+    bench.run(lambda: a.events)
     (failed,) = a.events
     assert isinstance(failed, TransferFailed)
     assert isinstance(failed.error, isotp.TransmitTimeoutError)
-    assert bench.clock.now - bench.begin == a.engine.params.n_as_ns
+    assert bench.clock() == a.engine.params.n_as_ns
     bench.run()
     assert [frame.can_id for _, frame in bench.frames] == [3], "what was given up must not be sent"
 
 
 def test_retries_of_a_full_bus_leave_the_processor_alone() -> None:
     bench = Bench(frame_ns=100 * MS, queue_length=1)
-    a = End(bench.hub, 2, 1)
-    End(bench.hub, 4, 3).send(b"first")
+    a = End(bench, 2, 1)
+    End(bench, 4, 3).send(b"first")
     a.send(b"second")
-    turns = 0
-    while not a.events:
-        bench.clock.now = bench.hub.next_ns()
-        bench.hub.turn()
-        turns += 1
-    assert turns <= 2 * 200 + 10  # every half millisecond
+    with patch.object(bench.hub, "turn", wraps=bench.hub.turn) as turn:
+        bench.run(lambda: a.events)
+    assert turn.call_count <= 2 * 200 + 10  # every half millisecond
 
 
 def test_a_late_deadline_keeps_its_old_entry_and_no_more() -> None:
     bench = Bench()
-    a, b = End(bench.hub, 2, 1), End(bench.hub, 1, 2)
+    a, b = End(bench, 2, 1), End(bench, 1, 2)
     for _ in range(100):
         a.send(LONG)
         b.send(LONG)
@@ -187,29 +155,25 @@ class Interrupted(VirtualBus):
             raise error
         return super().send(frames)
 
-    def receive(self) -> Received:
-        return super().receive()
-
 
 @pytest.mark.parametrize("error", [InterfaceError("it went down"), RuntimeError("a bug")], ids=["interface", "bug"])
 def test_every_link_learns_of_a_failure(error: Exception) -> None:
-    bench = Bench()
-    bench.bus.__class__ = Interrupted
-    a, b = End(bench.hub, 2, 1), End(bench.hub, 1, 2)
+    bench = Bench(Interrupted)
+    a, b = End(bench, 2, 1), End(bench, 1, 2)
     bench.bus.error = error  # type: ignore[attr-defined]
     a.send(LONG)
     assert len(a.failures) == len(b.failures) == 1
     ended = not isinstance(error, InterfaceError)
     assert bench.hub.has_failed == ended
-    assert bench.driver.is_running == (not ended)
+    assert bench.is_running == (not ended)
     with contextlib.suppress(InterfaceError):
-        End(bench.hub, 4, 3)
+        End(bench, 4, 3)
         assert not ended, "a hub that failed takes no new links"
 
 
 def test_the_last_link_closes_the_bus_and_the_next_one_opens_it() -> None:
     bench = Bench()
-    a, b = End(bench.hub, 2, 1), End(bench.hub, 1, 2)
+    a, b = End(bench, 2, 1), End(bench, 1, 2)
     running = []
     for change, link in (
         (bench.hub.remove, a.link),
@@ -218,5 +182,63 @@ def test_the_last_link_closes_the_bus_and_the_next_one_opens_it() -> None:
         (bench.hub.add, b.link),
     ):
         change(link)
-        running.append(bench.driver.is_running)
+        running.append(bench.is_running)
     assert running == [True, False, False, True]
+
+
+# --- frames that no link receives
+
+
+def test_a_frame_of_nobody_is_for_who_was_admitted_and_then_for_the_link_that_it_adds() -> None:
+    bench = Bench()
+    End(bench, 1, 2)
+    strangers: list[CanFrame] = []
+    added: list[End] = []
+
+    def stranger(frame: CanFrame) -> None:
+        strangers.append(frame)
+        if frame.can_id == 0x10:
+            added.append(End(bench, 0x10, 0x11))
+
+    bench.hub.admit([0x10, 0x12], stranger)
+    frames = [
+        parse(text).frame()
+        for text in ("010: FF 9 01 02 03 04 05 06", "010: CF 1 07 08 09", "012: SF 01", "013: SF 01")
+    ]
+    for frame in frames:
+        bench.bus.inject(frame)
+    bench.run()
+    assert strangers == [frames[0], frames[2]]
+    bench.bus.inject(parse("010: SF 2A").frame())
+    bench.run()
+    assert strangers == [frames[0], frames[2]]
+    received = [event.data for event in added[0].events if isinstance(event, MessageReceived)]
+    assert received == [bytes(range(1, 10)), b"\x2a"]
+
+
+def test_who_was_dismissed_hears_no_more() -> None:
+    bench = Bench()
+    a = End(bench, 1, 2)
+    heard: list[str] = []
+
+    def one(frame: CanFrame) -> None:
+        heard.append(f"one: {frame.can_id:X}")
+
+    def two(frame: CanFrame) -> None:
+        heard.append(f"two: {frame.can_id:X}")
+
+    def inject_all() -> None:
+        for can_id in (0x10, 0x12):
+            bench.bus.inject(CanFrame(can_id, b"\x01\x01"))
+        bench.run()
+
+    bench.hub.admit([0x10], one)
+    bench.hub.admit([0x12], two)
+    inject_all()
+    with patch.object(bench.bus, "watch") as watch:
+        bench.hub.dismiss(one)
+    watch.assert_called_once_with({1, 2, 0x12})
+    inject_all()
+    assert heard == ["one: 10", "two: 12", "two: 12"]
+    bench.hub.remove(a.link)
+    bench.hub.dismiss(two)  # the bus is closed

@@ -1,12 +1,13 @@
 """A turn of the hub may end before it has reported all events: calls that come in between must not disturb them."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import pytest
 
 import isotp
 from isotp.bus import Bus, CanFrame, VirtualBus
+from isotp.soft.driver import ThreadlessDriver
 from isotp.soft.end import INBOX_BYTES, SoftEnd
 from isotp.soft.hub import Hub
 from isotp.soft.link import Link
@@ -14,7 +15,6 @@ from isotp.soft.request import Outgoing, Request, Wakeup
 
 MS = 1_000_000
 LONG = bytes(100)
-T = TypeVar("T")
 
 
 class Clock:
@@ -29,7 +29,7 @@ class Clock:
         return self.now
 
 
-class Driver:
+class Driver(ThreadlessDriver):
     """Makes a turn when a test says so."""
 
     is_current = False
@@ -38,27 +38,11 @@ class Driver:
         self.clock = Clock()
         self.hub = Hub(bus, self.clock, self)
 
-    @classmethod
-    def serving(cls, bus: Bus, link: Link) -> "Driver":
-        bus.driver = driver = bus.driver or cls(bus)
-        assert isinstance(driver, cls)
-        driver.hub.add(link)
-        return driver
-
-    is_lost = False
-
-    def release(self, link: Link, before: Callable[[], object] = bool) -> None:
-        before()
-        self.hub.remove(link)
-
     def abandon(self, link: Link) -> None:
         self.hub.remove(link)
 
     def post(self, function: Callable[[], object]) -> None:
         function()
-
-    def call(self, function: Callable[[], T]) -> T:
-        return function()
 
     def wake(self) -> None:
         pass

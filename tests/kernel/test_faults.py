@@ -7,7 +7,7 @@ import pytest
 
 import isotp
 from isotp import Faults
-from isotp.testing.outages import bus_down, bus_off
+from isotp.testing.outages import bus_down, bus_gone, bus_off
 from isotp.testing.wire import Wire
 
 from ..pages import blocks
@@ -61,6 +61,8 @@ def test_outages_of_a_bus(link: Link) -> None:
     with bus_down(link.bus), pytest.raises(isotp.InterfaceDownError):
         link.a.send(b"lost")
     check_works(link)
+    with bus_gone(link.bus), pytest.raises(isotp.InterfaceError, match="is gone"):
+        link.a.send(b"lost")
 
 
 @pytest.mark.parametrize("link", SOFT_KINDS, indirect=True)

@@ -10,7 +10,7 @@ import pytest
 
 import isotp
 from isotp.can_frame import CanFrame
-from isotp.testing import AsyncCar, Ecu, Reply
+from isotp.testing import AsyncCar, Ecu, Reply, bus_gone
 
 from ..waiting import async_until
 
@@ -98,24 +98,14 @@ def test_what_a_function_raises_is_raised_at_the_end() -> None:
         asyncio.run(run("02"))
 
 
-class BrokenBus(isotp.VirtualBus):
-    is_gone = False
-
-    def receive(self) -> Any:
-        if self.is_gone:
-            raise isotp.InterfaceNotFoundError("it was unplugged")
-        return super().receive()
-
-
 def test_a_bus_that_goes_away() -> None:
     async def run() -> None:
-        bus = BrokenBus()
+        bus = isotp.VirtualBus()
         car = AsyncCar(bus, Ecu(rxid=0x7E0, txid=0x7E8))
         await car.start()
-        bus.is_gone = True
-        bus.inject(CanFrame(0x7E0, b"\x02\x3e\x00"))
-        await async_until(lambda: any(task.done() for task in car._tasks))
-        with pytest.raises(isotp.InterfaceError, match="it was unplugged"):
+        with bus_gone(bus):
+            await async_until(lambda: any(task.done() for task in car._tasks))
+        with pytest.raises(isotp.InterfaceError, match="is gone"):
             await car.close()
         await car.close()
 

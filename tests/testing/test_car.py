@@ -11,7 +11,21 @@ import pytest
 
 import isotp
 from isotp.can_frame import CanFrame
-from isotp.testing import Car, Did, Download, Ecu, FakeClock, Nrc, Reply, Request, Routine, Security, SimulatedSocket
+from isotp.testing import (
+    Car,
+    Did,
+    Download,
+    Ecu,
+    FakeClock,
+    Nrc,
+    Reply,
+    Request,
+    Routine,
+    Security,
+    SimulatedSocket,
+    bus_down,
+    bus_gone,
+)
 
 from ..waiting import until
 
@@ -218,24 +232,23 @@ def test_a_reply_that_is_too_long(world: World) -> None:
         assert asked(tester, "02") == "42"
 
 
-class BrokenBus(isotp.VirtualBus):
-    is_gone = False
-
-    def receive(self) -> Any:
-        if self.is_gone:
-            raise isotp.InterfaceNotFoundError("it was unplugged")
-        return super().receive()
-
-
-def test_a_bus_that_goes_away() -> None:
-    bus = BrokenBus()
-    car = Car(bus, engine())
+def test_a_bus_that_goes_away(world: World) -> None:
+    car = Car(world.bus, engine())
     car.start()
-    bus.is_gone = True
-    bus.inject(CanFrame(0x7E0, b"\x02\x3e\x00"))
-    until(lambda: car._error is not None)
-    with pytest.raises(isotp.InterfaceError, match="it was unplugged"):
+    with bus_gone(world.bus):
+        world.until(lambda: car._error is not None)
+    with pytest.raises(isotp.InterfaceError, match="is gone"):
         car.close()
+
+
+def test_an_interface_that_goes_down_and_comes_up(world: World) -> None:
+    ecu = engine()
+    with Car(world.bus, ecu), world.open() as tester:
+        with bus_down(world.bus):
+            world.until(lambda: tester._end.inbox)  # it was told, and so was the ECU
+        with pytest.raises(isotp.InterfaceDownError):
+            tester.recv()
+        assert asked(tester, "3E 00") == "7e 00"
 
 
 def test_what_is_no_car() -> None:

@@ -1,4 +1,4 @@
-"""Outages: a bus that takes no frames, and an interface that is down."""
+"""Outages: a bus that takes no frames, an interface that is down, an adapter that is gone."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 import isotp
-from isotp.testing.outages import bus_down, bus_off
+from isotp.testing.outages import bus_down, bus_gone, bus_off
 
 from ..waiting import until
 from .faulty_links import HOST_KINDS, MESSAGE, Link, name_of, open_link
@@ -51,6 +51,26 @@ def test_an_interface_that_is_down(link: Link) -> None:
         link.b.recv()
     link.b.settimeout(30)
     check_works(link)
+
+
+def test_an_adapter_that_is_gone(link: Link) -> None:
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(link.a.recv)
+        until(lambda: call.running())
+        with bus_gone(link.bus), pytest.raises(isotp.InterfaceError, match="is gone"):
+            call.result(30)
+    with pytest.raises(isotp.InterfaceError, match="is gone"):
+        link.a.send(MESSAGE)
+
+
+def test_a_new_adapter() -> None:
+    bus = isotp.VirtualBus()
+    for _ in range(2):
+        with isotp.SoftSocket(bus) as s, isotp.SoftSocket(bus) as late:
+            s.bind(rxid=1, txid=2)
+            assert s.send(b"x") == 1
+            with bus_gone(bus), pytest.raises(isotp.InterfaceError):
+                late.bind(rxid=3, txid=4)
 
 
 def test_no_socket_can_be_bound_while_it_is_down() -> None:

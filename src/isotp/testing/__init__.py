@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .ecu.security import Security
     from .faults import Faults
     from .frames import Frames
-    from .outages import bus_down, bus_off
+    from .outages import bus_down, bus_gone, bus_off
     from .simulated import SimulatedSocket
     from .wire import Wire
 
@@ -51,6 +51,7 @@ _HOME = {
     "SimulatedSocket": "simulated",
     "Wire": "wire",
     "bus_down": "outages",
+    "bus_gone": "outages",
     "bus_off": "outages",
     "dtc_number": "ecu.dtcs",
     "in_turn": "ecu.rules",
@@ -80,6 +81,7 @@ __all__ = [
     "SimulatedSocket",
     "Wire",
     "bus_down",
+    "bus_gone",
     "bus_off",
     "dtc_number",
     "in_turn",

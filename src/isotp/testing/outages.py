@@ -1,12 +1,13 @@
-"""Outages of a bus in user space: bus-off, and an interface that goes down."""
+"""Outages of a bus in user space: bus-off, an interface that goes down, an adapter that is gone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 from ..bus.base import NOTHING, Bus, Received
 from ..can_frame import CanFrame
-from ..errors import InterfaceDownError
+from ..errors import InterfaceDownError, InterfaceNotFoundError
 
 
 @contextmanager
@@ -44,7 +45,29 @@ def bus_down(bus: Bus) -> Iterator[None]:
             down()
         return NOTHING
 
-    with patch.multiple(bus, send=down, check=down, receive=tell):
+    with _instead(bus, down, tell):
+        yield
+
+
+@contextmanager
+def bus_gone(bus: Bus) -> Iterator[None]:
+    """During the block `bus` is like an adapter that was pulled out, or an interface that was removed.
+
+    All that its sockets do fails with InterfaceError, after the block, too: close them and bind new ones. During the
+    block no socket can be bound.
+    """
+
+    def gone(frames: Sequence[CanFrame] = ()) -> Any:
+        raise InterfaceNotFoundError(f"{bus.name} is gone", remedy="leave the block `with bus_gone(...)`")
+
+    with _instead(bus, gone, gone):
+        yield
+
+
+@contextmanager
+def _instead(bus: Bus, send: Callable[..., int], receive: Callable[[], Received]) -> Iterator[None]:
+    """During the block `bus` does this; `send` is its `check`, too."""
+    with patch.multiple(bus, send=send, check=send, receive=receive):
         if bus.driver is not None:
             bus.driver.wake()
         yield

@@ -151,7 +151,7 @@ class Car:
         """
         if self._clock is not None:
             with self:
-                self._clock.wait(lambda: False, seconds)
+                self._clock.wait(lambda: self._error is not None, seconds)
             return
         self._begin()
         try:
@@ -257,8 +257,18 @@ class Car:
     def do_due(self) -> bool:
         """Take the requests that have arrived, and send the replies that are due."""
         assert self._clock is not None
-        return any([station.step(self._clock()) for station in self._stations])  # noqa: C419 - all of them
+        if self._error is not None:
+            return False
+        try:
+            return any([station.step(self._clock()) for station in self._stations])  # noqa: C419 - all of them
+        except InterfaceDownError:
+            return True
+        except Exception as e:  # it is for `close`, and not for the call that waits
+            self._error = e
+            return False
 
     def due_ns(self) -> int:
         """When a reply is due next."""
+        if self._error is not None:
+            return NEVER
         return min((station.due_ns for station in self._stations), default=NEVER)

@@ -344,20 +344,13 @@ def test_a_forgotten_socket_is_told_of_and_its_thread_ends() -> None:
 
 
 def test_close_does_not_wait_for_a_receiver_that_only_asks_to_wait() -> None:
-    bus, closed = VirtualBus(), threading.Event()
-    s = isotp.SoftSocket(bus)
-    s.set_engine_opts(n_as_ns=50_000_000, n_bs_ns=1_000_000_000)
-    s.bind(rxid=2, txid=1)
-    s.send(LONG, confirm=False)
-
-    def go_on_asking() -> None:
-        while not closed.wait(0.02):
-            bus.inject(CanFrame(2, b"\x31\0\0"))
-
-    asking = threading.Thread(target=go_on_asking)
-    asking.start()
-    with pytest.warns(isotp.UnconfirmedSendWarning, match="the receiver asks to wait"):
-        s.close()
-    closed.set()
-    asking.join()
+    bus = VirtualBus(fate=Faults().replace("FC", by=["FC WAIT"] * 1000, seconds=0.02))
+    with isotp.SoftSocket(bus) as receiver:
+        receiver.bind(rxid=1, txid=2)
+        s = isotp.SoftSocket(bus)
+        s.set_engine_opts(n_as_ns=50_000_000, n_bs_ns=1_000_000_000)
+        s.bind(rxid=2, txid=1)
+        s.send(LONG, confirm=False)
+        with pytest.warns(isotp.UnconfirmedSendWarning, match="the receiver asks to wait"):
+            s.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("isotp")]

@@ -4,17 +4,17 @@ An ECU answers it: on python-can's virtual channel "can0", or on a CAN interface
 `<!-- kernel -->` needs such an interface; one after `<!-- other -->` belongs to another package and is not run.
 """
 
+import logging
 import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import isotp
+from isotp.testing import Car, Ecu, Request
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("docs/coming-from-can-isotp.md", "docs/coming-from-can-utils.md", "docs/coming-from-scapy.md")
@@ -60,60 +60,24 @@ def table(page: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in rows[2:]]
 
 
-def _answer(request: bytes) -> bytes:
-    return bytes((request[0] | 0x40, *request[1:3])) + VIN
-
-
-def _serve(receive: Callable[[], bytes | bytearray | None], send: Callable[[bytes], object], end: ExitStack) -> None:
-    """Answer requests in a thread, until `end` is closed; `receive` waits for a while and then returns None."""
-    ending = threading.Event()
-
-    def work() -> None:
-        while not ending.is_set():
-            if request := receive():
-                send(_answer(bytes(request)))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    end.callback(thread.join)
-    end.callback(ending.set)
-
-
-def _ecu_on_virtual(end: ExitStack) -> None:
-    import can
-
-    bus = can.Bus(interface="virtual", channel="can0")
-    end.callback(bus.shutdown)
-    stack, functional = (isotp.CanStack(bus, address=isotp.Address(rxid=rxid, txid=0x7E8)) for rxid in (0x7E0, 0x7DF))
-    for one in (stack, functional):
-        one.start()
-        end.callback(one.stop)
-    _serve(lambda: stack.recv(block=True, timeout=0.1), stack.send, end)
-    _serve(lambda: functional.recv(block=True, timeout=0.1), stack.send, end)
-
-
-def _ecu_on(interface: str, end: ExitStack) -> None:
-    s = end.enter_context(isotp.socket(timeout=0.1))
-    s.bind(interface, rxid=0x7E0, txid=0x7E8)
-
-    def receive() -> bytes | None:
-        try:
-            return s.recv()
-        except TimeoutError:
-            return None
-
-    _serve(receive, s.send, end)
+def _answer(request: Request) -> bytes:
+    return bytes((request.service | 0x40, *request.data[1:3])) + VIN
 
 
 def main(page: str, line: int, interface: str) -> None:
     """Run the block that begins in `line` of `page`."""
     (code,) = [block.code for block in blocks(page, "python") if block.line == line]
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # no warnings of a slow machine
+    ecu = Ecu(rxid=0x7E0, txid=0x7E8, rules={"*": _answer})
     with ExitStack() as end:
         if interface:
-            _ecu_on(interface, end)
+            end.enter_context(Car(interface, ecu))
             code = code.replace('"can0"', repr(interface))
         else:
-            _ecu_on_virtual(end)
+            import can
+
+            bus = end.enter_context(can.Bus(interface="virtual", channel="can0"))
+            end.enter_context(Car(isotp.PythonCanBus(bus), ecu))
         namespace: dict[str, Any] = {"__name__": "__main__"}
         exec(compile("\n" * (line - 1) + code, page, "exec"), namespace)  # tracebacks show the line of the page
 

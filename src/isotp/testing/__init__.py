@@ -10,18 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .buses import Link
     from .clock import FakeClock, NothingDueError
+    from .ecu.answers import Nrc, Refused, Reply, Request
     from .ecu.async_car import AsyncCar
     from .ecu.car import Car
     from .ecu.car_file import load_car
-    from .ecu.dids import Did
-    from .ecu.download import Download
-    from .ecu.dtcs import dtc_number
     from .ecu.ecu import Ecu, Exchange
     from .ecu.file_values import CarFileError
-    from .ecu.nrc import Nrc, Refused
-    from .ecu.routines import Routine
-    from .ecu.rules import Reply, Request, Rules, in_turn
-    from .ecu.security import Security
+    from .ecu.parts import Did, Download, Routine, Security, dtc_number
+    from .ecu.rules import Rules, in_turn
     from .faults import Faults
     from .frames import Frames
     from .outages import bus_down, bus_gone, bus_off
@@ -32,8 +28,8 @@ _HOME = {
     "AsyncCar": "ecu.async_car",
     "Car": "ecu.car",
     "CarFileError": "ecu.file_values",
-    "Did": "ecu.dids",
-    "Download": "ecu.download",
+    "Did": "ecu.parts",
+    "Download": "ecu.parts",
     "Ecu": "ecu.ecu",
     "Exchange": "ecu.ecu",
     "FakeClock": "clock",
@@ -41,19 +37,19 @@ _HOME = {
     "Frames": "frames",
     "Link": "buses",
     "NothingDueError": "clock",
-    "Nrc": "ecu.nrc",
-    "Refused": "ecu.nrc",
-    "Reply": "ecu.rules",
-    "Request": "ecu.rules",
-    "Routine": "ecu.routines",
+    "Nrc": "ecu.answers",
+    "Refused": "ecu.answers",
+    "Reply": "ecu.answers",
+    "Request": "ecu.answers",
+    "Routine": "ecu.parts",
     "Rules": "ecu.rules",
-    "Security": "ecu.security",
+    "Security": "ecu.parts",
     "SimulatedSocket": "simulated",
     "Wire": "wire",
     "bus_down": "outages",
     "bus_gone": "outages",
     "bus_off": "outages",
-    "dtc_number": "ecu.dtcs",
+    "dtc_number": "ecu.parts",
     "in_turn": "ecu.rules",
     "load_car": "ecu.car_file",
 }

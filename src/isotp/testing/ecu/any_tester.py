@@ -6,7 +6,7 @@ With normal fixed addressing, and mixed addressing with 29 bits, the identifier 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...address import CAN_EFF_FLAG, CAN_EFF_MASK, Address
 from ...can_frame import CanFrame
@@ -14,12 +14,14 @@ from ...errors import AddressError
 from ...sockets import IsoTpSocket
 from ...soft.socket import SoftSocket
 from .ecu import Ecu
-from .outlet import Outlet
+
+if TYPE_CHECKING:
+    from .station import Outlet
 
 _PRIORITIES: Final = range(0, 8 << 26, 1 << 26)
 _NOT_PRIORITY: Final = 0x03FFFF00  # the rest of an identifier, without N_SA
 
-NewLine = Callable[[IsoTpSocket, Outlet], object]
+NewLine = Callable[[IsoTpSocket, "Outlet"], object]
 """Takes a socket for requests, and what sends the replies to them."""
 
 
@@ -37,7 +39,9 @@ class AnyTester:
         TypeError: the socket is not in user space.
     """
 
-    def __init__(self, ecu: Ecu, own: Outlet, open_socket: Callable[[Address], IsoTpSocket], new_line: NewLine) -> None:
+    def __init__(
+        self, ecu: Ecu, own: "Outlet", open_socket: Callable[[Address], IsoTpSocket], new_line: NewLine
+    ) -> None:
         address = ecu.address
         if not isinstance(own.sock, SoftSocket):
             raise TypeError(f"ECU {ecu.name!r}: any_tester needs a bus or an interface, not {own.sock!r}")
@@ -50,6 +54,7 @@ class AnyTester:
         self._address = address
         self._open = open_socket
         self._new_line = new_line
+        self._new_outlet = type(own)
         self._outlets = {_key(address): own}  # by the identifier of the requests
         driver = own.sock._end.served_by
         assert driver is not None
@@ -74,7 +79,7 @@ class AnyTester:
         try:
             outlet = self._outlets.get(_key(address))
             if outlet is None:
-                outlet = self._outlets[_key(address)] = Outlet(self._open(address), self._ecu)
+                outlet = self._outlets[_key(address)] = self._new_outlet(self._open(address), self._ecu)
                 self._new_line(outlet.sock, outlet)
             if is_to_all:
                 self._new_line(self._open(Address.normal(rxid=frame.can_id)), outlet)

@@ -9,15 +9,11 @@ from typing import Any
 from ...address import Address, AddressingMode, AsymmetricAddress, normal_address
 from ...errors import AddressError, UnavailableError
 from . import file_values as values
-from .dids import Did
-from .download import Download
-from .dtcs import dtc_number
+from .answers import Answer, Nrc, Reply
 from .ecu import AnyAddress, Ecu
-from .nrc import Nrc
+from .parts import Did, Download, Routine, Security, dtc_number
 from .playback import messages_of
-from .routines import Routine
-from .rules import Answer, Pattern, Reply, in_turn
-from .security import Security
+from .rules import Pattern, in_turn
 
 
 def load_car(path: "str | os.PathLike[str]") -> tuple[Ecu, ...]:

@@ -6,15 +6,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ...address import CAN_EFF_FLAG, Address, AsymmetricAddress, normal_address
 from ...capture.message import Message
-from .dids import Did, DidValue
-from .download import Download
-from .dtcs import dtc_number
-from .nrc import Nrc, Refused
+from .answers import Answer, Nrc, Refused, Request, Timed, timed
+from .parts import Did, DidValue, Download, Routine, Security, dtc_number
 from .playback import ecus_in, messages_of, only, rules_of
-from .reply_times import Timed, timed
-from .routines import Routine
-from .rules import Answer, Request, Rules
-from .security import Security
+from .rules import Rules
 from .services import DEFAULT_SESSION, PLAYBACK, SERVICES, Service
 
 _NEGATIVE: Final = 0x7F

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from ...errors import IsoTpError
-from .rules import as_bytes
+from .answers import as_bytes
 
 T = TypeVar("T")
 D = TypeVar("D")

@@ -8,8 +8,8 @@ from ...capture.capture import Capture
 from ...capture.message import Message
 from ...capture.standards import is_functional, usual_partner
 from ...errors import AddressError
-from .nrc import Nrc
-from .rules import Answer, Reply, in_turn
+from .answers import Answer, Nrc, Reply
+from .rules import in_turn
 
 _POSITIVE: Final = 0x40
 _NEGATIVE: Final = 0x7F

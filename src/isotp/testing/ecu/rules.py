@@ -1,73 +1,12 @@
-"""Rules: which request gets which answer, and what an answer is."""
+"""Rules: which request gets which answer."""
 
 import re
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from .nrc import Nrc
+from .answers import Answer, Nrc, Reply, Request, as_bytes
 
 _BYTE: Final = re.compile(r"[0-9A-Fa-f]{2}")
-
-
-class Request(NamedTuple):
-    """A request as an ECU got it."""
-
-    data: bytes
-    now_s: float = 0.0
-    """When it was received, in seconds on the ECU's clock."""
-    is_functional: bool = False
-
-    @property
-    def service(self) -> int:
-        """Its first byte."""
-        return self.data[0]
-
-    @property
-    def sub_function(self) -> int:
-        """Its second byte, without the bit that suppresses positive responses."""
-        return self.data[1] & 0x7F
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer with a time.
-
-    Args:
-        data: what is sent: bytes, hexadecimal digits, or an `Nrc`; None: nothing.
-        after_s: seconds from the request to it.
-        pending: whether response pending (NRC 0x78) is sent in time, by P2 and P2* of the ECU, if `after_s` is longer
-            than P2; False: the tester waits without hearing anything.
-    """
-
-    data: "bytes | bytearray | str | Nrc | None"
-    after_s: float = 0.0
-    pending: bool = True
-
-    def __post_init__(self) -> None:
-        if self.data is not None and not isinstance(self.data, Nrc):
-            object.__setattr__(self, "data", as_bytes(self.data))
-        if not self.after_s >= 0:
-            raise ValueError(f"after_s={self.after_s!r}: allowed is 0 or more seconds")
-
-
-Answer = bytes | bytearray | str | Nrc | Reply | Sequence[Reply] | Callable[[Request], Any] | None
-"""What answers a request: bytes, hexadecimal digits, an `Nrc`, a `Reply` with a time, several of them, a function of
-the `Request` that returns any of these or raises `Refused`; None: the ECU is silent."""
-
-
-def as_bytes(data: "bytes | bytearray | memoryview | str") -> bytes:
-    """`data`, or the bytes whose hexadecimal digits it has.
-
-    Raises:
-        ValueError: it is no hexadecimal.
-    """
-    if not isinstance(data, str):
-        return bytes(memoryview(data))
-    try:
-        return bytes.fromhex(data)
-    except ValueError:
-        raise ValueError(f"{data!r} is not hexadecimal: two digits for each byte, such as '62 F1 90'") from None
 
 
 def in_turn(*answers: Answer) -> Callable[[Request], Answer]:

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from . import dtcs, routines
-from .nrc import Nrc, Refused
-from .rules import Reply, Request, as_bytes
+from .answers import Nrc, Refused, Reply, Request, as_bytes
 
 if TYPE_CHECKING:
     from .ecu import Ecu
@@ -18,9 +16,11 @@ DEFAULT_SESSION: Final = 1
 _RESETS: Final = (1, 2, 3)
 _COMMUNICATION: Final = (0, 1, 2, 3)
 _DTC_SETTINGS: Final = (1, 2)
+_ALL_DTCS: Final = 0xFFFFFF  # a group
 _DTC_FORMAT: Final = 1  # ISO 14229-1
 _ALL_STATUS: Final = 0xFF
 _TENS_OF_MS: Final = 100
+_START, _STOP, _RESULTS = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _reset(ecu: "Ecu", request: Request) -> Any:
 
 def _clear_dtcs(ecu: "Ecu", request: Request) -> Any:
     group = int.from_bytes(request.data[1:])
-    if group == dtcs.ALL:
+    if group == _ALL_DTCS:
         ecu.dtcs.clear()
     elif group in ecu.dtcs:
         del ecu.dtcs[group]
@@ -81,7 +81,9 @@ def _read_dtcs(ecu: "Ecu", request: Request) -> Any:
     found = {dtc: status for dtc, status in ecu.dtcs.items() if status & mask or sub == 0x0A}
     if sub == 0x01:
         return bytes((0x59, sub, _ALL_STATUS, _DTC_FORMAT)) + len(found).to_bytes(2)
-    return bytes((0x59, sub, _ALL_STATUS)) + b"".join(dtcs.record(*item) for item in found.items())
+    return bytes((0x59, sub, _ALL_STATUS)) + b"".join(
+        dtc.to_bytes(3) + bytes((status,)) for dtc, status in found.items()
+    )
 
 
 def _read_dids(ecu: "Ecu", request: Request) -> Any:
@@ -152,15 +154,15 @@ def _control_dtc_setting(ecu: "Ecu", request: Request) -> Any:
 
 def _routine_control(ecu: "Ecu", request: Request) -> Any:
     sub, number = request.sub_function, int.from_bytes(request.data[2:4])
-    _one_of(sub, (routines.START, routines.STOP, routines.RESULTS))
+    _one_of(sub, (_START, _STOP, _RESULTS))
     routine = ecu.routines.get(number)
     if routine is None or not ecu.is_in(routine.sessions):
         raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
     ecu.check_unlocked(routine.security)
-    answer = routine.answer(sub)
+    answer = {_START: routine.start, _STOP: routine.stop, _RESULTS: routine.results}[sub]
     if answer is None:
         raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
-    if sub != routines.START and not routine.was_started:
+    if sub != _START and not routine.was_started:
         raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
     answered = _after(bytes((0x71, sub)) + request.data[2:4], answer(request) if callable(answer) else answer)
     routine.was_started = True

@@ -10,7 +10,7 @@ import pytest
 
 import isotp
 from isotp.can_frame import CanFrame
-from isotp.testing import AsyncCar, Ecu, Reply, bus_gone
+from isotp.testing import AsyncCar, Ecu, FakeClock, Reply, bus_gone
 
 from ..waiting import async_until
 
@@ -104,7 +104,7 @@ def test_a_bus_that_goes_away() -> None:
         car = AsyncCar(bus, Ecu(rxid=0x7E0, txid=0x7E8))
         await car.start()
         with bus_gone(bus):
-            await async_until(lambda: any(task.done() for task in car._tasks))
+            await async_until(lambda: any(task.done() for task in car._receivers))
         with pytest.raises(isotp.InterfaceError, match="is gone"):
             await car.close()
         await car.close()
@@ -119,8 +119,6 @@ def test_a_car_that_cannot_start_leaves_nothing() -> None:
     async def run() -> None:
         with pytest.raises(isotp.OptionError):
             await AsyncCar(isotp.VirtualBus(), Ecu(rxid=0x7E0, txid=0x7E8), configure=refuse).start()
-        with pytest.raises(isotp.OptionError, match="any_tester works in a Car only"):
-            await AsyncCar(isotp.VirtualBus(), Ecu(rxid=0x7E0, txid=0x7E8, any_tester=True)).start()
 
     asyncio.run(run())
 
@@ -136,5 +134,118 @@ def test_sockets_of_ones_own() -> None:
 
         async with AsyncCar(open_socket, Ecu(rxid=0x7E0, txid=0x7E8)), bound(bus) as tester:
             assert await asked(tester, "3e 00") == "7e 00"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("base", "own"), [(0x18DA, 0xF1), (0x18DA, 0x45), (0x14DA, 0xF1)])
+def test_any_tester(base: int, own: int) -> None:
+    address = isotp.Address.normal_fixed(source_address=0x10, target_address=0xF1)
+    ecus = [Ecu("a", address, dids={0xF190: bytes(50)}, any_tester=True), Ecu("b", rxid=0x7E0, txid=0x7E8)]
+    rxid, txid, to_all = base << 16 | own << 8 | 0x10, base << 16 | 0x1000 | own, base + 1 << 16 | 0x3300 | own
+
+    async def run() -> None:
+        bus = isotp.VirtualBus()
+        async with AsyncCar(bus, *ecus), bound(bus, rxid, txid) as tester, bound(bus) as other:
+            await tester.send(b"\x22" + b"\xf1\x90" * 9)  # its first frame is not lost
+            assert len(await tester.recv()) == 1 + 9 * 52
+            assert await asked(other, "3e 00") == "7e 00"
+            async with isotp.AsyncSoftSocket(bus) as sender:
+                sender.bind(isotp.Address.normal(txid=to_all, functional=True))
+                await sender.send(b"\x3e\x00")
+                assert await tester.recv() == b"\x7e\x00"
+
+    asyncio.run(run())
+    assert ecus[0].served[-1].request.is_functional
+
+
+def test_a_scan_with_every_address() -> None:
+    address = isotp.Address.normal_fixed(source_address=0x10, target_address=0xF1)
+    ecu = Ecu("any", address, any_tester=True)
+
+    async def run() -> None:
+        bus = isotp.VirtualBus()
+        async with AsyncCar(bus, ecu):
+            for own in range(0x100):
+                bus.inject(CanFrame(0x98DA1000 | own, b"\x02\x3e\x00"))
+            await async_until(lambda: ecu.counts["replies"] == 255)  # not to its own address
+
+    asyncio.run(run())
+
+
+def impatient(sock: Any) -> None:
+    sock.set_engine_opts(n_bs_ns=50_000_000)
+
+
+def test_closing_that_is_cancelled_stops_all() -> None:
+    ecu = Ecu(rxid=0x7E0, txid=0x7E8, dids={0xF190: bytes(100)})
+
+    async def run() -> None:
+        bus = isotp.VirtualBus()
+        car = AsyncCar(bus, ecu, configure=impatient)
+        await car.start()
+        bus.inject(CanFrame(0x7E0, b"\x03\x22\xf1\x90"))  # and no flow control
+        await async_until(lambda: ecu.counts["requests"])
+        closing = asyncio.create_task(car.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await async_until(lambda: len(asyncio.all_tasks()) == 1)
+        assert bus.driver is not None
+        assert bus.driver.has_ended
+
+    with pytest.warns(isotp.UnconfirmedSendWarning):
+        asyncio.run(run())
+
+
+def test_closing_counts_the_reply_that_breaks_off() -> None:
+    ecu = Ecu(rxid=0x7E0, txid=0x7E8, dids={0xF190: bytes(100)})
+
+    async def run() -> None:
+        bus = isotp.VirtualBus()
+        async with AsyncCar(bus, ecu, configure=impatient):
+            bus.inject(CanFrame(0x7E0, b"\x03\x22\xf1\x90"))
+            await async_until(lambda: ecu.counts["requests"])
+
+    asyncio.run(run())
+    assert ecu.counts["broken replies"] == 1
+
+
+def test_a_bus_that_is_down_for_a_while() -> None:
+    ecu = Ecu(rxid=0x7E0, txid=0x7E8)
+
+    async def run() -> None:
+        bus = isotp.VirtualBus()
+        async with AsyncCar(bus, ecu), bound(bus) as tester:
+            with isotp.testing.bus_down(bus):
+                await async_until(lambda: ecu.counts["broken receptions"])
+            with pytest.raises(isotp.InterfaceDownError):
+                await tester.recv()
+            assert await asked(tester, "3e 00") == "7e 00"
+
+    asyncio.run(run())
+
+
+def test_what_is_no_car() -> None:
+    with pytest.raises(TypeError, match="the name of a CAN interface"):
+        AsyncCar(3, Ecu(rxid=1, txid=2))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="works in real time"):
+        AsyncCar(isotp.VirtualBus(clock=FakeClock()), Ecu(rxid=1, txid=2))
+
+    async def run() -> None:
+        with pytest.raises(TypeError, match="returned None: needed is an AsyncIsoTpSocket"):
+            await AsyncCar(lambda address: None, Ecu(rxid=1, txid=2)).start()  # type: ignore[arg-type, return-value]
+
+    asyncio.run(run())
+
+
+def test_a_recording() -> None:
+    frames = [(0.0, CanFrame(0x7E0, b"\x03\x22\xf1\x90")), (0.1, CanFrame(0x7E8, b"\x04\x62\xf1\x90A"))]
+
+    async def run() -> None:
+        bus = isotp.VirtualBus()
+        async with AsyncCar.from_capture(bus, frames), bound(bus) as tester:
+            assert await asked(tester, "22 f1 90") == "62 f1 90 41"
 
     asyncio.run(run())

@@ -232,6 +232,42 @@ def test_a_reply_that_is_too_long(world: World) -> None:
         assert asked(tester, "02") == "42"
 
 
+def test_an_ecu_goes_on_with_another_clock() -> None:
+    ecu = engine(rules={"31": Reply("71", after_s=100.0)})
+    for _ in range(2):
+        world = World(FakeClock())
+        with Car(world.bus, ecu), world.open() as tester:
+            assert asked(tester, "3e 00") == "7e 00"
+            assert asked(tester, "31") == "71"
+
+
+def test_a_function_that_opens_no_socket() -> None:
+    with pytest.raises(TypeError, match="returned None: needed is an IsoTpSocket bound to rxid=0x7E0 txid=0x7E8"):
+        Car(lambda address: None, engine()).start()  # type: ignore[arg-type, return-value]
+
+
+def test_a_socket_that_was_closed_already() -> None:
+    """The others are closed all the same."""
+    opened, world = [], World(None)
+
+    def open_socket(address: isotp.Address) -> isotp.SoftSocket:
+        sock = isotp.SoftSocket(world.bus)
+        sock.bind(address)
+        opened.append(sock)
+        return sock
+
+    car = Car(open_socket, engine(functional=[0x7DF, 0x7DE]))
+    car.start()
+    with world.open() as tester:
+        assert asked(tester, "3e 00") == "7e 00"
+    opened[0].close()
+    world.bus.inject(CanFrame(0x7DF, b"\x02\x3e\x00"))
+    until(lambda: car._error)
+    with pytest.raises(isotp.SocketClosedError):
+        car.close()
+    assert all(sock.closed for sock in opened)
+
+
 def test_a_bus_that_goes_away(world: World) -> None:
     car = Car(world.bus, engine())
     car.start()
@@ -372,6 +408,79 @@ def test_a_scan_with_every_address(world: World) -> None:
     assert ecu.counts["replies"] == 255  # not to its own address
 
 
-def test_any_tester_needs_fixed_addressing(world: World) -> None:
-    with pytest.raises(isotp.AddressError, match="'engine': any_tester needs identifiers that say who sends"):
-        Car(world.bus, engine(any_tester=True)).start()
+def test_several_ecus_for_any_tester_get_a_functional_request(world: World) -> None:
+    addresses = [isotp.Address.normal_fixed(source_address=own, target_address=0xF1) for own in (0x10, 0x11)]
+    ecus = [Ecu(str(address), address, any_tester=True) for address in addresses]
+    replies: list[int] = []
+    world.bus.listen(lambda frame: replies.append(frame.can_id) if frame.data[1:2] == b"\x7e" else None)
+    with Car(world.bus, *ecus):
+        world.bus.inject(CanFrame(0x98DB3345, b"\x02\x3e\x00"))
+        world.until(lambda: len(replies) == 2)
+        world.bus.inject(CanFrame(0x98DB33F1, b"\x02\x3e\x00"))  # the tester that they know
+        world.until(lambda: len(replies) == 4)
+    assert set(replies) == {0x98DA4510, 0x98DA4511, 0x98DAF110, 0x98DAF111}
+
+
+def test_a_functional_request_of_the_usual_tester_to_an_ecu_of_another_one(world: World) -> None:
+    address = isotp.Address.normal_fixed(source_address=0x10, target_address=0xFA)
+    with Car(world.bus, Ecu(address=address, any_tester=True, functional=0x18DB33F1)):
+        with world.open(0x18DAF110, 0x18DB33F1) as tester:
+            assert asked(tester, "3e 00") == "7e 00"
+        with world.open(0x18DAFA10, 0x18DB33FA) as tester:
+            assert asked(tester, "3e 00") == "7e 00"
+
+
+def addressed(world: World, address: isotp.Address) -> isotp.SoftSocket:
+    sock = (isotp.SoftSocket if world.clock is None else SimulatedSocket)(world.bus, 30.0)
+    sock.bind(address)
+    return sock
+
+
+def test_any_tester_with_extended_addressing(world: World) -> None:
+    def of_ecu(own: int) -> isotp.Address:
+        return isotp.Address.extended(rxid=0x6F1, txid=0x600 | own, source_address=own, target_address=0xF1)
+
+    def of_tester(own: int, ecu: int) -> isotp.Address:
+        return isotp.Address.extended(rxid=0x600 | ecu, txid=0x600 | own, source_address=own, target_address=ecu)
+
+    ecus = [Ecu(hex(own), of_ecu(own), dids={0xF190: bytes((own,)) * 50}, any_tester=True) for own in (0x12, 0x60)]
+    with Car(world.bus, *ecus):
+        for own in (0xF1, 0xF4, 0x01):
+            for ecu in (0x12, 0x60):
+                with addressed(world, of_tester(own, ecu)) as tester:
+                    assert asked(tester, "22 f1 90") == "62 f1 90" + f" {ecu:02x}" * 50
+
+
+def test_any_extension(world: World) -> None:
+    """A gateway answers for all behind it but those that are ECUs of their own."""
+
+    def address(extension: int, *, is_ecu: bool) -> isotp.Address:
+        rxid, txid = (0x750, 0x758) if is_ecu else (0x758, 0x750)
+        return isotp.Address.mixed_11bits(rxid=rxid, txid=txid, address_extension=extension)
+
+    gateway = Ecu("gateway", address(0x40, is_ecu=True), dids={1: b"g" * 50}, any_extension=True)
+    door = Ecu("door", address(0x41, is_ecu=True), dids={1: b"d" * 50})
+    with Car(world.bus, gateway, door):
+        for extension, letter in ((0x40, "67"), (0x41, "64"), (0x00, "67"), (0xFF, "67")):
+            with addressed(world, address(extension, is_ecu=False)) as tester:
+                assert asked(tester, "22 00 01") == "62 00 01" + f" {letter}" * 50
+    assert gateway.counts["requests"] == 3
+
+
+def test_many_requests_at_once_of_a_tester_that_comes() -> None:
+    """None of them waits for the next one."""
+    bus, go_on = isotp.VirtualBus(), threading.Event()
+    ecu = any_tester(rules={"01": lambda request: b"\x41" if go_on.wait(30.0) else b""})
+    with Car(bus, ecu):
+        bus.inject(CanFrame(0x98DA1045, b"\x01\x01"))
+        for _ in range(200):
+            bus.inject(CanFrame(0x98DA1045, b"\x02\x3e\x00"))
+        for _ in range(2):  # turns: the requests have arrived
+            bus.driver.call(bool)
+        go_on.set()
+        until(lambda: ecu.counts["requests"] == 201)
+
+
+def test_any_tester_needs_a_bus() -> None:
+    with pytest.raises(TypeError, match="'any' is for testers that it does not know: it needs a bus"):
+        Car(lambda address: isotp.socket(), any_tester())

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isotp.address import Address, CanAddress
+from isotp.errors import AddressError
 from isotp.testing import (
     Did,
     Download,
@@ -420,4 +421,87 @@ def test_garbage_is_survived(data: bytes, functional: bool) -> None:
     for now_s in (0.0, 1.0):
         for _, reply in ecu.request(data, now_s, functional):
             assert reply
+    assert ecu.failures == []
+
+
+# --- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"dids": {0x1F190: b"\x00"}}, "dids: 127376: allowed is 0x0 to 0xffff"),
+        ({"dtcs": {"P0301": 300}}, "status of dtcs: 300"),
+        ({"security": {2: Security(b"\x01")}}, "security: 2: allowed is 0x1 to 0x7d, an odd number"),
+        ({"routines": {-1: "00"}}, "routines: -1"),
+        ({"sessions": (1, 0x80)}, "sessions: 128"),
+        ({"p2_s": 70.0}, r"p2_s: 70.0: allowed is 0 to 65\.535"),
+        ({"p2_star_s": 0.0}, r"p2_star_s: 0.0: allowed is 0\.01 to 655\.35"),
+        ({"delay_s": float("nan")}, "delay_s and boot_s: nan"),
+        ({"rules": {"01": b""}}, "one byte or more; None is silence"),
+        ({"rules": {"01": Reply("")}}, "one byte or more; None is silence"),
+    ],
+)
+def test_numbers_and_answers_that_cannot_be(fields: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        new_ecu(**fields)
+
+
+def test_addresses_that_cannot_be() -> None:
+    with pytest.raises(AddressError, match="has one direction only"):
+        Ecu(address=Address.normal(rxid=0x7E0))
+    with pytest.raises(AddressError, match="allowed is one of both"):
+        Ecu(address=Address.normal(rxid=1, txid=2), rxid=3)
+    with pytest.raises(AddressError, match="functional=txid=0x18DBF133: it only sends"):
+        new_ecu(functional=Address.normal_fixed(target_address=0xF1, source_address=0x33, functional=True))
+
+
+def test_the_usual_functional_address_is_that_of_the_tester() -> None:
+    ecu = Ecu(address=Address.normal_fixed(source_address=0x10, target_address=0xF2))
+    assert [each.rx for each in ecu.functional] == [CanAddress(0x98DB33F2)]
+    assert [each.rx for each in Ecu(rxid=0x12345678, txid=0x12345679).functional] == [CanAddress(0x98DB33F1)]
+
+
+def test_answers_that_never_come() -> None:
+    with pytest.raises(ValueError, match="None as data is silence"):
+        Reply("01", after_s=float("inf"))
+    with pytest.raises(ValueError, match="not hexadecimal"):
+        in_turn("01", "0")
+    ecu = new_ecu(rules={"31": Reply("71", after_s=1.0), "01": lambda request: b""})
+    ecu.p2_star_s = 0.0  # while it runs
+    assert ask(ecu, "31") == "7f 31 10"
+    assert ask(ecu, "01") == "7f 01 10"
+    assert [type(e) for e in ecu.failures] == [ZeroDivisionError, ValueError]
+
+
+def test_a_response_is_not_answered_while_it_is_busy() -> None:
+    ecu = new_ecu(rules={"31": Reply("71", after_s=2.0, pending=False)})
+    ecu.request(b"\x31")
+    assert ask(ecu, "7e 00", 1.0) is None
+    assert ask(ecu, "3e 00", 1.0) == "7f 3e 21"
+
+
+def test_it_can_go_on_with_another_clock() -> None:
+    ecu = new_ecu(boot_s=1.0, security={1: Security(b"\x07", attempts=1)}, rules={"31": Reply("71", after_s=5.0)})
+    for request in ("10 03", "27 01", "27 02 00", "11 01", "31"):
+        ecu.request(bytes.fromhex(request), 1000.0)
+    ecu.power_on()
+    assert ask(ecu, "10 03") == "50 03 00 32 01 f4"
+    assert str(ask(ecu, "27 01")).startswith("67 01")
+
+
+def test_rules_can_be_taken_away_meanwhile() -> None:
+    rules = Rules()
+    rules.update({"22 *": "01", "22 ?? 90": "02", "3E *": "03"})
+    for pattern in rules:
+        del rules[pattern]
+    assert not rules
+
+
+def test_dtcs_by_name_and_changed_meanwhile() -> None:
+    ecu = new_ecu()
+    ecu.dtcs["P0301"] = 0x2F
+    assert ask(ecu, "19 02 ff") == "59 02 ff 03 01 00 2f"
+    assert ask(ecu, "14 03 01 00") == "54"
+    assert not ecu.dtcs
     assert ecu.failures == []

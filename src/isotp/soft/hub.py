@@ -67,7 +67,7 @@ class Hub:
         self._failure: InterfaceError | None = None  # why the bus was given up
         self._links: dict[Link, None] = {}
         self._routes = Routes()
-        self._strangers: dict[int, Callable[[CanFrame], object]] = {}  # by identifier
+        self._strangers: dict[Callable[[CanFrame], object], frozenset[int]] = {}
         self._unechoed = Unechoed()
         self._touched: dict[Link, None] = {}
         self._blocked: dict[Link, None] = {}
@@ -128,19 +128,20 @@ class Hub:
             self._watch()
 
     def _watch(self) -> None:
-        self.bus.watch({*self._routes.can_ids, *self._strangers} if self._strangers else self._routes.can_ids)
+        can_ids = self._routes.can_ids
+        self.bus.watch(frozenset(can_ids).union(*self._strangers.values()) if self._strangers else can_ids)
 
     def admit(self, can_ids: Iterable[int], stranger: Callable[[CanFrame], object]) -> None:
-        """Call `stranger` with each frame of these identifiers that no link receives, until `dismiss`.
+        """Call `stranger` with each frame of these identifiers, before the links receive it, until `dismiss`.
 
         It may add a link, which then receives this frame.
         """
-        self._strangers.update(dict.fromkeys(can_ids, stranger))
+        self._strangers[stranger] = frozenset(can_ids)
         self._watch()
 
     def dismiss(self, stranger: Callable[[CanFrame], object]) -> None:
         """Undo `admit`."""
-        self._strangers = {can_id: other for can_id, other in self._strangers.items() if other != stranger}
+        self._strangers.pop(stranger, None)
         if self.is_open:
             self._watch()
 
@@ -260,24 +261,15 @@ class Hub:
 
     def _dispatch(self, frames: Iterable[CanFrame], now: int) -> None:
         touched = self._touched
+        for stranger, can_ids in self._strangers.items():
+            for frame in frames:
+                if frame.can_id in can_ids:
+                    stranger(frame)
         for links, run in groupby(frames, self._routes.of):  # the frames of a long message often follow each other
             together = tuple(run)
-            if self._strangers and not links:
-                self._dispatch_strangers(together, now)
             for link in links:
                 link.engine.receive_frames(together, now)
                 touched[link] = None
-
-    def _dispatch_strangers(self, frames: Iterable[CanFrame], now: int) -> None:
-        for frame in frames:
-            stranger = self._strangers.get(frame.can_id)
-            if stranger is None:
-                continue
-            if not self._routes.of(frame):
-                stranger(frame)
-            for link in self._routes.of(frame):
-                link.engine.receive_frames((frame,), now)
-                self._touched[link] = None
 
     def _pump(self, link: Link, now: int) -> None:
         """Send the frames of `link` that are due, report its events, and set its deadline."""

@@ -1,5 +1,6 @@
 """What an ECU is asked and what it answers: requests, negative response codes, replies, and when these are sent."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -36,8 +37,25 @@ class Nrc(IntEnum):
     RESPONSE_PENDING = 0x78
     SUB_FUNCTION_NOT_SUPPORTED_IN_ACTIVE_SESSION = 0x7E
     SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION = 0x7F
+    RPM_TOO_HIGH = 0x81
+    RPM_TOO_LOW = 0x82
+    ENGINE_IS_RUNNING = 0x83
+    ENGINE_IS_NOT_RUNNING = 0x84
+    ENGINE_RUN_TIME_TOO_LOW = 0x85
+    TEMPERATURE_TOO_HIGH = 0x86
+    TEMPERATURE_TOO_LOW = 0x87
+    VEHICLE_SPEED_TOO_HIGH = 0x88
+    VEHICLE_SPEED_TOO_LOW = 0x89
+    THROTTLE_PEDAL_TOO_HIGH = 0x8A
+    THROTTLE_PEDAL_TOO_LOW = 0x8B
+    TRANSMISSION_RANGE_NOT_IN_NEUTRAL = 0x8C
+    TRANSMISSION_RANGE_NOT_IN_GEAR = 0x8D
+    BRAKE_SWITCH_NOT_CLOSED = 0x8F
+    SHIFTER_LEVER_NOT_IN_PARK = 0x90
+    TORQUE_CONVERTER_CLUTCH_LOCKED = 0x91
     VOLTAGE_TOO_HIGH = 0x92
     VOLTAGE_TOO_LOW = 0x93
+    RESOURCE_TEMPORARILY_NOT_AVAILABLE = 0x94
 
 
 SILENT_IF_FUNCTIONAL = frozenset(
@@ -101,8 +119,8 @@ class Reply:
     def __post_init__(self) -> None:
         if self.data is not None and not isinstance(self.data, Nrc):
             object.__setattr__(self, "data", as_bytes(self.data))
-        if not self.after_s >= 0:
-            raise ValueError(f"after_s={self.after_s!r}: allowed is 0 or more seconds")
+        if not 0 <= self.after_s < math.inf:
+            raise ValueError(f"after_s={self.after_s!r}: allowed is 0 or more seconds; None as data is silence")
 
 
 Answer = bytes | bytearray | str | Nrc | Reply | Sequence[Reply] | Callable[[Request], Any] | None
@@ -158,14 +176,15 @@ def timed(request: Request, answer: Any, times: Times, suppress: bool) -> list[T
         if not replies and request.is_functional and reply.data in SILENT_IF_FUNCTIONAL:
             return []
         return [*replies, (after_s, bytes((_NEGATIVE, request.service, reply.data)))]
-    return [*replies, (after_s, as_bytes(reply.data))] if replies or not suppress else []
+    if not (data := as_bytes(reply.data)):
+        raise ValueError("an answer has one byte or more; None is silence")
+    return [*replies, (after_s, data)] if replies or not suppress else []
 
 
 def _pending_s(after_s: float, times: Times) -> list[float]:
     """When response pending is sent, if the answer comes after so many seconds."""
     if after_s <= times.p2_s:
         return []
-    at_s = [times.p2_s * _IN_TIME]
-    while at_s[-1] + times.p2_star_s < after_s:
-        at_s.append(at_s[-1] + times.p2_star_s * _IN_TIME)
-    return at_s
+    first_s, step_s = times.p2_s * _IN_TIME, times.p2_star_s * _IN_TIME
+    more = math.ceil((after_s - times.p2_star_s - first_s) / step_s)
+    return [first_s + at * step_s for at in range(max(0, more) + 1)]

@@ -4,25 +4,33 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import isotp  # which imports the kernel's sockets when they are used
 
 from ...bus.base import Bus
-from ...errors import InterfaceDownError, MessageSizeError, OptionError, SocketClosedError, TransferError
+from ...errors import (
+    InterfaceDownError,
+    IsoTpWarning,
+    MessageSizeError,
+    SocketClosedError,
+    TransferError,
+    TransmitQueueFullError,
+)
 from ...sockets import AsyncIsoTpSocket
 from ...soft.async_socket import AsyncSoftSocket
-from .car import LONGEST_PDU
-from .ecu import AnyAddress, Ecu
-
-_DOWN_S: Final = 0.1  # until it is tried again
+from ..simulated import clock_of
+from .addresses import AnyAddress
+from .base import LAST_WORDS_S, LONGEST_PDU, AnyCar, Reception
+from .ecu import Ecu
 
 AsyncWhere = Bus | str | Callable[[Any], AsyncIsoTpSocket]
 
 
-class AsyncCar:
+class AsyncCar(AnyCar[AsyncIsoTpSocket]):
     """Simulated ECUs on one bus, as `Car`, in the event loop: for tests of asyncio programs.
 
         async with isotp.testing.AsyncCar(isotp.VirtualBus(), engine, gearbox):
@@ -33,53 +41,55 @@ class AsyncCar:
             socket bound to the address that it is given.
         ecus: the ECUs.
         configure: called with each socket before it is bound, to set options.
+
+    Raises:
+        TypeError: `where` is none of these, or one of `ecus` is no `Ecu`, or the bus has a `FakeClock`.
     """
 
-    def __init__(self, where: AsyncWhere, *ecus: Ecu, configure: Callable[[Any], object] | None = None) -> None:
-        self.ecus = ecus
-        self._where = where
-        self._configure = configure
-        self._sockets: list[AsyncIsoTpSocket] = []
-        self._tasks: list[asyncio.Task[None]] = []
+    _kind = AsyncIsoTpSocket
 
-    def _open(self, address: AnyAddress) -> AsyncIsoTpSocket:
-        where = self._where
-        sock: AsyncIsoTpSocket
-        if isinstance(where, str):
-            sock = isotp.AsyncSocket()
-        elif isinstance(where, Bus):
-            sock = soft = AsyncSoftSocket(where)
-            soft.set_engine_opts(max_pdu_size=LONGEST_PDU)
-        else:
-            sock = where(address)
-        self._sockets.append(sock)
-        if not sock.bound:
-            if self._configure is not None:
-                self._configure(sock)
-            sock.bind(where if isinstance(where, str) else None, address)
+    def __init__(self, where: AsyncWhere, *ecus: Ecu, configure: Callable[[Any], object] | None = None) -> None:
+        super().__init__(where, *ecus, configure=configure)
+        if clock_of(where) is not None:
+            raise TypeError("AsyncCar works in real time, and this bus has a FakeClock: use Car, and no event loop")
+        self._sockets: list[AsyncIsoTpSocket] = []
+        self._receivers: list[asyncio.Task[None]] = []
+        self._outlets: list[_Outlet] = []
+        self._receptions: list[Reception[_Outlet]] = []
+
+    def _kernel_socket(self) -> AsyncIsoTpSocket:
+        return isotp.AsyncSocket()
+
+    def _soft_socket(self, bus: Bus, on_event: Callable[[Any], object] | None) -> AsyncIsoTpSocket:
+        sock = AsyncSoftSocket(bus)
+        sock.set_engine_opts(max_pdu_size=LONGEST_PDU)
         return sock
 
     async def start(self) -> None:
-        """Let the ECUs answer until `close`; see `Car.start`.
-
-        Raises:
-            OptionError: an ECU is for any tester.
-        """
-        if self._tasks:
+        """Let the ECUs answer until `close`; see `Car.start`."""
+        if self._receivers:
             raise RuntimeError("the car runs already")
         try:
             for ecu in self.ecus:
-                if ecu.any_tester:
-                    raise OptionError(
-                        f"ECU {ecu.name!r}: any_tester works in a Car only", remedy="use Car, or leave it out"
-                    )
-                own, *others = (self._open(address) for address in (ecu.address, *ecu.functional))
-                station = _Station(ecu, own)
-                jobs = [station.send(), station.receive(own), *map(station.receive, others)]
-                self._tasks += [asyncio.create_task(job, name=f"ECU {ecu.name}") for job in jobs]
+                ecu.power_on()
+                own = self._serve(ecu, ecu.address)
+                for address in ecu.functional if ecu.testers is None else ecu.testers.silent_functional:
+                    self._serve(ecu, address, own)
+                if ecu.testers is not None:
+                    self._receptions.append(Reception(ecu, self.ecus, own, partial(self._serve, ecu)))
         except BaseException:
             await self._end()
             raise
+
+    def _serve(self, ecu: Ecu, address: AnyAddress, outlet: "_Outlet | None" = None) -> "_Outlet":
+        """Answer the requests to `address`, on `outlet` or where they come from."""
+        sock = self._open(ecu, address)
+        self._sockets.append(sock)
+        if outlet is None:
+            outlet = _Outlet(ecu, sock)
+            self._outlets.append(outlet)
+        self._receivers.append(asyncio.create_task(outlet.receive(sock), name=f"ECU {ecu.name}"))
+        return outlet
 
     async def close(self) -> None:
         """Stop all of them. Closing again does nothing; see `Car.close` for what it raises."""
@@ -88,13 +98,28 @@ class AsyncCar:
             raise error
 
     async def _end(self) -> BaseException | None:
-        sockets, self._sockets = self._sockets, []
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
+        """Stop, after the replies that are being sent; returns what has gone wrong.
+
+        If it is cancelled, all is stopped just the same.
+        """
+        for reception in self._receptions:
+            reception.close()
+        for receiver in self._receivers:
+            receiver.cancel()
+        for outlet in self._outlets:
+            outlet.end()
+        senders = [outlet.sender for outlet in self._outlets]
+        tasks, sockets = [*self._receivers, *senders], self._sockets
+        self._receptions, self._receivers, self._outlets, self._sockets = [], [], [], []
+        try:
+            if senders:
+                await asyncio.wait(senders, timeout=LAST_WORDS_S)
+        finally:
+            for sender in senders:
+                sender.cancel()
+            for sock in sockets:
+                sock.close()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for sock in sockets:
-            sock.close()
         for sock in sockets:
             await sock.wait_closed()
         errors = [one for one in outcomes if isinstance(one, Exception)]
@@ -112,48 +137,55 @@ class AsyncCar:
             raise error
 
 
-class _Station:
-    """An ECU, and what it has to send.
+class _Outlet:
+    """Sends the replies to a tester when they are due.
 
     Args:
         ecu: the ECU.
-        own: its own socket, which sends its replies.
+        sock: the socket.
     """
 
-    def __init__(self, ecu: Ecu, own: AsyncIsoTpSocket) -> None:
+    def __init__(self, ecu: Ecu, sock: AsyncIsoTpSocket) -> None:
+        self.sock = sock
         self._ecu = ecu
-        self._own = own
         self._due: list[tuple[float, int, bytes]] = []  # a heap
         self._order = count()
         self._news = asyncio.Event()
+        self._is_ending = False
+        self.sender = asyncio.create_task(self._send(), name=f"ECU {ecu.name}")
+        """Sends the replies, until the bus fails."""
+
+    def end(self) -> None:
+        """Send no more, after the reply that is being sent."""
+        self._is_ending = True
+        self._news.set()
 
     async def receive(self, sock: AsyncIsoTpSocket) -> None:
         """Take the requests that arrive on `sock`, until it fails."""
         loop, ecu = asyncio.get_running_loop(), self._ecu
         while True:
             try:
-                data = await sock.recv()
-            except TransferError:
+                data = (await sock.recv_message()).data
+            except (TransferError, InterfaceDownError):
                 ecu.counts["broken receptions"] += 1
-            except InterfaceDownError:
-                await asyncio.sleep(_DOWN_S)
+            except IsoTpWarning:  # of dropped messages, where warnings are errors
+                pass
             except SocketClosedError:
                 return
             else:
                 now_s = loop.time()
-                for after_s, reply in ecu.request(data, now_s, functional=sock is not self._own):
+                for after_s, reply in ecu.request(data, now_s, functional=sock is not self.sock):
                     heapq.heappush(self._due, (now_s + after_s, next(self._order), reply))
                 self._news.set()
 
-    async def send(self) -> None:
-        """Send the replies when they are due, until the bus fails."""
+    async def _send(self) -> None:
         loop, ecu = asyncio.get_running_loop(), self._ecu
-        while True:
+        while not self._is_ending:
             self._news.clear()
             if self._due and self._due[0][0] <= loop.time():
                 try:
-                    await self._own.send(heapq.heappop(self._due)[2])
-                except (TransferError, InterfaceDownError):
+                    await self.sock.send(heapq.heappop(self._due)[2])
+                except (TransferError, InterfaceDownError, TransmitQueueFullError):
                     ecu.counts["broken replies"] += 1
                 except MessageSizeError as e:
                     ecu.failures.append(e)

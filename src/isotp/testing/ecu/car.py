@@ -8,30 +8,23 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import isotp  # which imports the kernel's sockets when they are used
 
 from ...bus.base import Bus
-from ...bus.socketcan import SocketCanBus
-from ...errors import AddressError, InterfaceDownError
 from ...linux.timerfd import NEVER
 from ...sockets import IsoTpSocket
 from ...soft.socket import SoftSocket
 from ..simulated import SimulatedSocket, clock_of
-from .ecu import AnyAddress, Ecu
-from .playback import ecus_in, messages_of
-from .services import PLAYBACK
+from .base import LONGEST_PDU, AnyCar
+from .ecu import Ecu
 from .station import OpenSocket, Station
-
-_DOWN_S: Final = 0.1  # until it is tried again
-LONGEST_PDU: Final = 1 << 24
-"""Bytes of the longest message of an ECU in user space."""
 
 Where = Bus | str | OpenSocket
 
 
-class Car:
+class Car(AnyCar[IsoTpSocket]):
     """Simulated ECUs on one bus: started and stopped together.
 
         with isotp.testing.Car(isotp.VirtualBus(), engine, gearbox):
@@ -50,18 +43,11 @@ class Car:
         TypeError: `where` is none of these, or one of `ecus` is no `Ecu`.
     """
 
+    _kind = IsoTpSocket
+
     def __init__(self, where: Where, *ecus: Ecu, configure: Callable[[Any], object] | None = None) -> None:
-        if not isinstance(where, Bus | str) and not callable(where):
-            raise TypeError(
-                f"{where!r}: allowed is a bus, the name of a CAN interface, or a function that opens sockets"
-            )
-        if wrong := [one for one in ecus if not isinstance(one, Ecu)]:
-            raise TypeError(f"{wrong[0]!r} is no isotp.testing.Ecu")
-        self.ecus = ecus
-        self._where = where
-        self._configure = configure
+        super().__init__(where, *ecus, configure=configure)
         self._clock = clock_of(where)
-        self._bus: Bus | None = None  # of ECUs for any tester, where the others use the kernel
         self._stations: list[Station] = []
         self._thread: threading.Thread | None = None
         self._wake: tuple[socket.socket, socket.socket] | None = None
@@ -70,62 +56,29 @@ class Car:
         self.has_begun = False
         """Whether its sockets were bound, now or before."""
 
-    @classmethod
-    def from_capture(
-        cls, where: Where, source: Any, *, pending: bool = False, configure: Callable[[Any], object] | None = None
-    ) -> Self:
-        """A car with all ECUs of a recording that answered requests in UDS or OBD; see `Ecu.from_capture`.
-
-        Raises:
-            OSError: the recording cannot be read.
-            AddressError: it has none.
-        """
-        messages = messages_of(source)
-        ecus = [Ecu(str(pair), pair.address, services=PLAYBACK) for pair in ecus_in(messages)]
-        if not ecus:
-            raise AddressError("no ECU of the recording answers in UDS or OBD")
-        for ecu in ecus:
-            ecu.learn(messages, pending)
-        return cls(where, *ecus, configure=configure)
-
-    def __repr__(self) -> str:
-        return f"<isotp.testing.Car {', '.join(ecu.name for ecu in self.ecus)}>"
-
     # --- sockets
 
-    def _open(self, ecu: Ecu, address: AnyAddress, on_event: Callable[[Any], object] | None = None) -> IsoTpSocket:
-        where = self._where
-        sock: IsoTpSocket
-        if isinstance(where, str) and ecu.any_tester:
-            where = self._bus = self._bus or SocketCanBus(where)
-        if isinstance(where, str):
-            sock = isotp.socket(0)
-        elif isinstance(where, Bus):
-            sock = soft = (SoftSocket if self._clock is None else SimulatedSocket)(where, 0, on_event=on_event)
-            soft.set_engine_opts(max_pdu_size=LONGEST_PDU)
-        else:
-            return where(address)
-        try:
-            if self._configure is not None:
-                self._configure(sock)
-            sock.bind(where if isinstance(where, str) else None, address)
-        except BaseException:
-            sock.close()
-            raise
+    def _kernel_socket(self) -> IsoTpSocket:
+        return isotp.socket(0)
+
+    def _soft_socket(self, bus: Bus, on_event: Callable[[Any], object] | None) -> IsoTpSocket:
+        sock = (SoftSocket if self._clock is None else SimulatedSocket)(bus, 0, on_event=on_event)
+        sock.set_engine_opts(max_pdu_size=LONGEST_PDU)
         return sock
 
     def _bind(self) -> None:
         with ExitStack() as stack:
             for ecu in self.ecus:
-                station = Station(ecu, partial(self._open, ecu), self._wake_up)
+                station = Station(ecu, self.ecus, partial(self._open, ecu), self._wake_up)
                 stack.callback(station.close)
                 self._stations.append(station)
             stack.pop_all()
 
     def _wake_up(self) -> None:
-        if self._wake is not None:
+        wake = self._wake
+        if wake is not None:
             with suppress(BlockingIOError):  # it is awake
-                self._wake[1].send(b"\0")
+                wake[1].send(b"\0")
 
     # --- beginning and end
 
@@ -199,12 +152,13 @@ class Car:
         if self._clock is not None and self._stations:
             self._clock.remove(self)
         with ExitStack() as stack:
-            for station in self._stations:
+            wake, stations = self._wake, self._stations
+            for end in wake or ():  # closed last: until then a socket may wake
+                stack.callback(end.close)
+            stack.callback(setattr, self, "_wake", None)
+            for station in stations:
                 stack.callback(station.close)
             self._stations = []
-            for end in self._wake or ():
-                stack.callback(end.close)
-            self._wake = None
         failures = [failure for ecu in self.ecus for failure in ecu.failures]
         error, self._error = self._error, None
         return error or next(iter(failures), None)
@@ -231,11 +185,12 @@ class Car:
                 for station in self._stations:
                     for sock in station.sockets:
                         selector.register(sock, selectors.EVENT_READ)
+                has_worked = False
                 while not self._ending.is_set() and (end_s is None or time.monotonic() < end_s):
-                    selector.select(self._pause_s(end_s))
+                    selector.select(0 if has_worked else self._pause_s(end_s))
                     with suppress(BlockingIOError):
                         self._wake[0].recv(4096)
-                    self._step()
+                    has_worked = self._step(time.monotonic_ns())
             except Exception as e:
                 self._error = e
 
@@ -245,12 +200,8 @@ class Car:
             due_ns = min(due_ns, round(end_s * 1e9))
         return None if due_ns == NEVER else max(0, due_ns - time.monotonic_ns()) / 1e9
 
-    def _step(self) -> None:
-        try:
-            for station in self._stations:
-                station.step(time.monotonic_ns())
-        except InterfaceDownError:
-            self._ending.wait(_DOWN_S)
+    def _step(self, now_ns: int) -> bool:
+        return any([station.step(now_ns) for station in self._stations])  # noqa: C419 - all of them
 
     # --- see `clock.Timed`
 
@@ -260,9 +211,7 @@ class Car:
         if self._error is not None:
             return False
         try:
-            return any([station.step(self._clock()) for station in self._stations])  # noqa: C419 - all of them
-        except InterfaceDownError:
-            return True
+            return self._step(self._clock())
         except Exception as e:  # it is for `close`, and not for the call that waits
             self._error = e
             return False

@@ -9,8 +9,9 @@ from typing import Any
 from ...address import Address, AddressingMode, AsymmetricAddress, normal_address
 from ...errors import AddressError, UnavailableError
 from . import file_values as values
+from .addresses import AnyAddress
 from .answers import Answer, Nrc, Reply
-from .ecu import AnyAddress, Ecu
+from .ecu import Ecu
 from .parts import Did, Download, Routine, Security, dtc_number
 from .playback import messages_of
 from .rules import Pattern, in_turn

@@ -1,14 +1,14 @@
 """Ecu: what a simulated ECU answers, without I/O and without a clock of its own."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-from ...address import CAN_EFF_FLAG, Address, AsymmetricAddress, normal_address
 from ...capture.message import Message
+from .addresses import AnyAddress, Functional, Testers, functional_addresses, own_address
 from .answers import Answer, Nrc, Refused, Request, Timed, timed
 from .parts import Did, DidValue, Download, Routine, Security, dtc_number
-from .playback import ecus_in, messages_of, only, rules_of
+from .playback import complete, ecus_in, messages_of, only, rules_of
 from .rules import Rules
 from .services import DEFAULT_SESSION, PLAYBACK, SERVICES, Service
 
@@ -17,10 +17,7 @@ _POSITIVE: Final = 0x40
 _SUPPRESS: Final = 0x80
 _SILENT_TESTER_PRESENT: Final = b"\x3e\x80"
 _HISTORY: Final = 10_000
-_USUAL_11_BITS: Final = 0x7DF  # ISO 15765-4:2016, tables 5 and 6
-_USUAL_29_BITS: Final = 0x18DB33F1
-
-AnyAddress = Address | AsymmetricAddress
+_LONGEST_S: Final = 1e6
 F = TypeVar("F", bound=Callable[[Request], Any])
 
 
@@ -52,7 +49,8 @@ class Ecu:
         rxid: CAN identifier of the requests to it.
         txid: CAN identifier of its replies.
         functional: CAN identifiers of the requests to all ECUs, one or several, or receiving halves of addresses; None:
-            the usual one, 0x7DF or 0x18DB33F1 (ISO 15765-4); (): none.
+            the usual one, 0x7DF or 0x18DB33F1 (ISO 15765-4), or with normal fixed addressing that of its tester; ():
+            none.
         rules: answers by the pattern of the request, see `Rules`.
         dids: data identifiers: a `Did`, bytes, text, or a function of the `Request`.
         dtcs: trouble codes ("P0301", or numbers of three bytes) with their status byte.
@@ -66,11 +64,13 @@ class Ecu:
         s3_s: seconds without a request after which it leaves a session.
         delay_s: seconds that each answer takes.
         boot_s: seconds that it is silent after a reset.
-        any_tester: whether it answers testers with any address, at any priority, and not only the one in `address`,
-            which has to be `Address.normal_fixed` or `Address.mixed_29bits`. `Car` takes the engine for it.
+        any_tester: whether it answers testers with any address (N_SA), and with 29 bits at any priority, and not only
+            the one in `address`; see `docs/testing.md` for the addresses with which that can be. It takes the engine.
+        any_extension: whether it answers requests with any N_AE, and its replies carry the same: a gateway that answers
+            for all behind it, except other ECUs of the car. It takes mixed addressing and the engine.
 
     Raises:
-        AddressError: identifiers are out of range, equal, or missing.
+        AddressError: identifiers are out of range, equal, or missing, or do not say who sends (`any_tester`).
         ValueError: a rule, DTC or number that cannot be.
     """
 
@@ -81,7 +81,7 @@ class Ecu:
         *,
         rxid: int | None = None,
         txid: int | None = None,
-        functional: "int | Address | Sequence[int | Address] | None" = None,
+        functional: Functional = None,
         rules: "Mapping[bytes | str, Answer] | None" = None,
         dids: "Mapping[int, Did | DidValue] | None" = None,
         dtcs: "Mapping[int | str, int] | None" = None,
@@ -96,14 +96,21 @@ class Ecu:
         delay_s: float = 0.0,
         boot_s: float = 0.0,
         any_tester: bool = False,
+        any_extension: bool = False,
     ) -> None:
         self.name = name
-        self.address = normal_address(rxid, txid) if address is None else address
-        self.functional = _functional(self.address, functional)
+        self.address = own_address(address, rxid, txid)
+        self.functional = functional_addresses(self.address, functional)
+        self.testers: Testers | None = None
+        """Those that it answers without knowing them."""
+        if any_tester or any_extension:
+            self.testers = Testers(
+                name, self.address, self.functional, any_tester=any_tester, any_extension=any_extension
+            )
         self.rules = Rules()
         self.rules.update(rules or {})
         self.dids: dict[int, Did | DidValue] = dict(dids or {})
-        self.dtcs = {dtc_number(dtc): status for dtc, status in (dtcs or {}).items()}
+        self.dtcs: dict[int | str, int] = {dtc_number(dtc): status for dtc, status in (dtcs or {}).items()}
         self.security = dict(security or {})
         every = (routines or {}).items()
         self.routines = {number: one if isinstance(one, Routine) else Routine(one) for number, one in every}
@@ -112,7 +119,6 @@ class Ecu:
         self.sessions = tuple(sessions)
         self.p2_s, self.p2_star_s, self.s3_s = p2_s, p2_star_s, s3_s
         self.delay_s, self.boot_s = delay_s, boot_s
-        self.any_tester = any_tester
         self.served: deque[Exchange] = deque(maxlen=_HISTORY)
         """The latest requests and their replies."""
         self.counts: Counter[str] = Counter()
@@ -121,23 +127,37 @@ class Ecu:
         """What the functions of rules, DIDs and so on have raised. The tester got general reject (NRC 0x10)."""
         self.on_served: Callable[[Exchange], object] | None = None
         """Called with each request and its replies, by what serves the ECU."""
-        self._busy_until_s = float("-inf")
-        self._booting_until_s = float("-inf")
-        self._active_s = float("-inf")
+        self._check()
+        self.power_on()
         self._set_out()
+
+    def _check(self) -> None:
+        """Raise ValueError if a number is out of range."""
+        for what, lowest, highest, given in (
+            ("dids", 0, 0xFFFF, self.dids),
+            ("status of dtcs", 0, 0xFF, self.dtcs.values()),
+            ("security", 1, 0x7D, self.security),
+            ("routines", 0, 0xFFFF, self.routines),
+            ("sessions", 1, 0x7F, self.sessions),
+            ("p2_s", 0.0, 65.535, (self.p2_s,)),  # two bytes of the response to DiagnosticSessionControl
+            ("p2_star_s", 0.01, 655.35, (self.p2_star_s,)),
+            ("s3_s, delay_s and boot_s", 0.0, _LONGEST_S, (self.s3_s, self.delay_s, self.boot_s)),
+        ):
+            for number in given:
+                if not lowest <= number <= highest or (what == "security" and number % 2 == 0):
+                    limits = f"{lowest:#x} to {highest:#x}" if isinstance(lowest, int) else f"{lowest:g} to {highest:g}"
+                    odd = ", an odd number" if what == "security" else ""
+                    raise ValueError(f"ECU {self.name!r}: {what}: {number!r}: allowed is {limits}{odd}")
+
+    def power_on(self) -> None:
+        """Begin on a clock that may be another one: nothing is being worked on, and no delay runs. `Car` calls it."""
+        self._busy_until_s = self._booting_until_s = self._active_s = float("-inf")
+        for security in self.security.values():
+            security.power_on()
 
     @classmethod
     def from_capture(
-        cls,
-        source: Any,
-        name: str = "ecu",
-        address: AnyAddress | None = None,
-        *,
-        rxid: int | None = None,
-        txid: int | None = None,
-        functional: "int | Address | Sequence[int | Address] | None" = None,
-        pending: bool = False,
-        **fields: Any,
+        cls, source: Any, name: str = "ecu", address: AnyAddress | None = None, *, pending: bool = False, **fields: Any
     ) -> "Ecu":
         """An ECU that answers as one did in a recording; what was not asked there it refuses (NRC 0x11).
 
@@ -146,11 +166,8 @@ class Ecu:
 
         Args:
             source: the name of a file in any format, or frames, as for `isotp.capture.Capture`.
-            name: as for `Ecu`, and so are address, rxid, txid, functional and fields.
-            address: its own address; or its identifiers:
-            rxid: of the requests.
-            txid: of the replies.
-            functional: of the requests to all ECUs.
+            name: as for `Ecu`.
+            address: its own address; or its identifiers, rxid and txid.
             pending: whether response pending is played back, and each reply with its delay; if not, the last reply
                 comes at once.
             fields: others of `Ecu`.
@@ -159,12 +176,13 @@ class Ecu:
             OSError: the recording cannot be read.
             AddressError: which ECU is meant is not clear; it says which there are.
         """
-        if address is None and rxid is None and txid is None:
+        fields.setdefault("services", PLAYBACK)
+        messages: Iterable[Message]
+        if address is None and not {"rxid", "txid"} & fields.keys():
             messages = messages_of(source)
-            address = only(ecus_in(messages)).address
-            ecu = cls(name, address, functional=functional, **{"services": PLAYBACK, **fields})
+            ecu = cls(name, only(ecus_in(messages)).address, **fields)
         else:
-            ecu = cls(name, address, rxid=rxid, txid=txid, functional=functional, **{"services": PLAYBACK, **fields})
+            ecu = cls(name, address, **fields)
             messages = messages_of(source, ecu.address, *ecu.functional)
         ecu.learn(messages, pending)
         return ecu
@@ -172,13 +190,13 @@ class Ecu:
     def learn(self, messages: Iterable[Message], pending: bool = False) -> None:
         """Answer from now on as an ECU with the same address did: `messages` are those of an `isotp.capture.Capture`.
 
-        `pending`: see `from_capture`.
+        Those that broke off are left out. `pending`: see `from_capture`.
         """
         rx, tx = self.address.rx, self.address.tx
         assert rx is not None
         assert tx is not None
         to_all = {each.rx for each in self.functional if each.rx is not None}
-        self.rules.update(rules_of(messages, rx, to_all, tx, pending))
+        self.rules.update(rules_of(complete(messages), rx, to_all, tx, pending))
 
     def __repr__(self) -> str:
         return f"<isotp.testing.Ecu {self.name!r} {self.address}>"
@@ -273,7 +291,8 @@ class Ecu:
 
     def _busy(self, request: Request) -> list[Timed]:
         """What is said to a request that comes while the one before it is being worked on."""
-        if request.is_functional or request.data == _SILENT_TESTER_PRESENT:
+        is_response = request.service & _POSITIVE
+        if is_response or request.is_functional or request.data == _SILENT_TESTER_PRESENT:
             return []
         return [(0.0, bytes((_NEGATIVE, request.service, Nrc.BUSY_REPEAT_REQUEST)))]
 
@@ -314,17 +333,6 @@ class Ecu:
         """Whether a service sends no positive response: the tester said so (suppressPosRspMsgIndicationBit)."""
         service = self.services.get(request.service)
         return service is not None and service.has_sub_function and bool(request.data[1] & _SUPPRESS)
-
-
-def _functional(address: AnyAddress, given: "int | Address | Sequence[int | Address] | None") -> tuple[Address, ...]:
-    """The addresses of functional requests to an ECU with this address."""
-    if given is None:
-        rx = address.rx
-        if rx is None or rx.address_byte is not None:
-            return ()
-        given = _USUAL_29_BITS if rx.can_id & CAN_EFF_FLAG else _USUAL_11_BITS
-    listed = (given,) if isinstance(given, int | Address) else given
-    return tuple(Address.normal(rxid=one) if isinstance(one, int) else one for one in listed)
 
 
 def _kind(reply: bytes) -> str:

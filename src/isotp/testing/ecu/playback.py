@@ -68,7 +68,12 @@ class Pair(NamedTuple):
 
 def messages_of(source: Any, *links: Address | AsymmetricAddress) -> list[Message]:
     """The complete messages of a recording; see `isotp.capture.Capture`."""
-    return [message for message in Capture(source, *links) if message.error is None and message.data]
+    return complete(Capture(source, *links))
+
+
+def complete(messages: Iterable[Message]) -> list[Message]:
+    """The messages that did not break off."""
+    return [message for message in messages if message.error is None and message.data]
 
 
 def ecus_in(messages: Iterable[Message]) -> list[Pair]:

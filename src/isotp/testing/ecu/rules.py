@@ -13,6 +13,7 @@ def in_turn(*answers: Answer) -> Callable[[Request], Answer]:
     """A rule whose first request gets the first answer, the next one the next; after the last it begins again."""
     if not answers:
         raise ValueError("in_turn() takes one answer or more")
+    answers = tuple(map(_checked, answers))
     count = -1
 
     def answer(request: Request) -> Answer:
@@ -91,7 +92,9 @@ class Rules(MutableMapping["bytes | str", Answer]):
         if isinstance(key, bytes):
             del self._exact[key]
         else:
-            del self._patterns[key]
+            left = dict(self._patterns)
+            del left[key]
+            self._patterns = left  # a new one: the ECU may be walking through the old one in another thread
 
     def __getitem__(self, pattern: "bytes | str") -> Answer:
         key = _key(pattern)
@@ -129,7 +132,11 @@ def _key(pattern: "bytes | str") -> "bytes | Pattern":
 def _checked(answer: Any) -> Answer:
     """`answer`, with hexadecimal digits made bytes; whatever cannot be sent is refused now and not at a request."""
     if isinstance(answer, str | bytes | bytearray):
-        return as_bytes(answer)
+        answer = as_bytes(answer)
+    if answer == b"" or (isinstance(answer, Reply) and answer.data == b""):
+        raise ValueError("an answer has one byte or more; None is silence")
+    if isinstance(answer, bytes):
+        return answer
     is_list = isinstance(answer, Sequence) and all(isinstance(one, Reply) for one in answer)
     if answer is None or callable(answer) or isinstance(answer, Nrc | Reply) or is_list:
         return answer  # type: ignore[no-any-return]

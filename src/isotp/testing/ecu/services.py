@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .answers import Nrc, Refused, Reply, Request, as_bytes
+from .parts import dtc_number
 
 if TYPE_CHECKING:
     from .ecu import Ecu
@@ -62,12 +63,11 @@ def _reset(ecu: "Ecu", request: Request) -> Any:
 
 def _clear_dtcs(ecu: "Ecu", request: Request) -> Any:
     group = int.from_bytes(request.data[1:])
-    if group == _ALL_DTCS:
-        ecu.dtcs.clear()
-    elif group in ecu.dtcs:
-        del ecu.dtcs[group]
-    else:
+    cleared = [dtc for dtc in ecu.dtcs.copy() if group in (_ALL_DTCS, dtc_number(dtc))]
+    if not cleared and group != _ALL_DTCS:
         raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+    for dtc in cleared:
+        del ecu.dtcs[dtc]
     return b"\x54"
 
 
@@ -78,7 +78,8 @@ def _read_dtcs(ecu: "Ecu", request: Request) -> Any:
     if len(data) != (2 if sub == 0x0A else 3):
         raise Refused(Nrc.INCORRECT_MESSAGE_LENGTH)
     mask = _ALL_STATUS if sub == 0x0A else data[2]
-    found = {dtc: status for dtc, status in ecu.dtcs.items() if status & mask or sub == 0x0A}
+    every = ecu.dtcs.copy()  # a test may be changing it, in another thread
+    found = {dtc_number(dtc): status for dtc, status in every.items() if status & mask or sub == 0x0A}
     if sub == 0x01:
         return bytes((0x59, sub, _ALL_STATUS, _DTC_FORMAT)) + len(found).to_bytes(2)
     return bytes((0x59, sub, _ALL_STATUS)) + b"".join(

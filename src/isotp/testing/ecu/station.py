@@ -2,18 +2,19 @@
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from ...errors import InterfaceDownError, IsoTpWarning, MessageSizeError, TransferError, TransmitQueueFullError
 from ...linux.timerfd import NEVER
 from ...sockets import IsoTpSocket
-from .any_tester import AnyTester
+from .addresses import AnyAddress
+from .base import LAST_WORDS_S, Reception
 from .ecu import Ecu
 
-_LAST_WORDS_S: Final = 2.0
 _MESSAGES: Final = 64
 _RETRY_NS: Final = 2_000_000
 
@@ -65,8 +66,6 @@ class Outlet:
             return False
         except InterfaceDownError:
             self._ecu.counts["broken replies"] += 1
-            heapq.heappop(self._due)
-            raise
         except MessageSizeError as e:
             self._ecu.failures.append(e)
         return True
@@ -75,55 +74,62 @@ class Outlet:
         """Count the reply that was sent last, if it failed."""
         try:
             self.sock.confirm()
-        except TransferError:
+        except (TransferError, InterfaceDownError):
             self._ecu.counts["broken replies"] += 1
 
 
 class Station:
     """An ECU on sockets that do not block: one of its own, and one for each address of functional requests.
 
-    What breaks off, and what comes broken, is counted and no more: the ECU goes on. An ECU for any tester gets more
-    sockets when testers come.
+    What breaks off, and what comes broken, is counted and no more: the ECU goes on. An ECU for testers that it does not
+    know gets more sockets when they come.
 
     Args:
         ecu: the ECU.
-        open_socket: opens its sockets; in user space, if it is for any tester.
+        ecus: all of the car.
+        open_socket: opens a socket for an address; with `on_event`, in user space.
         wake: called, in any thread, when `step` is to be called, since a socket that was opened later has something.
     """
 
-    def __init__(self, ecu: Ecu, open_socket: OpenSocket, wake: Callable[[], object]) -> None:
+    def __init__(self, ecu: Ecu, ecus: Sequence[Ecu], open_socket: OpenSocket, wake: Callable[[], object]) -> None:
         self.ecu = ecu
-        self.sockets: list[IsoTpSocket] = []
-        """Those that it begins with."""
+        self._open_socket = open_socket
         self._lines: list[tuple[IsoTpSocket, Outlet]] = []  # where requests come from, and where their replies go
-        self._new: deque[tuple[IsoTpSocket, Outlet]] = deque()  # of testers that have come
-        self._any_tester: AnyTester | None = None
+        self._new: deque[tuple[IsoTpSocket, Outlet]] = deque()  # of the thread that serves the bus
+        self._reception: Reception[Outlet] | None = None
+        ecu.power_on()
         try:
-            for address in (ecu.address, *ecu.functional):
-                sock = open_socket(address)
-                self.sockets.append(sock)
-                sock.settimeout(0)
-                self._lines.append((sock, self._lines[0][1] if self._lines else Outlet(sock, ecu)))
-            if ecu.any_tester:
-                later = partial(open_socket, on_event=lambda event: wake())
-                self._any_tester = AnyTester(ecu, self._lines[0][1], later, self._add)
+            own = self._open(ecu.address)
+            for address in ecu.functional if ecu.testers is None else ecu.testers.silent_functional:
+                self._open(address, own)
+            self.sockets = [sock for sock, _ in self._new]
+            """Those that it begins with."""
+            if ecu.testers is not None:
+                later = partial(self._open, on_event=lambda event: wake())
+                self._reception = Reception(ecu, ecus, own, later)
         except BaseException:
             self.close()
             raise
 
-    def _add(self, requests: IsoTpSocket, replies: Outlet) -> None:
-        self._new.append((requests, replies))
+    def _open(self, address: AnyAddress, outlet: Outlet | None = None, **on_event: Any) -> Outlet:
+        """Receive requests on `address`; their replies go to `outlet`, or to where they come from."""
+        sock = self._open_socket(address, **on_event)
+        outlet = outlet or Outlet(sock, self.ecu)
+        self._new.append((sock, outlet))
+        sock.settimeout(0)
+        return outlet
 
     @property
     def due_ns(self) -> int:
         """When `step` is to be called though no message arrives; NEVER: only then."""
-        return min(outlet.due_ns for _, outlet in self._lines)
+        return min((outlet.due_ns for _, outlet in self._lines), default=NEVER)
 
     def step(self, now_ns: int) -> bool:
-        """Take the requests that have arrived and send the replies that are due; returns whether there were any.
+        """Take the requests that have arrived and send the replies that are due.
+
+        Returns whether there were any: then there may be more.
 
         Raises:
-            InterfaceDownError: the interface is down. It may come up again.
             InterfaceError: the interface or bus is gone, for good.
         """
         while self._new:
@@ -144,22 +150,26 @@ class Station:
                 yield sock.recv_message().data
             except BlockingIOError:
                 return
-            except TransferError:
+            except (TransferError, InterfaceDownError):
                 self.ecu.counts["broken receptions"] += 1
             except IsoTpWarning:  # of dropped messages, where warnings are errors
                 pass
 
     def close(self) -> None:
         """Close the sockets, after the reply that is being sent."""
-        if self._any_tester is not None:
-            self._any_tester.close()
-        self._lines += self._new
-        for sock, outlet in self._lines:
-            sock.settimeout(_LAST_WORDS_S)
-            try:
-                if sock is outlet.sock:
-                    outlet.settle()
-            except OSError:  # the interface is gone, or the tester asks to wait
-                pass
-            finally:
-                sock.close()
+        if self._reception is not None:
+            self._reception.close()
+        with ExitStack() as stack:
+            for sock, outlet in (*self._lines, *self._new):
+                stack.callback(_close, sock, outlet if sock is outlet.sock else None)
+
+
+def _close(sock: IsoTpSocket, outlet: Outlet | None) -> None:
+    try:
+        if outlet is not None:
+            sock.settimeout(LAST_WORDS_S)
+            outlet.settle()
+    except OSError:  # the interface is gone, or the tester asks to wait
+        pass
+    finally:
+        sock.close()

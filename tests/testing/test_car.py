@@ -246,26 +246,27 @@ def test_a_function_that_opens_no_socket() -> None:
         Car(lambda address: None, engine()).start()  # type: ignore[arg-type, return-value]
 
 
-def test_a_socket_that_was_closed_already() -> None:
-    """The others are closed all the same."""
-    opened, world = [], World(None)
+class RaisingSocket(isotp.SoftSocket):
+    def close(self) -> None:
+        is_first = not self.closed
+        super().close()
+        if is_first:
+            raise isotp.UnconfirmedSendWarning("a warning that is an error here")
+
+
+def test_a_close_that_raises_closes_the_others_all_the_same() -> None:
+    opened, bus = [], isotp.VirtualBus()
 
     def open_socket(address: isotp.Address) -> isotp.SoftSocket:
-        sock = isotp.SoftSocket(world.bus)
+        sock = RaisingSocket(bus)
         sock.bind(address)
         opened.append(sock)
         return sock
 
-    car = Car(open_socket, engine(functional=[0x7DF, 0x7DE]))
-    car.start()
-    with world.open() as tester:
-        assert asked(tester, "3e 00") == "7e 00"
-    opened[0].close()
-    world.bus.inject(CanFrame(0x7DF, b"\x02\x3e\x00"))
-    until(lambda: car._error)
-    with pytest.raises(isotp.SocketClosedError):
-        car.close()
-    assert all(sock.closed for sock in opened)
+    ecus = engine(functional=[0x7DF, 0x7DE]), Ecu(rxid=1, txid=2)
+    with pytest.raises(isotp.UnconfirmedSendWarning), Car(open_socket, *ecus):
+        pass
+    assert [sock.closed for sock in opened] == [True] * 5
 
 
 def test_a_bus_that_goes_away(world: World) -> None:
@@ -474,7 +475,7 @@ def test_many_requests_at_once_of_a_tester_that_comes() -> None:
     with Car(bus, ecu):
         bus.inject(CanFrame(0x98DA1045, b"\x01\x01"))
         for _ in range(200):
-            bus.inject(CanFrame(0x98DA1045, b"\x02\x3e\x00"))
+            bus.inject(CanFrame(0x98DA1045, b"\x02\x3e\x80"))
         for _ in range(2):  # turns: the requests have arrived
             bus.driver.call(bool)
         go_on.set()

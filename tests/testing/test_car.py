@@ -482,6 +482,22 @@ def test_many_requests_at_once_of_a_tester_that_comes() -> None:
         until(lambda: ecu.counts["requests"] == 201)
 
 
+def test_a_link_that_cannot_be_opened_is_reported_at_the_end(world: World) -> None:
+    """The bus and the other ECUs go on."""
+    ecu, opened = any_tester(), []
+
+    def refuse(sock: isotp.SoftSocket) -> None:
+        opened.append(sock)
+        if len(opened) > 3:  # the ECU's own one and two of the engine's
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"), Car(world.bus, ecu, engine(), configure=refuse):  # noqa: PT012
+        world.bus.inject(CanFrame(0x98DA1045, b"\x02\x3e\x00"))
+        world.until(lambda: ecu.failures)
+        with world.open() as tester:
+            assert asked(tester, "3e 00") == "7e 00"
+
+
 def test_any_tester_needs_a_bus() -> None:
     with pytest.raises(TypeError, match="'any' is for testers that it does not know: it needs a bus"):
         Car(lambda address: isotp.socket(), any_tester())

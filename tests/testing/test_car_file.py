@@ -20,13 +20,14 @@ def ask(ecu: Ecu, request: str, now_s: float = 0.0) -> str | None:
 
 
 def test_the_example() -> None:
-    engine, gearbox, light = load_car(CAR)
-    assert [ecu.name for ecu in (engine, gearbox, light)] == ["engine", "gearbox", "light"]
+    engine, gearbox, light, doors = load_car(CAR)
+    assert [ecu.name for ecu in (engine, gearbox, light, doors)] == ["engine", "gearbox", "light", "doors"]
     assert str(engine.address) == "rxid=0x7E0 txid=0x7E8"
     assert [each.rx for each in engine.functional] == [CanAddress(0x7DF)]
     assert str(gearbox.address) == "rxid=0x18DA18F1 txid=0x18DAF118"
     assert str(light.address) == "rxid=0x6F1/0x60 txid=0x660/0xf1"
-    for ecu in (engine, gearbox, light):
+    assert str(doors.address) == "rxid=0x750/0x40 txid=0x758/0x40"
+    for ecu in (engine, gearbox, light, doors):
         assert ask(ecu, "22 f1 90") == "62 f1 90 " + b"WVWZZZ1JZXW000001".hex(" ")
 
 
@@ -111,7 +112,23 @@ ECU = "[[ecu]]\nrxid = 0x7E0\ntxid = 0x7E8\n"
         ("[[ecu]]\nrxid = '7E0'\ntxid = 1", "ecu[0].rxid: 7E0: allowed is a whole number from 0x0 to 0x1fffffff"),
         ("[[ecu]]\nsource_address = 1", "ecu[0]: target_address missing"),
         (ECU + "color = 1", "ecu[0].color means nothing: allowed here is name, rxid, txid"),
-        (ECU + "p2 = -1", "ecu[0].p2: -1: allowed is a number from 0 to 1e+06 seconds"),
+        (ECU + "p2 = -1", "ecu[0].p2: -1: allowed is a number from 0 to 65.535 seconds"),
+        (ECU + "p2_star = 0", "ecu[0].p2_star: 0: allowed is a number from 0.01 to 655.35 seconds"),
+        (ECU + "delay = nan", "ecu[0].delay: nan: allowed is a number from 0 to 1e+06 seconds"),
+        (ECU + "tx_byte = 1", "ecu[0]: source_address missing"),
+        (ECU + "tx_byte = 1\naddress_extension = 1", "ecu[0]: rx_byte and tx_byte go with rxid and txid only"),
+        (ECU + "base = 1", "ecu[0]: source_address and target_address missing"),
+        (ECU + "source_address = 1\ntarget_address = 2", "ecu[0]: rxid and txid means nothing here"),
+        (ECU + "any_tester = true", "ecu[0]: ECU 'ecu': any_tester needs identifiers that say who sends"),
+        (ECU + "functional = {rxid = 1}", "ecu[0].functional: rx_byte is missing"),
+        (
+            ECU + "[ecu.dids]\nF190 = 'WVW'",
+            "ecu[0].dids.F190: WVW: allowed is hexadecimal, two digits for each byte, "
+            "such as '62 F1 90'; a text is { text = ... }",
+        ),
+        (ECU + "[ecu.security.02]\nkey = '00'", "ecu[0].security.02: 2: allowed is an odd number"),
+        (ECU + "[ecu.rules]\n'22' = ''", "ecu[0].rules.22: an answer has one byte or more; None is silence"),
+        (ECU + "[ecu.rules]\n'22' = ['00', '']", "ecu[0].rules.22: an answer has one byte or more"),
         (ECU + "p2 = 'x'", "ecu[0].p2: x: allowed is a number"),
         (ECU + "name = 1", "ecu[0].name: 1: allowed is a text"),
         (ECU + "sessions = []", "ecu[0].sessions: []: allowed is a list with one element or more"),
@@ -126,7 +143,7 @@ ECU = "[[ecu]]\nrxid = 0x7E0\ntxid = 0x7E8\n"
         (ECU + "[ecu.dtcs]\nP03 = 1", "ecu[0].dtcs.P03: 'P03' is not a DTC: allowed is P, C, B or U with four digits"),
         (ECU + "[ecu.security.01]\nseed = '00'", "ecu[0].security.01: key is missing"),
         (ECU + "[ecu.security.01]\nkey = {}", "ecu[0].security.01.key: needed is xor or add, one of them"),
-        (ECU + "[ecu.rules]\n'2' = '00'", "ecu[0].rules: '2' is not a pattern"),
+        (ECU + "[ecu.rules]\n'2' = '00'", "ecu[0].rules.2: '2' is not a pattern"),
         (ECU + "[ecu.rules]\n'22' = {}", "ecu[0].rules.22: needed is reply, nrc or silent = true, one of them"),
         (ECU + "[ecu.rules]\n'22' = {nrc = 1}", "ecu[0].rules.22.nrc: 1: allowed is one of 0x10, 0x11"),
         (ECU + "[ecu.rules]\n'22' = ['00', 1]", "ecu[0].rules.22[1]: 1: allowed is hexadecimal"),
@@ -144,3 +161,42 @@ def test_errors_name_the_place_and_what_is_allowed(text: str, told: str, tmp_pat
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_car(tmp_path / "car.toml")
+
+
+def test_addresses(tmp_path: Path) -> None:
+    path = tmp_path / "car.toml"
+    path.write_text(
+        """
+[[ecu]]
+rxid = 0x750
+txid = 0x758
+address_extension = 0x40
+functional = []
+any_extension = true
+[[ecu]]
+rxid = 0x6F1
+rx_byte = 0x60
+txid = 0x660
+tx_byte = 0xF1
+functional = [{rxid = 0x6F1, rx_byte = 0xDF}, 0x7DF]
+any_tester = true
+[[ecu]]
+source_address = 0x10
+target_address = 0xF1
+address_extension = 0x55
+base = 0x14CE
+"""
+    )
+    gateway, light, remote = load_car(path)
+    assert str(gateway.address) == "rxid=0x750/0x40 txid=0x758/0x40"
+    assert gateway.functional == ()
+    assert [each.rx for each in light.functional] == [CanAddress(0x6F1, 0xDF), CanAddress(0x7DF)]
+    assert [ecu.testers is not None for ecu in (gateway, light, remote)] == [True, True, False]
+    assert str(remote.address) == "rxid=0x14CE10F1/0x55 txid=0x14CEF110/0x55"
+
+
+def test_a_recording_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "car.toml").write_text(ECU + "capture = 'drive.log'")
+    with pytest.raises(FileNotFoundError) as raised:
+        load_car(tmp_path / "car.toml")
+    assert raised.value.__notes__ == [f"while reading ecu[0].capture of {tmp_path / 'car.toml'}"]

@@ -7,6 +7,7 @@ import pytest
 
 import isotp
 from isotp.can_frame import CanFrame
+from isotp.capture import Capture
 from isotp.testing import Car, Ecu, FakeClock, Reply, Routine, SimulatedSocket, load_car
 
 VIN = b"WVWZZZ1JZXW000001"
@@ -151,3 +152,16 @@ def test_a_car_file_names_a_recording(tmp_path: Path) -> None:
     (tmp_path / "car.toml").write_text(text.replace("[ecu.rules]", "capture_pending = true\n[ecu.rules]"))
     (ecu,) = load_car(tmp_path / "car.toml")
     assert ecu.request(b"\x22\xf1\x90") == [(0.4, b"\x62\xf1\x90A")]
+
+
+def test_messages_that_broke_off_are_left_out() -> None:
+    frames = [
+        (0.0, CanFrame(0x7E0, b"\x03\x22\xf1\x90")),
+        (0.1, CanFrame(0x7E8, b"\x10\x14\x62\xf1\x90abc")),  # and no more
+        (5.0, CanFrame(0x7E0, b"\x02\x3e\x00")),
+        (5.1, CanFrame(0x7E8, b"\x02\x7e\x00")),
+    ]
+    ecu = Ecu(rxid=0x7E0, txid=0x7E8, services={})
+    ecu.learn(Capture(frames, ecu.address))
+    assert ask(ecu, "22 f1 90") is None
+    assert ask(ecu, "3e 00") == "7e 00"

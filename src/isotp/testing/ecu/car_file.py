@@ -14,7 +14,7 @@ from .answers import Answer, Nrc, Reply
 from .ecu import Ecu
 from .parts import Did, Download, Routine, Security, dtc_number
 from .playback import messages_of
-from .rules import Pattern, in_turn
+from .rules import Rules, in_turn
 
 
 def load_car(path: "str | os.PathLike[str]") -> tuple[Ecu, ...]:
@@ -36,7 +36,7 @@ def load_car(path: "str | os.PathLike[str]") -> tuple[Ecu, ...]:
         raise values.CarFileError(f"{path}: {e}") from None
     try:
         table = values.Table(content, "")
-        ecus = table.take("ecu", values.list_of(lambda value, place: _ecu(value, place, path.parent)))
+        ecus = table.take("ecu", values.list_of(lambda value, place: _ecu(value, place, path)))
         table.end()
     except values.CarFileError as e:
         e.what = f"{path}: {e.what}"
@@ -61,33 +61,41 @@ def _yaml(text: str) -> Any:
 # --- the parts of an ECU
 
 
-def _ecu(value: Any, place: str, directory: Path) -> Ecu:
+def _ecu(value: Any, place: str, path: Path) -> Ecu:
     table = values.Table(value, place)
     name = table.take("name", values.text, "ecu")
     address = _address(table, place)
     fields: dict[str, Any] = {
-        "functional": table.take("functional", values.one_or_list_of(values.can_id), None),
+        "functional": table.take("functional", values.one_or_list_of(_functional), None),
         "dids": table.take("dids", values.each(values.hex_key(4), _did), {}),
         "dtcs": table.take("dtcs", values.each(_dtc, values.byte), {}),
-        "security": table.take("security", values.each(values.hex_key(2), _security), {}),
+        "security": table.take("security", values.each(_level_key, _security), {}),
         "routines": table.take("routines", values.each(values.hex_key(4), _routine), {}),
         "download": table.take("download", _download, None),
         "sessions": table.take("sessions", values.sessions, (1, 2, 3)),
     }
+    times = {"p2": values.number(0, 65.535, " seconds"), "p2_star": values.number(0.01, 655.35, " seconds")}
     for key in ("p2", "p2_star", "s3", "delay", "boot"):
-        if table.has(key):
-            fields[f"{key}_s"] = table.take(key, values.seconds)
-        else:
-            table.take(key, values.seconds, None)
-    rules = table.take("rules", _rules, {})
+        seconds = table.take(key, times.get(key, values.seconds), None)
+        if seconds is not None:
+            fields[f"{key}_s"] = seconds
+    rules: Mapping[bytes | str, Answer] = table.take("rules", _rules, {})
     capture = table.take("capture", values.text, None)
     pending = table.take("capture_pending", values.boolean, False)
-    fields["any_tester"] = table.take("any_tester", values.boolean, False)
+    for key in ("any_tester", "any_extension"):
+        fields[key] = table.take(key, values.boolean, False)
     without = table.take("without_services", values.list_of(values.byte), [])
     table.end()
-    ecu = Ecu(name, address, **fields)
+    try:
+        ecu = Ecu(name, address, **fields)
+    except AddressError as e:
+        raise values.CarFileError(f"{place}: {e.what}", remedy=e.remedy) from None
     if capture is not None:
-        ecu.learn(messages_of(directory / capture, ecu.address, *ecu.functional), pending)
+        try:
+            ecu.learn(messages_of(path.parent / capture, ecu.address, *ecu.functional), pending)
+        except (OSError, ValueError) as e:
+            e.add_note(f"while reading {place}.capture of {path}")
+            raise
     for service in without:
         ecu.services.pop(service, None)
     ecu.rules.update(rules)
@@ -95,39 +103,54 @@ def _ecu(value: Any, place: str, directory: Path) -> Ecu:
 
 
 def _address(table: values.Table, place: str) -> AnyAddress:
-    """By two identifiers, with an address byte for each or without; or normal fixed, or mixed, by the addresses."""
+    """By two identifiers, with an address byte for each, one for both, or none; or by the addresses (29 bits)."""
     ids: dict[str, Any] = {key: table.take(key, values.can_id, None) for key in ("rxid", "txid")}
-    byte_names = ("rx_byte", "tx_byte", "source_address", "target_address", "address_extension")
-    rx_byte, tx_byte, source, target, extension = (table.take(key, values.byte, None) for key in byte_names)
+    bytes_ = {key: table.take(key, values.byte, None) for key in ("rx_byte", "tx_byte")}
+    nodes: dict[str, Any] = {key: table.take(key, values.byte, None) for key in ("source_address", "target_address")}
+    extension = table.take("address_extension", values.byte, None)
     base = table.take("base", values.integer(0, 0x1FFF), None)
+    is_extended, is_fixed = (any(one is not None for one in part.values()) for part in (bytes_, nodes))
+    is_mixed = extension is not None
     try:
-        if source is None and target is None:
-            if rx_byte is None and tx_byte is None:
-                return normal_address(ids["rxid"], ids["txid"])
+        if is_extended and (is_fixed or is_mixed or base is not None):
+            raise AddressError("rx_byte and tx_byte go with rxid and txid only")
+        if is_extended:
             return AsymmetricAddress(
-                Address.extended(txid=ids["txid"], target_address=tx_byte),
-                Address.extended(rxid=ids["rxid"], source_address=rx_byte),
+                Address.extended(txid=ids["txid"], target_address=bytes_["tx_byte"]),
+                Address.extended(rxid=ids["rxid"], source_address=bytes_["rx_byte"]),
             )
-        has_extension = extension is not None
+        if not is_fixed and not is_mixed and base is None:
+            return normal_address(ids["rxid"], ids["txid"])
+        fixed = AddressingMode.Mixed_29bits if is_mixed else AddressingMode.NormalFixed_29bits
         return Address(
-            AddressingMode.Mixed_29bits if has_extension else AddressingMode.NormalFixed_29bits,
+            AddressingMode.Mixed_11bits if is_mixed and not is_fixed else fixed,
             **ids,
-            target_address=target,
-            source_address=source,
+            **nodes,
             address_extension=extension,
             physical_id=None if base is None else base << 16,
         )
     except AddressError as e:
         raise values.CarFileError(
             f"{place}: {e.what}",
-            remedy="say rxid and txid, as the ECU sees them (with rx_byte and tx_byte for extended addressing), or "
-            "source_address (its own) and target_address (the tester's) for normal fixed addressing",
+            remedy="say rxid and txid, as the ECU sees them (with rx_byte and tx_byte for extended addressing, with "
+            "address_extension for mixed addressing), or source_address (its own) and target_address (the tester's) "
+            "for normal fixed addressing (with address_extension for mixed addressing)",
         ) from None
+
+
+def _functional(value: Any, place: str) -> "int | Address":
+    """An identifier of requests to all, or one with the address byte."""
+    if not isinstance(value, Mapping):
+        return values.can_id(value, place)
+    table = values.Table(value, place)
+    half = Address.extended(rxid=table.take("rxid", values.can_id), source_address=table.take("rx_byte", values.byte))
+    table.end()
+    return half
 
 
 def _did(value: Any, place: str) -> Did:
     if not isinstance(value, Mapping):
-        return Did(values.hexadecimal(value, place))
+        return Did(values.hexadecimal(value, place, "; a text is { text = ... }"))
     table = values.Table(value, place)
     data = _hex_or_text(table, place)
     did = Did(
@@ -159,6 +182,10 @@ def _dtc(key: Any, place: str) -> int:
             return dtc_number(int(key, 16))
         except ValueError:
             raise values.CarFileError(f"{place}: {e}, or six hexadecimal digits") from None
+
+
+def _level_key(key: Any, place: str) -> int:
+    return values.level(values.hex_key(2)(key, place), place)
 
 
 def _security(value: Any, place: str) -> Security:
@@ -219,19 +246,23 @@ def _download(value: Any, place: str) -> Download:
     return download
 
 
-def _rules(value: Any, place: str) -> dict[str, Answer]:
-    rules = values.each(values.text, _answer)(value, place)
-    for pattern in rules:
+def _rules(value: Any, place: str) -> Rules:
+    rules = Rules()
+    for pattern, answer in values.each(values.text, _answer)(value, place).items():
         try:
-            Pattern.of(pattern)
+            rules[pattern] = answer
         except ValueError as e:
-            raise values.CarFileError(f"{place}: {e}") from None
+            raise values.CarFileError(f"{place}.{pattern}: {e}") from None
     return rules
 
 
 def _answer(value: Any, place: str) -> Answer:
     if isinstance(value, list):
-        return in_turn(*values.list_of(_answer)(value, place))
+        answers = values.list_of(_answer)(value, place)
+        try:
+            return in_turn(*answers)
+        except ValueError as e:
+            raise values.CarFileError(f"{place}: {e}") from None
     if not isinstance(value, Mapping):
         return values.hexadecimal(value, place)
     table = values.Table(value, place)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from ...capture.message import Message
 from .addresses import AnyAddress, Functional, Testers, functional_addresses, own_address
 from .answers import Answer, Nrc, Refused, Request, Timed, timed
-from .parts import Did, DidValue, Download, Routine, Security, dtc_number
+from .parts import Did, DidValue, Download, Routine, Security, check_numbers, dtc_number
 from .playback import complete, ecus_in, messages_of, only, rules_of
 from .rules import Rules
 from .services import DEFAULT_SESSION, PLAYBACK, SERVICES, Service
@@ -127,27 +127,19 @@ class Ecu:
         """What the functions of rules, DIDs and so on have raised. The tester got general reject (NRC 0x10)."""
         self.on_served: Callable[[Exchange], object] | None = None
         """Called with each request and its replies, by what serves the ECU."""
-        self._check()
-        self.power_on()
-        self._set_out()
-
-    def _check(self) -> None:
-        """Raise ValueError if a number is out of range."""
         for what, lowest, highest, given in (
             ("dids", 0, 0xFFFF, self.dids),
             ("status of dtcs", 0, 0xFF, self.dtcs.values()),
             ("security", 1, 0x7D, self.security),
             ("routines", 0, 0xFFFF, self.routines),
             ("sessions", 1, 0x7F, self.sessions),
-            ("p2_s", 0.0, 65.535, (self.p2_s,)),  # two bytes of the response to DiagnosticSessionControl
-            ("p2_star_s", 0.01, 655.35, (self.p2_star_s,)),
-            ("s3_s, delay_s and boot_s", 0.0, _LONGEST_S, (self.s3_s, self.delay_s, self.boot_s)),
+            ("p2_s", 0.0, 65.535, (p2_s,)),  # two bytes of the response to DiagnosticSessionControl
+            ("p2_star_s", 0.01, 655.35, (p2_star_s,)),
+            ("s3_s, delay_s and boot_s", 0.0, _LONGEST_S, (s3_s, delay_s, boot_s)),
         ):
-            for number in given:
-                if not lowest <= number <= highest or (what == "security" and number % 2 == 0):
-                    limits = f"{lowest:#x} to {highest:#x}" if isinstance(lowest, int) else f"{lowest:g} to {highest:g}"
-                    odd = ", an odd number" if what == "security" else ""
-                    raise ValueError(f"ECU {self.name!r}: {what}: {number!r}: allowed is {limits}{odd}")
+            check_numbers(f"ECU {name!r}: {what}", given, lowest, highest, is_odd=what == "security")
+        self.power_on()
+        self._set_out()
 
     def power_on(self) -> None:
         """Begin on a clock that may be another one: nothing is being worked on, and no delay runs. `Car` calls it."""

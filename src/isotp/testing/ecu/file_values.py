@@ -96,7 +96,14 @@ def integer(lowest: int, highest: int) -> Read[int]:
 
 byte = integer(0, 0xFF)
 can_id = integer(0, 0x1FFFFFFF)
-level = integer(1, 0x7D)
+
+
+def level(value: Any, place: str) -> int:
+    """A level of security access: the sub-function that asks for its seed."""
+    number = integer(1, 0x7D)(value, place)
+    if number % 2 == 0:
+        raise wrong(value, place, "an odd number, the sub-function that asks for the seed")
+    return number
 
 
 def seconds(value: Any, place: str) -> float:
@@ -118,12 +125,12 @@ def boolean(value: Any, place: str) -> bool:
     return value
 
 
-def hexadecimal(value: Any, place: str) -> bytes:
-    """Bytes, as hexadecimal digits."""
+def hexadecimal(value: Any, place: str, or_else: str = "") -> bytes:
+    """Bytes, as hexadecimal digits; `or_else`: what else is allowed."""
     try:
         return as_bytes(text(value, place))
     except ValueError:
-        raise wrong(value, place, "hexadecimal, two digits for each byte, such as '62 F1 90'") from None
+        raise wrong(value, place, f"hexadecimal, two digits for each byte, such as '62 F1 90'{or_else}") from None
 
 
 def list_of(read: Read[T]) -> Read[list[T]]:
@@ -138,9 +145,11 @@ def list_of(read: Read[T]) -> Read[list[T]]:
 
 
 def one_or_list_of(read: Read[T]) -> Read[list[T]]:
-    """Reads a value or a list of such."""
+    """Reads a value or a list of such, which may be empty."""
 
     def read_any(value: Any, place: str) -> list[T]:
+        if isinstance(value, list) and not value:
+            return []
         return list_of(read)(value, place) if isinstance(value, list) else [read(value, place)]
 
     return read_any

@@ -3,7 +3,7 @@
 import random
 import re
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,14 @@ _DTC: Final = re.compile(r"([PCBU])([0-3][0-9A-F]{3})(?:-([0-9A-F]{2}))?", re.IG
 _HIGHEST_DTC: Final = 0xFFFFFE
 _SEED_BYTES: Final = 4
 _CRC_BYTES: Final = 4
+
+
+def check_numbers(what: str, given: Iterable[float], lowest: float, highest: float, *, is_odd: bool = False) -> None:
+    """Raise ValueError unless all of `given` are within these limits, and odd if that is wanted."""
+    for number in given:
+        if not lowest <= number <= highest or (is_odd and number % 2 == 0):
+            limits = f"{lowest:#x} to {highest:#x}" if isinstance(lowest, int) else f"{lowest:g} to {highest:g}"
+            raise ValueError(f"{what}: {number!r}: allowed is {limits}{', an odd number' if is_odd else ''}")
 
 
 @dataclass(slots=True)

@@ -21,9 +21,10 @@ ISOTP = [sys.executable, "-m", "isotp"]
 DESCRIBED = """\
 engine  7E0 -> 7E8, to all 7DF  rules 5, DIDs 4, DTCs 2, security 2, routines 2, download
 gearbox  18DA18F1 -> 18DAF118, to all 18DB33F1  DIDs 1
-light  6F1/60 -> 660/F1  DIDs 1
+light  6F1/60 -> 660/F1, to all 6F1/DF  DIDs 1
+doors  750/40 -> 758/40  DIDs 1
 """
-NOTHING_ASKED = "".join(f"{name}: 0 requests, 0 replies\n" for name in ("engine", "gearbox", "light"))
+NOTHING_ASKED = "".join(f"{name}: 0 requests, 0 replies\n" for name in ("engine", "gearbox", "light", "doors"))
 
 
 def test_check(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,7 +40,7 @@ def test_duration(capsys: pytest.CaptureFixture[str]) -> None:
 def test_ctrl_c() -> None:
     program = subprocess.Popen([*ISOTP, "simulate", CAR, "--bus", "virtual"], stdout=subprocess.PIPE, text=True)
     assert program.stdout is not None
-    assert any("light" in line for line in program.stdout)
+    assert any("doors" in line for line in program.stdout)
     program.send_signal(signal.SIGINT)
     rest, _ = program.communicate(timeout=30)
     assert program.returncode in (130, -signal.SIGINT)

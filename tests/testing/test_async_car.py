@@ -182,10 +182,12 @@ def test_closing_that_is_cancelled_stops_all() -> None:
 
     async def run() -> None:
         bus = isotp.VirtualBus()
+        sent: list[CanFrame] = []
+        bus.listen(sent.append)
         car = AsyncCar(bus, ecu, configure=impatient)
         await car.start()
         bus.inject(CanFrame(0x7E0, b"\x03\x22\xf1\x90"))  # and no flow control
-        await async_until(lambda: ecu.counts["requests"])
+        await async_until(lambda: any(frame.can_id == 0x7E8 for frame in sent))
         closing = asyncio.create_task(car.close())
         await asyncio.sleep(0)
         closing.cancel()
@@ -204,9 +206,11 @@ def test_closing_counts_the_reply_that_breaks_off() -> None:
 
     async def run() -> None:
         bus = isotp.VirtualBus()
+        sent: list[CanFrame] = []
+        bus.listen(sent.append)
         async with AsyncCar(bus, ecu, configure=impatient):
             bus.inject(CanFrame(0x7E0, b"\x03\x22\xf1\x90"))
-            await async_until(lambda: ecu.counts["requests"])
+            await async_until(lambda: any(frame.can_id == 0x7E8 for frame in sent))
 
     asyncio.run(run())
     assert ecu.counts["broken replies"] == 1

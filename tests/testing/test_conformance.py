@@ -1,6 +1,7 @@
 """The suite against the engine, and against engines that are broken on purpose: a case can fail."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +17,7 @@ from isotp.testing.conformance import (
     Case,
     EngineSubject,
     Expect,
+    Heard,
     Need,
     Report,
     Reports,
@@ -27,7 +29,7 @@ from isotp.testing.conformance import (
     run_case,
     run_cases,
 )
-from isotp.testing.conformance.bus_subject import BusSubject
+from isotp.testing.conformance.bus_subject import BusSubject, ask
 from isotp.testing.conformance.case import Step
 from isotp.testing.conformance.cases.ecu import Dialogue, ecu_cases
 from isotp.testing.conformance.differences import ENGINE
@@ -71,6 +73,36 @@ def test_the_engine_passes(results: list[Result]) -> None:
 def test_what_differs_is_what_is_listed(results: list[Result]) -> None:
     differing = {one.case.name for one in results if one.verdict is Verdict.DIFFERS}
     assert differing == {case.name for case in CASES if any(fnmatchcase(case.name, one.cases) for one in ENGINE)}
+
+
+def test_no_case_is_there_twice() -> None:
+    steps = Counter((case.setup, case.steps) for case in CASES)
+    assert [case.name for case in CASES if steps[case.setup, case.steps] > 1] == []
+
+
+@pytest.mark.parametrize(("bs", "stmin"), [(1, 0), (2, 10), (8, 0xF5)])
+def test_a_stack_may_have_a_bs_and_stmin_of_its_own(bs: int, stmin: int) -> None:
+    class Fixed(EngineSubject):
+        abilities = EngineSubject.abilities - {Need.BS, Need.STMIN}
+
+        def open(self, setup: Setup) -> None:
+            super().open(replace(setup, bs=bs, stmin=stmin))
+
+    report = Report("fixed", run_cases(CASES, Fixed(), ENGINE))
+    assert report.counts[Verdict.FAILED] == 0, str(report)
+    assert report.counts[Verdict.PASSED] > 600
+
+
+def test_a_stack_may_have_a_padding_of_its_own() -> None:
+    class Padding(EngineSubject):
+        abilities = EngineSubject.abilities - {Need.PADDING}
+
+        def open(self, setup: Setup) -> None:
+            super().open(replace(setup, padding=0x55))
+
+    report = Report("padding", run_cases(CASES, Padding(), ENGINE))
+    assert report.counts[Verdict.FAILED] == 0, str(report)
+    assert report.counts[Verdict.PASSED] > 600
 
 
 # --- a case can fail
@@ -172,6 +204,14 @@ def test_a_frame_too_many_fails() -> None:
 
 def test_a_report_too_many_fails() -> None:
     result = run_case(case(Send("SF 01")), EngineSubject())
+    assert result.reason == "expected nothing more, got a report: message of 1 bytes"
+
+
+def test_a_message_too_many_fails_though_results_are_not_reported() -> None:
+    class NoResults(EngineSubject):
+        abilities = EngineSubject.abilities - {Need.RESULT}
+
+    result = run_case(case(Send("SF 01")), NoResults())
     assert result.reason == "expected nothing more, got a report: message of 1 bytes"
 
 
@@ -288,7 +328,68 @@ def test_a_response_that_is_pending_is_no_answer() -> None:
         subject = BusSubject(node, Address.normal(rxid=0x7E0, txid=0x7E8))
         result = run_case(ecu_cases(Dialogue())[0], subject)
     assert result.verdict is Verdict.PASSED, result.reason
-    assert [line.split(maxsplit=1)[1] for line in result.trace] == ["> SF 3E 00", "< SF 7E 00"]
+    assert [line.split(maxsplit=1)[1] for line in result.trace] == ["> SF 3E 00", "< SF 7F 3E 78", "< SF 7E 00"]
+
+
+class Later(EngineSubject):
+    """An ECU that does one more thing later."""
+
+    _due: tuple[int, Callable[[], None]] | None = None
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self._due = (self.now() + round(seconds * 1e9), call)
+
+    def receive(self, until_ns: int) -> Heard | None:
+        due_ns, call = self._due or (until_ns + 1, lambda: None)
+        heard = super().receive(min(until_ns, due_ns))
+        if heard is None and due_ns <= until_ns:
+            self._due = None
+            call()
+            heard = super().receive(until_ns)
+        return heard
+
+
+def test_an_ecu_may_be_slow_after_response_pending() -> None:
+    class Slow(Later):
+        def ask(self, data: bytes) -> None:
+            request = b"\x22" if data == VIN else bytes((data[1] if data[0] == 0x7F else data[0] - 0x40,))
+            super().ask(b"\x7f" + request + b"\x78")
+            self.later(4.0, lambda: EngineSubject.ask(self, data))
+
+    names = ("ECU/request/*", "ECU/answer/*", "ECU/reply/BS*")
+    chosen = [one for one in ecu_cases(WITH_REPLY) if any(fnmatchcase(one.name, name) for name in names)]
+    report = Report("the ECU", run_cases(chosen, Slow(demo_answer)))
+    assert report.counts[Verdict.PASSED] == len(chosen) > 20, str(report)
+
+
+def test_an_ecu_may_wait_before_it_receives() -> None:
+    class Busy(Later):
+        def send(self, frame: CanFrame, is_exact: bool) -> None:
+            if frame.data[0] >> 4 == 1:
+                self.hold(True)
+                self.later(0.4, lambda: self.hold(False))
+            super().send(frame, is_exact)
+
+    cases = [one for one in ecu_cases(WITH_REPLY) if fnmatchcase(one.name, "ECU/request/* bytes*")]
+    report = Report("the ECU", run_cases(cases, Busy(demo_answer)))
+    assert report.counts[Verdict.PASSED] == len(cases) > 5, str(report)
+    assert any("FC WAIT" in line for line in report.results[0].trace)
+
+
+def test_the_first_question_waits_for_an_answer_that_is_pending() -> None:
+    bus = VirtualBus()
+
+    def ecu(frame: CanFrame) -> None:
+        if frame.data == b"\x03\x22\xf1\x90":
+            bus.inject(CanFrame(0x7E8, b"\x03\x7f\x22\x78"))
+            bus.inject(CanFrame(0x7E8, b"\x10\x14\x62\xf1\x90" + VIN[3:6]))
+        elif frame.data[:1] == b"\x30":
+            bus.inject(CanFrame(0x7E8, b"\x21" + VIN[6:13]))
+            bus.inject(CanFrame(0x7E8, b"\x22" + VIN[13:]))
+
+    bus.listen(ecu)
+    with closing(VirtualNode(bus)) as node:
+        assert ask(node, Address.normal(txid=0x7E0, rxid=0x7E8), b"\x22\xf1\x90") == (VIN, 8)
 
 
 def test_sockets_in_real_time() -> None:

@@ -8,9 +8,8 @@ from ...address import Address, AsymmetricAddress
 from ...can_frame import CLASSICAL_MAX_LENGTH, CanFrame
 from ...engine.engine import Engine
 from ...engine.events import FirstFrameReceived, MessageReceived, TransferFailed
-from ...engine.n_pdu import SingleFrame, decode
 from ...engine.params import Params
-from .case import Need, Setup
+from .case import PENDING_MS, Need, Setup
 from .nodes import Node
 from .subject import Heard, Subject
 
@@ -55,7 +54,6 @@ class BusSubject(Subject):
         self._padding = padding
         assert address.tx is not None
         self._tx_id = address.tx.can_id
-        self._address_size = 0 if address.tx.address_byte is None else 1
 
     def open(self, setup: Setup) -> None:
         """Forget what came since the last case."""
@@ -80,15 +78,11 @@ class BusSubject(Subject):
         self._node.send(frame)
 
     def receive(self, until_ns: int) -> Heard | None:
-        """The next frame of the subject; those of others are left out, and UDS's "response pending", which is none."""
+        """The next frame of the subject; those of others are left out."""
         while heard := self._node.receive(until_ns):
-            if heard.frame.can_id == self._tx_id and not self._is_pending(heard.frame):
+            if heard.frame.can_id == self._tx_id:
                 return heard
         return None
-
-    def _is_pending(self, frame: CanFrame) -> bool:
-        n_pdu = decode(frame.data, self._address_size)
-        return isinstance(n_pdu, SingleFrame) and n_pdu.data[:1] == b"\x7f" and n_pdu.data[2:] == b"\x78"
 
 
 def ask(
@@ -109,7 +103,7 @@ def ask(
         request: what is sent.
         can_fd: see `BusSubject`.
         padding: see `BusSubject`.
-        timeout: how long to wait for the whole answer, in seconds.
+        timeout: how long to wait for the answer, in seconds; a "response pending" of UDS gives it 5 s more.
         clock: of the engine, in nanoseconds.
 
     Raises:
@@ -127,7 +121,9 @@ def ask(
             engine.frame_sent(clock(), len(frames))
         while event := engine.next_event():
             if isinstance(event, MessageReceived):
-                return event.data, first
+                if event.data != bytes((0x7F, request[0], 0x78)):
+                    return event.data, first
+                end_ns = clock() + round(PENDING_MS * 1e6)
             if isinstance(event, FirstFrameReceived):
                 first = length
             if isinstance(event, TransferFailed):

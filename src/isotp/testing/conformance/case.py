@@ -12,8 +12,11 @@ DEFAULT_ADDRESS: Final = Address.normal(rxid=0x7E0, txid=0x7E8)
 """That of the subject, unless a case or the subject has another one."""
 ANSWER_MS: Final = 900.0
 """9.8.1: N_Br + N_Ar and N_Cs + N_As have to be below 0.9 of the peer's time limits, which are 1000 ms."""
+PENDING_MS: Final = 5000.0
+"""P2*server_max of ISO 14229-2: how long an answer may take after "response pending"."""
 OR: Final = " or "
 SENT: Final = "sent"
+MESSAGE: Final = "message"
 
 
 class Need(Enum):
@@ -101,9 +104,15 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """The tester sends consecutive frames as the subject's flow control says, which it waits for between blocks."""
+    """The tester sends consecutive frames as the subject's flow control says, which it waits for between blocks.
+
+    Args:
+        texts: the frames.
+        goes_on: whether more of the message comes later: then a flow control that is due after these is waited for.
+    """
 
     texts: tuple[str, ...]
+    goes_on: bool = False
 
     def __str__(self) -> str:
         return f"the tester sends {len(self.texts)} consecutive frames, as the flow control says"
@@ -117,14 +126,19 @@ class Expect:
         text: a pattern, or several with " or " between them.
         after_ms: earliest time after the frame before, whoever sent it, in milliseconds.
         within_ms: latest time after it.
+        pending: a pattern; after such a frame the one that is expected may take 5 s.
+        is_sized: whether it has 8 bytes, or no more than it needs.
     """
 
     text: str
     after_ms: float = 0
     within_ms: float = ANSWER_MS
+    pending: str = ""
+    is_sized: bool = False
 
     def __str__(self) -> str:
-        return f"{self.text}{_times(self.after_ms, self.within_ms)}"
+        size = " in 8 bytes, or in no more than it needs" if self.is_sized else ""
+        return f"{self.text}{size}{_times(self.after_ms, self.within_ms)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +191,7 @@ class Reports:
     is_optional: bool = False
 
     def __str__(self) -> str:
-        what = f"message of {len(self.data)} bytes" if self.what == "message" else self.what
+        what = f"message of {len(self.data)} bytes" if self.what == MESSAGE else self.what
         return f"a report: {what}{_times(self.after_ms, self.within_ms)}"
 
 
@@ -237,7 +251,7 @@ class Case:
         needs |= {need for kind, need in _STEP_NEEDS.items() if any(isinstance(step, kind) for step in self.steps)}
         for step in self.steps:
             if isinstance(step, Reports) and not step.is_optional and step.what != SENT:
-                needs.add(Need.REPORT if step.what == "message" else Need.RESULT)
+                needs.add(Need.REPORT if step.what == MESSAGE else Need.RESULT)
         return frozenset(needs)
 
 

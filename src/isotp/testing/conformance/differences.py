@@ -26,7 +26,6 @@ KERNEL: Final = (
     Difference("flow control/followed/BS of a WAIT is ignored", _FIRST_ANY),
     Difference("flow control/followed/BS of the CTS after a WAIT", _FIRST_ANY),
     Difference("flow control/followed/STmin of the CTS after a WAIT", _FIRST_ANY),
-    Difference("unexpected/idle/two first frames*", _NO_REPORT),
     Difference("unexpected/receiving */SF", _NO_REPORT),
     Difference("unexpected/receiving */FF", _NO_REPORT),
     Difference("invalid/receiving/SF_DL*", _ENDS),

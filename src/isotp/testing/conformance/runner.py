@@ -1,16 +1,32 @@
 """Running cases against a subject."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
-from ...can_frame import CanFrame
-from ...engine.n_pdu import FlowControl, FlowStatus, decode
+from ...can_frame import CLASSICAL_MAX_LENGTH, LENGTH_OF_DLC, CanFrame
+from ...engine.n_pdu import FlowControl, FlowStatus, SingleFrame, decode, single_frame_end
 from ...stmin import STmin
 from ..notation import format_frame, format_n_pdu, parse
-from .case import OR, SENT, Ask, Block, Case, Expect, Follow, Hold, Need, Pause, Reports, Send, Silence
+from .case import (
+    MESSAGE,
+    OR,
+    PENDING_MS,
+    SENT,
+    Ask,
+    Block,
+    Case,
+    Expect,
+    Follow,
+    Hold,
+    Need,
+    Pause,
+    Reports,
+    Send,
+    Silence,
+)
 from .subject import Reported, Subject
 
 _MS: Final = 1_000_000
@@ -78,8 +94,8 @@ class _Run:
             match step:
                 case Send():
                     self._send(step)
-                case Follow(texts):
-                    self._follow(texts)
+                case Follow():
+                    self._follow(step)
                 case Expect():
                     self._expect(step)
                 case Reports():
@@ -100,7 +116,8 @@ class _Run:
                     self._note(self._subject.now(), ">", str(step))
                     self._subject.block(on)
         self._silence(self._subject.now(), "nothing more")
-        if {Need.REPORT, Need.RESULT} <= self._subject.abilities and (report := self._next_report(0)):
+        report = self._next_report(0)
+        if report is not None and (report.what == MESSAGE or Need.RESULT in self._subject.abilities):
             self._note_report(report)
             raise _Failed(f"expected nothing more, got a report: {_words(report)}")
 
@@ -116,20 +133,27 @@ class _Run:
         self._note(self._last_ns, ">", f"{elsewhere}: {shown}" if elsewhere else shown)
         self._subject.send(frame, is_exact=text.padding is not None)
 
-    def _follow(self, texts: tuple[str, ...]) -> None:
-        for text in texts:
-            while self._block_left == 0:
-                self._expect(Expect("FC CTS .. or FC WAIT .."))
+    def _follow(self, step: Follow) -> None:
+        for text in step.texts:
+            self._wait_for_grant()
             self._pause(self._last_ns + self._gap_ns - self._subject.now())
             self._send(Send(text))
             self._block_left = None if self._block_left is None else self._block_left - 1
+        if step.goes_on:
+            self._wait_for_grant()
+
+    def _wait_for_grant(self) -> None:
+        while self._block_left == 0:
+            self._expect(Expect("FC CTS .. or FC WAIT .."))
 
     def _take_flow_control(self, frame: CanFrame) -> None:
-        """Remember what a CTS of the subject says."""
+        """Remember what a flow control of the subject allows."""
         n_pdu = decode(frame.data, len(self._tx_byte))
         if isinstance(n_pdu, FlowControl) and n_pdu.status == FlowStatus.CTS:
             self._block_left = n_pdu.bs or None
             self._gap_ns = STmin(n_pdu.stmin).ns
+        elif isinstance(n_pdu, FlowControl):
+            self._block_left = 0
 
     def _expect(self, step: Expect) -> None:
         limit = self._last_ns + round(step.within_ms * _MS) + self._subject.late_ns
@@ -137,7 +161,12 @@ class _Run:
         if heard is None:
             raise _Failed(f"expected {step}, got no frame within {step.within_ms:g} ms{self._instead()}")
         self._note(heard.time_ns, "<", self._shown(heard.frame))
-        if not any(self._matches(text, heard.frame) for text in step.text.split(OR)):
+        if step.pending and self._matches(step.pending, heard.frame):
+            self._last_ns = heard.time_ns
+            self._expect(replace(step, within_ms=PENDING_MS))
+            return
+        fits = not step.is_sized or self._is_sized(heard.frame)
+        if not fits or not any(self._matches(text, heard.frame) for text in step.text.split(OR)):
             raise _Failed(f"expected {step}, got {self._shown(heard.frame)} = {heard.frame.data.hex(' ').upper()}")
         self._check_time(str(step), heard.time_ns, step.after_ms, step.within_ms)
         self._last_ns = heard.time_ns
@@ -152,7 +181,19 @@ class _Run:
     def _matches(self, text: str, frame: CanFrame) -> bool:
         begins = frame.data[: len(self._tx_byte)] == self._tx_byte
         right_kind = frame.is_fd == self._case.setup.can_fd
-        return frame.can_id == self._tx_id and begins and right_kind and parse(text).matches(frame, len(self._tx_byte))
+        wanted = parse(text)
+        # 10.4: a subject whose padding cannot be set may have one of its own.
+        if wanted.kind is None and Need.PADDING not in self._subject.abilities:
+            wanted = replace(wanted, is_open=wanted.is_open or len(frame.data) == CLASSICAL_MAX_LENGTH)
+        return frame.can_id == self._tx_id and begins and right_kind and wanted.matches(frame, len(self._tx_byte))
+
+    def _is_sized(self, frame: CanFrame) -> bool:
+        """Whether a single frame has 8 bytes, or no more than it needs."""
+        n_pdu = decode(frame.data, len(self._tx_byte))
+        if not isinstance(n_pdu, SingleFrame):
+            return False
+        end = single_frame_end(frame.data, len(self._tx_byte), len(n_pdu.data))
+        return len(frame.data) in (CLASSICAL_MAX_LENGTH, next(length for length in LENGTH_OF_DLC if length >= end))
 
     def _shown(self, frame: CanFrame) -> str:
         """A frame of the subject in words, with its identifier and address byte where they are not those it has."""
@@ -184,7 +225,7 @@ class _Run:
         if report is None:
             raise _Failed(f"expected {step}, got none within {step.within_ms:g} ms")
         self._note_report(report)
-        if wrong or (report.what == "message" and report.data != step.data):
+        if wrong or (report.what == MESSAGE and report.data != step.data):
             raise _Failed(f"expected {step}, got {_words(report)}{_first_difference(report.data, step.data)}")
         self._check_time(str(step), report.time_ns, step.after_ms, step.within_ms)
 
@@ -204,7 +245,7 @@ class _Run:
 
 
 def _words(report: Reported) -> str:
-    what = f"message of {len(report.data)} bytes" if report.what == "message" else report.what
+    what = f"message of {len(report.data)} bytes" if report.what == MESSAGE else report.what
     return f"{what} ({report.text})" if report.text else what
 
 

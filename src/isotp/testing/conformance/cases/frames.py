@@ -5,7 +5,7 @@ from itertools import count
 from struct import pack
 from typing import Final
 
-from ..case import Expect, Reports, Send, Step
+from ..case import Expect, Follow, Reports, Send, Step
 
 LENGTHS: Final = (*range(9), 12, 16, 20, 24, 32, 48, 64)
 CTS: Final = "FC CTS .."
@@ -70,9 +70,9 @@ def expects(texts: Iterable[str]) -> list[Step]:
 
 
 def receive(data: bytes, tx_dl: int = 8, padding: int | None = None, address_size: int = 0) -> tuple[Step, ...]:
-    """The subject receives a message; its flow control has BS 0."""
+    """The subject receives a message; the tester follows the flow control."""
     first, *others = sent(data, tx_dl, padding, address_size)
     steps: list[Step] = [Send(first)]
     if others:
-        steps += [Expect(CTS), *sends(others)]
+        steps += [Expect(CTS), Follow(tuple(others))]
     return (*steps, Reports("message", data))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from ..case import Ask, Block, Case, Expect, Pause, Reports, Send, Setup, Silence, Step, message
+from ..case import Ask, Block, Case, Expect, Follow, Pause, Reports, Send, Setup, Silence, Step, message
 from .frames import CTS, GRANT, expects, receive, sends, sent, wanted
 
 _DATA: Final = message(6 + 7 * 4)
@@ -70,27 +70,32 @@ def receiver() -> Iterator[Case]:
     message_follows = receive(message(20))
     for name, what, setup, steps in (
         ("after flow control", "without consecutive frame the receiver gives up after 1000 ms.", 0, (over,)),
-        ("after a frame", "it runs again after each consecutive frame.", 0, (*sends(others[:2]), over)),
+        (
+            "after a frame",
+            "it runs again after each consecutive frame.",
+            0,
+            (Follow(tuple(others[:2]), goes_on=True), over),
+        ),
         (
             "after the flow control of a block",
             "it runs again after each flow control.",
             2,
-            (*sends(others[:2]), Expect(CTS), over),
+            (Follow(tuple(others[:2]), goes_on=True), over),
         ),
         (
             "almost over",
             "consecutive frames 600 ms apart are in time.",
             0,
             (
-                *(*[step for text in others[:2] for step in (Pause(_ALMOST_MS), Send(text))], *sends(others[2:])),
-                *(Reports("message", _DATA),),
+                *[step for text in others[:2] for step in (Pause(_ALMOST_MS), Follow((text,), goes_on=True))],
+                *(Follow(tuple(others[2:])), Reports("message", _DATA)),
             ),
         ),
         (
             "over, frames after it",
             "consecutive frames that are too late do nothing.",
             0,
-            (Send(others[0]), over, *sends(others[1:]), Silence(), *message_follows),
+            (Follow((others[0],), goes_on=True), over, *sends(others[1:]), Silence(), *message_follows),
         ),
         ("over, next message", "the next message can be received.", 0, (over, *message_follows)),
         ("over, next single frame", "the next message can be received.", 0, (over, *receive(b"\x3e\x00"))),

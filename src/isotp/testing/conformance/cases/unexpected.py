@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from ..case import Ask, Case, Expect, Reports, Send, Setup, Silence, Step, message
+from ..case import Ask, Case, Expect, Follow, Reports, Send, Setup, Silence, Step, message
 from .frames import CTS, GRANT, expects, receive, sends, sent, wanted
 
 DATA: Final = message(6 + 7 * 6)
@@ -22,24 +22,12 @@ def idle() -> Iterator[Case]:
             what="An N_PDU that belongs to no message is ignored.",
             steps=(Send(text), *receive(REQUEST), Silence()),
         )
-    first, *others = sent(DATA)
     yield Case(
         name="unexpected/idle/CF after the last one",
         clause="9.8.3",
         what="A consecutive frame after the end of its message is ignored.",
         steps=(*receive(DATA), Send("CF 7 01 02 03 04 05 06 07"), *receive(REQUEST), Silence()),
     )
-    yield Case(
-        name="unexpected/idle/two first frames with nothing between",
-        clause="9.8.3",
-        what="The second of two messages is received.",
-        steps=(
-            *(Send(first), Expect(CTS), Send(sent(_OTHER)[0]), Reports("N_UNEXP_PDU"), Expect(CTS)),
-            *sends(sent(_OTHER)[1:]),
-            Reports("message", _OTHER),
-        ),
-    )
-    del others
     ask, last = Ask(REQUEST), Reports("sent")
     for text in _FLOW_CONTROLS:
         yield Case(
@@ -55,8 +43,7 @@ def receiving() -> Iterator[Case]:
     first, *others = sent(DATA)
     places: tuple[tuple[str, int, int], ...] = (("at its begin", 0, 0), ("in a block", 3, 0), ("after a block", 2, 2))
     for where, count, bs in places:
-        flow: tuple[Step, ...] = (Expect(CTS),) if bs else ()
-        begin: tuple[Step, ...] = (Send(first), Expect(CTS), *sends(others[:count]), *flow)
+        begin: tuple[Step, ...] = (Send(first), Expect(CTS), Follow(tuple(others[:count]), goes_on=True))
         setup = Setup(bs=bs)
         yield Case(
             name=f"unexpected/receiving {where}/SF",
@@ -79,7 +66,7 @@ def receiving() -> Iterator[Case]:
             setup=setup,
             steps=(
                 *(*begin, Send(sent(_OTHER)[0]), Reports("N_UNEXP_PDU"), Expect(CTS)),
-                *(*sends(sent(_OTHER)[1:]), Reports("message", _OTHER)),
+                *(Follow(tuple(sent(_OTHER)[1:])), Reports("message", _OTHER)),
             ),
         )
         for text in _FLOW_CONTROLS:
@@ -88,15 +75,8 @@ def receiving() -> Iterator[Case]:
                 clause="9.8.3",
                 what="A flow control that is not expected is ignored, and the message goes on.",
                 setup=setup,
-                steps=(*begin, Send(text), *_rest(others, count, bs), Reports("message", DATA), Silence()),
+                steps=(*begin, Send(text), Follow(tuple(others[count:])), Reports("message", DATA), Silence()),
             )
-
-
-def _rest(others: list[str], begin: int, bs: int) -> Iterator[Step]:
-    for number, text in enumerate(others[begin:], begin + 1):
-        yield Send(text)
-        if bs and number % bs == 0 and number < len(others):
-            yield Expect(CTS)
 
 
 def sending() -> Iterator[Case]:
@@ -126,9 +106,9 @@ def sending() -> Iterator[Case]:
                 what="A consecutive frame that belongs to no message is ignored.",
                 steps=(*begin, Send(text), *rest),
             )
-        for text in ("SF 3E 00", sent(_OTHER)[0]):
+        for kind, text in (("SF", "SF 3E 00"), ("FF", sent(_OTHER)[0])):
             yield Case(
-                name=f"unexpected/sending {where}, half duplex/{text[:2]}",
+                name=f"unexpected/sending {where}, half duplex/{kind}",
                 clause="9.8.3",
                 what="In half duplex a frame that would begin a message is ignored while one is sent.",
                 setup=Setup(half_duplex=True),

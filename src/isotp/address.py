@@ -1,6 +1,6 @@
 """N_AI, the address information of a link: CAN identifiers, and the address byte some modes add.
 
-ISO 15765-2:2016, 10.3 (normal, normal fixed, extended, mixed) and 8.2.2 (N_TAtype: physical or functional).
+ISO 15765-2:2016, 10.3 (normal, normal fixed, extended, mixed) and 8.3.2.4 (N_TAtype: physical or functional).
 The rest of the library uses only the two directions of an address, `tx` and `rx`, each a `CanAddress`.
 """
 

@@ -1,6 +1,6 @@
 """Functional requests: one request to many ECUs, and the replies of each.
 
-A functional request is one single frame that every ECU receives (ISO 15765-2:2016, 9.3.3: 1 to n). Each ECU replies
+A functional request is one single frame that every ECU receives (ISO 15765-2:2016, 8.3.2.4: 1 to n). Each ECU replies
 with its own identifier, and a long reply needs a flow control to this ECU alone: so there is one socket to send with
 and one for each ECU. All sockets buffer messages, so the order in which they are read makes no difference.
 """

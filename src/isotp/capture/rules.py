@@ -77,7 +77,7 @@ def check_flow_control(message: Message) -> Iterator[Finding]:
     clause = "ISO 15765-2:2016, 9.6.5.3"
     if len(message.frames) > 1 and not message.flow_controls:
         text = "consecutive frames came without any flow control; it may be missing in the recording"
-        yield Finding("missing flow control", "ISO 15765-2:2016, 9.5", False, message.times_ns[1], text)
+        yield Finding("missing flow control", "ISO 15765-2:2016, 9.4.5", False, message.times_ns[1], text)
         return
     begin, bs = 1, None  # after how many frames the block began, and its size; None before the first CTS
     for fc in message.flow_controls:

@@ -192,7 +192,7 @@ class Stream:
             return
         rest = min(self._payload(), self.total - self.done)
         if len(data) > self._frame_length or len(n_pdu.data) < rest:
-            return  # 9.5: none is longer than the first frame, and only the last may be shorter; else it is ignored
+            return  # 9.6.4.1: none is longer than the first frame, and only the last may be shorter; else it is ignored
         sn = len(self._frames) & 15
         if n_pdu.sn != sn:
             what = f"SN {n_pdu.sn} instead of {sn} after {self.done} of {self.total} bytes"

@@ -167,7 +167,7 @@ def _decode_single(frame_data: bytes, start: int) -> SingleFrame | Malformed:
 
 
 def _decode_first(frame_data: bytes, start: int) -> FirstFrame | Malformed:
-    # 9.6.3.1: a first frame is full; its length is RX_DL.
+    # 9.6.3.2: a first frame is full; its length is RX_DL (9.5.4).
     if len(frame_data) not in TX_DLS:
         return Malformed(NPciType.FF, f"first frame of {len(frame_data)} bytes", _RX_DL_TOO_SMALL)
     length = int.from_bytes(frame_data[start : start + 2], "big") & FF_DL_12BIT_MAX
@@ -175,7 +175,7 @@ def _decode_first(frame_data: bytes, start: int) -> FirstFrame | Malformed:
     if not length:
         begin = start + 6
         length = int.from_bytes(frame_data[start + 2 : begin], "big")
-        # 9.6.3.1: the escape is only for lengths above 12 bits; otherwise the frame is ignored.
+        # 9.6.3.2: the escape is only for lengths above 12 bits; otherwise the frame is ignored.
         if length <= FF_DL_12BIT_MAX:
             return Malformed(NPciType.FF, f"FF_DL escape for {length} bytes")
     # 9.6.3.2: a first frame with an FF_DL below FF_DLmin, which fits a single frame, is ignored.

@@ -119,7 +119,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._events.append(MessageReceived(n_pdu.data))
 
     def _first(self, n_pdu: FirstFrame, frame: CanFrame, now: int) -> None:
-        # 8.2.2: functional addressing is for single frames only.
+        # 8.3.2.4: functional addressing is for single frames only.
         if self._single_only:
             text = f"first frame of {n_pdu.length} bytes by functional addressing"
             self._ignore(frame, IgnoreReason.FUNCTIONAL_FIRST_FRAME, text)
@@ -173,14 +173,15 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._close_run()
         expected = min(self._cf_capacity, self._total - len(self._data))
         if len(frame.data) > self.run.length or len(n_pdu.data) < expected:
-            # 9.5: a consecutive frame is as long as the first frame, only the last may be shorter; others are ignored.
+            # 9.6.4.1: a consecutive frame is as long as the first frame, only the last may be shorter; others are
+            # ignored.
             sizes = f"{len(frame.data)} bytes: the first frame has {self.run.length}, and {expected} of data are due"
             self._ignore(frame, IgnoreReason.RX_DL_CHANGED, f"SN {n_pdu.sn} in {sizes}")
             self._open_run()
             return
         self._trace.append(frame)
         if n_pdu.sn != self._sn:
-            # 9.6.4: a wrong SN ends the reception with N_WRONG_SN.
+            # 9.6.4.4: a wrong SN ends the reception with N_WRONG_SN.
             self._fail(ReceiverInput.WRONG_SN, self._wrong_sn(n_pdu.sn))
             return
         self._sn = (self._sn + 1) & 0x0F
@@ -332,7 +333,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._ask_to_wait()
 
     def _ask_to_wait(self) -> None:
-        # 9.7: no more than N_WFTmax WAITs in a row, then the reception is over with N_WFT_OVRN.
+        # 9.7 and 9.8.4: no more than N_WFTmax WAITs in a row, then the reception is over with N_WFT_OVRN.
         limit = self._params.wftmax
         if limit is not None and self._waits >= limit:
             error = MaximumWaitFrameReachedError(

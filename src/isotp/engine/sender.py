@@ -156,7 +156,7 @@ class Sender(Transfer[SenderState, SenderInput]):
             sn = self._sn + len(n_pdus) & 0x0F
             rest = ConsecutiveFrame(sn, data[len(n_pdus) * size :])
             n_pdus.append(pad(rest.encode(self._address), self._fill, self._least))
-        # 9.6.4: SN goes up by one for each consecutive frame, and from 15 to 0.
+        # 9.6.4.3: SN goes up by one for each consecutive frame, and from 15 to 0.
         self._sn = (self._sn + count) & 0x0F
         self._position = end
         self._block_left -= count
@@ -247,7 +247,8 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._enter(_FC_CTS)
 
     def _wait(self, now: int) -> None:
-        # 9.7: no more than N_WFTmax WAITs in a row; each starts N_Bs again, and its BS and STmin are ignored.
+        # 9.6.5.1: each WAIT starts N_Bs again; its BS and STmin are ignored. N_WFTmax is for receivers alone (9.7): that
+        # a sender may have one, too, is ours.
         limit = self._params.wftmax
         self._waits += 1
         if limit is not None and self._waits > limit:

@@ -68,7 +68,16 @@ def test_with_address_bytes() -> None:
     assert Faults(address_size=1).lose("FC")(extended) == [(0, extended)]
     assert Faults(address_size=1).lose("CF")(extended) == []
     assert Faults().lose("001/30: CF")(extended) == []
-    assert Faults(address_size=1).replace(by="CF 2 BB")(extended) == [(0, CanFrame(1, b"\x30\x22\xbb"))]
+    for faults in (
+        Faults(address_size=1).replace(by="CF 2 BB"),
+        Faults().replace("001/30: CF", by="CF 2 BB"),
+        Faults().replace(by="001/30: CF 2 BB"),
+    ):
+        assert faults(extended) == [(0, CanFrame(1, b"\x30\x22\xbb"))]
+    fc = parse("001/30: FC CTS bs=8 stmin=1ms").frame()
+    for faults in (Faults().replace("001/30: FC", by="FC 3 .."), Faults().replace(by="001/30: FC 3 ..")):
+        assert faults(fc) == [(0, parse("001/30: FC 3 bs=8 stmin=1ms").frame())]
+    assert Faults().insert("001/30: CF", frames="SF 01")(extended)[0] == (0, CanFrame(1, b"\x30\x01\x01"))
 
 
 def test_empty_frames_are_of_no_kind() -> None:

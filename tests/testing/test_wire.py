@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -73,21 +73,59 @@ def test_faults_are_for_both_directions() -> None:
 
 
 def test_nothing_passes_while_it_is_down() -> None:
-    faults = Faults().delay("001: ..", seconds=0.05).double("002: ..").double("003: ..")
-    with wire(faults) as (made, a, b):
+    with wire(Faults().delay("001: ..", seconds=0.01)) as (made, a, b):
+        for _ in range(200):
+            a.say(FRAMES[1])
+            made.down()
+            a.say(FRAMES[2])
+            made.up()
+        a.say(FRAMES[1], FRAMES[4])
+        until(lambda: FRAMES[1] in b.heard)
+        assert b.heard == [FRAMES[4], FRAMES[1]]
+
+
+def test_it_may_be_down_from_the_beginning() -> None:
+    made = Wire(VirtualBus("a"), VirtualBus("b"))
+    made.down()
+    with made:
+        a, b = (Node(bus) for bus in made._buses if isinstance(bus, VirtualBus))
         a.say(FRAMES[1])
-        made.down()
-        made.wake()
-        until(lambda: not made._under_way)
-        for n in (2, 3):  # when the second one is heard, the wire is done with the first one
-            heard = len(faults.done)
-            a.say(FRAMES[n])
-            until(lambda: len(faults.done) > heard)  # noqa: B023 - called in this round
         made.up()
-        a.say(FRAMES[4])
-        until(lambda: FRAMES[4] in b.heard)
-        assert FRAMES[1] not in b.heard
-        assert FRAMES[2] not in b.heard
+        a.say(FRAMES[2])
+        until(lambda: FRAMES[2] in b.heard)
+    assert b.heard == [FRAMES[2]]
+    made.down()
+    made.up()
+
+
+def test_frames_that_take_their_time_on_a_bus_arrive() -> None:
+    with wire(frame_ns=20_000_000) as (_, a, b):
+        a.say(*FRAMES[:3])
+        until(lambda: b.heard == FRAMES[:3])
+
+
+def test_only_the_frame_that_a_bus_does_not_take_is_lost() -> None:
+    class Classical(VirtualBus):
+        def send(self, frames: Sequence[CanFrame]) -> int:
+            for frame in frames:
+                if frame.is_fd:
+                    raise isotp.InterfaceError(f"{self.name} does not take CAN FD")
+                super().send([frame])
+            return len(frames)
+
+    ready = threading.Event()
+
+    def hold(frame: CanFrame) -> list[tuple[int, CanFrame]]:
+        ready.wait(10)
+        return [(0, frame)]
+
+    a, b = VirtualBus("a"), Classical("b")
+    with Wire(a, b, hold):
+        node, other = Node(a), Node(b)
+        node.say(FRAMES[1], FRAMES[2], FD, FRAMES[3])
+        ready.set()
+        until(lambda: FRAMES[3] in other.heard)
+    assert other.heard == FRAMES[1:4]
 
 
 def test_a_full_bus_is_waited_for() -> None:
@@ -145,3 +183,16 @@ def test_it_can_be_used_again() -> None:
 def test_an_interface_that_is_not_there() -> None:
     with pytest.raises((isotp.InterfaceNotFoundError, isotp.UnavailableError)), Wire("nocan0", "nocan1"):
         pass
+
+
+def test_faults_may_break_the_wire() -> None:
+    def breaks(frame: CanFrame) -> list[tuple[int, CanFrame]]:
+        made.down()
+        return [(0, frame)]
+
+    made = Wire(VirtualBus("a"), VirtualBus("b"), breaks)
+    with made:
+        a, b = (Node(bus) for bus in made._buses if isinstance(bus, VirtualBus))
+        a.say(FRAMES[1])
+        until(lambda: not made._is_up)
+    assert b.heard == []

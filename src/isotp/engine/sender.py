@@ -247,8 +247,8 @@ class Sender(Transfer[SenderState, SenderInput]):
         self._enter(_FC_CTS)
 
     def _wait(self, now: int) -> None:
-        # 9.6.5.1: each WAIT starts N_Bs again; its BS and STmin are ignored. N_WFTmax is for receivers alone (9.7): that
-        # a sender may have one, too, is ours.
+        # 9.6.5.1: each WAIT starts N_Bs again; its BS and STmin are ignored. N_WFTmax is for receivers alone (9.7);
+        # that a sender may have one, too, is ours.
         limit = self._params.wftmax
         self._waits += 1
         if limit is not None and self._waits > limit:

@@ -187,12 +187,10 @@ class Faults:
         Raises:
             NotationError: no such frame.
         """
-        texts, gap_ns = self._parsed(by), _ns(seconds)
+        write, gap_ns = self._writer(what, by), _ns(seconds)
 
         def act(copies: list[Copy], random: Random) -> list[Copy]:
-            return [
-                (ns + i * gap_ns, self._written(text, frame)) for ns, frame in copies for i, text in enumerate(texts)
-            ]
+            return [(ns + i * gap_ns, made) for ns, frame in copies for i, made in enumerate(write(frame))]
 
         return self._add("replace", what, number, when, act)
 
@@ -200,10 +198,10 @@ class Faults:
         self, what: str = ANY_REST, number: int | None = None, *, frames: str | Sequence[str], **when: Unpack[When]
     ) -> Self:
         """Other frames arrive before it; `frames` are texts as for `replace`."""
-        texts = self._parsed(frames)
+        write = self._writer(what, frames)
 
         def act(copies: list[Copy], random: Random) -> list[Copy]:
-            return [(ns, self._written(text, frame)) for ns, frame in copies[:1] for text in texts] + copies
+            return [(ns, made) for ns, frame in copies[:1] for made in write(frame)] + copies
 
         return self._add("insert", what, number, when, act)
 
@@ -211,20 +209,33 @@ class Faults:
         self._rules.append(_Rule(verb, what, number, when, act, f"{self._seed} {len(self._rules)}", self._address_size))
         return self
 
-    def _parsed(self, texts: str | Sequence[str]) -> list[FrameText]:
+    def _writer(self, what: str, texts: str | Sequence[str]) -> Callable[[CanFrame], list[CanFrame]]:
+        """What makes the frames of `texts` in place of a frame that is `what`."""
         parsed = [parse(text) for text in ((texts,) if isinstance(texts, str) else texts)]
-        for text in parsed:  # raise here, and not where the frame is sent
-            self._written(text, _SAMPLE)
-        return parsed
+        said = (_parse_what(what)[1], *parsed)
+        size = self._address_size if all(one.address_byte is None for one in said) else 1
 
-    def _written(self, text: FrameText, frame: CanFrame) -> CanFrame:
-        """What `text` says in place of `frame`."""
-        size = self._address_size
-        sent = frame.data[size:].ljust(FLOW_CONTROL_SIZE, b"\0")
-        numbers = tuple(sent[i] if n is None else n for i, n in enumerate(text.numbers))
-        closed = replace(text, is_open=False, numbers=numbers)
-        made = closed.frame(frame.can_id, frame.data[:size], is_fd=frame.is_fd, bitrate_switch=frame.bitrate_switch)
-        return made._replace(data=made.data + frame.data[len(made.data) :]) if text.is_open else made
+        def write(frame: CanFrame) -> list[CanFrame]:
+            return [_written(text, frame, size) for text in parsed]
+
+        write(_SAMPLE)  # raise here, and not where the frame is sent
+        return write
+
+
+def _written(text: FrameText, frame: CanFrame, size: int) -> CanFrame:
+    """What `text` says in place of `frame`, which has `size` address bytes."""
+    sent = frame.data[size:].ljust(FLOW_CONTROL_SIZE, b"\0")
+    numbers = tuple(sent[i] if n is None else n for i, n in enumerate(text.numbers))
+    closed = replace(text, is_open=False, numbers=numbers)
+    made = closed.frame(frame.can_id, frame.data[:size], is_fd=frame.is_fd, bitrate_switch=frame.bitrate_switch)
+    return made._replace(data=made.data + frame.data[len(made.data) :]) if text.is_open else made
+
+
+def _parse_what(what: str) -> tuple[NPciType | None, FrameText]:
+    """The kind of N_PDU, if `what` says only that of its data, and the pattern of the rest."""
+    where, colon, word = what.rpartition(":")
+    kind = NPciType.__members__.get(word.strip())
+    return kind, parse(what if kind is None else f"{where}{colon} {ANY_REST}")
 
 
 class _Rule:
@@ -239,9 +250,7 @@ class _Rule:
         if self._first < 1 or (number is not None and "since" in when):
             raise OptionError(f"number={number}, {when}: allowed is one of number and since, counted from 1")
         _check_chance("chance", self._chance)
-        where, colon, kind = what.rpartition(":")
-        self._kind = NPciType.__members__.get(kind.strip())
-        self._pattern = parse(what if self._kind is None else f"{where}{colon} {ANY_REST}")
+        self._kind, self._pattern = _parse_what(what)
         self._address_size = address_size if self._pattern.address_byte is None else 1
         words = [repr(what), *([str(number)] if number else []), *(f"{name}={value}" for name, value in when.items())]
         self.text = f"{verb}({', '.join(words)})"

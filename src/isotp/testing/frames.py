@@ -3,7 +3,8 @@
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, overload
+from dataclasses import dataclass
+from typing import Final, overload
 
 from ..address import Address, AsymmetricAddress
 from ..bus.base import Bus, Received
@@ -15,8 +16,9 @@ from .notation import format_frame, parse
 SHOWN: Final = 200
 
 
-class Seen(NamedTuple):
-    """A frame on the bus."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Seen:
+    """A frame on the bus. It is equal to each text that says it, see `isotp.testing.notation`, and to its CanFrame."""
 
     time_ns: int
     """On the clock of the bus."""
@@ -26,10 +28,17 @@ class Seen(NamedTuple):
     address_size: int
 
     def matches(self, text: str) -> bool:
-        """Whether it is what `text` says; see `isotp.testing.notation`."""
+        """Whether it is what `text` says."""
         wanted = parse(text)
-        frame = self.frame if wanted.padding is not None else self._without_padding()
-        return wanted.matches(frame, self.address_size)
+        says_padding = wanted.kind is None or wanted.padding is not None
+        return wanted.matches(self.frame if says_padding else self._without_padding(), self.address_size)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return self.matches(other)
+        return self.frame == other if isinstance(other, CanFrame) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
 
     def _without_padding(self) -> CanFrame:
         return self.frame._replace(data=self.frame.data[: self.end])
@@ -39,11 +48,15 @@ class Seen(NamedTuple):
         padding = self.frame.data[self.end :].hex(" ").upper()
         return f"{text} | {padding}" if padding else text
 
+    __repr__ = __str__
 
-class Frames(Sequence[CanFrame]):
+
+class Frames(Sequence[Seen]):
     """All frames that were on a bus since it was made, oldest first.
 
         assert frames == ["SF 22 F1 90", "FF 20 62 F1 90 ..", "FC CTS bs=0 stmin=0", "CF 1 ..", "CF 2 .."]
+        assert frames[2:] == ["FC CTS ..", "CF 1 ..", "CF 2 .."]
+        assert "FC WAIT .." not in frames
 
     On a VirtualBus these are the frames of all nodes, whether or not they arrive; on another bus those that its sockets
     send and receive.
@@ -59,39 +72,39 @@ class Frames(Sequence[CanFrame]):
         self._address_sizes = {half.can_id: 1 for half in halves if half and half.address_byte is not None}
         self._seen: list[Seen] = []
         self._clock = bus.clock if isinstance(bus, VirtualBus) else time.monotonic_ns
-        self._to_come: dict[int, int] = {}
-        """For each identifier, the bytes that the consecutive frames of its message still have to bring."""
+        self._to_come: dict[int, tuple[int, int]] = {}
+        """For each identifier, the next SN of its message, and how many bytes are still to come."""
         self.stop: Callable[[], None] = bus.listen(self._see) if isinstance(bus, VirtualBus) else _tap(bus, self._see)
         """No frame that comes after this call is noted."""
 
     def _see(self, frame: CanFrame) -> None:
         size, end = self._address_sizes.get(frame.can_id, 0), len(frame.data)
-        match decode(frame.data, size):
-            case FirstFrame(length, data):
-                self._to_come[frame.can_id] = length - len(data)
-            case ConsecutiveFrame(_, data) if frame.can_id in self._to_come:
-                left = self._to_come[frame.can_id]
-                end -= max(0, len(data) - left)
-                self._to_come[frame.can_id] = max(0, left - len(data))
+        n_pdu = decode(frame.data, size)
+        if isinstance(n_pdu, FirstFrame):
+            self._to_come[frame.can_id] = 1, n_pdu.length - len(n_pdu.data)
+        elif isinstance(n_pdu, ConsecutiveFrame) and frame.can_id in self._to_come:
+            sn, left = self._to_come[frame.can_id]
+            if n_pdu.sn == sn:
+                end -= max(0, len(n_pdu.data) - left)
+                self._to_come[frame.can_id] = (sn + 1) % 16, left - len(n_pdu.data)
+                if left <= len(n_pdu.data):
+                    del self._to_come[frame.can_id]
         self._seen.append(Seen(self._clock(), frame, end, size))
 
     def __len__(self) -> int:
         return len(self._seen)
 
     @overload
-    def __getitem__(self, index: int) -> CanFrame: ...
+    def __getitem__(self, index: int) -> Seen: ...
     @overload
-    def __getitem__(self, index: slice) -> list[CanFrame]: ...
-    def __getitem__(self, index: int | slice) -> CanFrame | list[CanFrame]:
-        if isinstance(index, slice):
-            return [seen.frame for seen in self._seen[index]]
-        return self._seen[index].frame
+    def __getitem__(self, index: slice) -> list[Seen]: ...
+    def __getitem__(self, index: int | slice) -> Seen | list[Seen]:
+        return self._seen[index]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (list, tuple)):
             return NotImplemented
-        seen = tuple(self._seen)
-        return len(seen) == len(other) and all(map(Seen.matches, seen, other))
+        return self._seen == list(other)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -105,7 +118,7 @@ class Frames(Sequence[CanFrame]):
         shown = self._lines()
         width = max(map(len, shown), default=0)
         for seen, line, text in itertools.zip_longest(tuple(self._seen), shown, wanted):
-            same = seen is not None and text is not None and seen.matches(text)
+            same = seen is not None and seen == text
             lines.append(f"{' ' if same else '!'} {line or '':{width}}   {'nothing' if text is None else text}")
         return lines
 

@@ -5,7 +5,7 @@ import selectors
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -46,6 +46,10 @@ class Wire:
         self._buses = tuple(SocketCanBus(one) if isinstance(one, str) else one for one in (a, b))
         self._faults = faults
         self._is_up = True
+        self._lock = threading.RLock()  # for a turn; `faults` may call `down`
+        self._waiting: dict[Bus, deque[CanFrame]] = {bus: deque() for bus in self._buses}  # for room in the bus
+        self._under_way: list[tuple[int, int, Bus, CanFrame]] = []  # a heap: time of arrival, order, where to, frame
+        self._order = count()
         self._wakeup: WakeSockets | None = None
         self.has_ended = True
         """Whether it carries no frames, and its buses are free for others."""
@@ -55,11 +59,16 @@ class Wire:
 
     def down(self) -> None:
         """From now on no frame passes; those under way are lost."""
-        self._is_up = False
+        with self._lock:
+            self._turn()
+            self._is_up = False
+            self._drop()
 
     def up(self) -> None:
-        """Let frames pass again."""
-        self._is_up = True
+        """Let frames pass again: those that are sent from now on."""
+        with self._lock:
+            self._turn()
+            self._is_up = True
 
     def __enter__(self) -> Self:
         """Open both buses and begin to carry frames.
@@ -67,9 +76,7 @@ class Wire:
         Raises:
             InterfaceError: a bus cannot be opened, or sockets use it.
         """
-        self._waiting: dict[Bus, list[CanFrame]] = {bus: [] for bus in self._buses}  # for room in the bus
-        self._under_way: list[tuple[int, int, Bus, CanFrame]] = []  # a heap: time of arrival, order, where to, frame
-        self._order = count()
+        self._drop()
         self._error: BaseException | None = None
         self._wakeup = wakeup = WakeSockets()
         with ExitStack() as stack:
@@ -96,7 +103,8 @@ class Wire:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close both buses; raises what `faults` raised."""
-        self.has_ended = True
+        with self._lock:
+            self.has_ended = True
         self.wake()
         self._thread.join()
         self._closing.close()
@@ -114,33 +122,41 @@ class Wire:
     def _serve(self) -> None:
         try:
             while not self.has_ended:
-                self._turn()
+                with self._lock:
+                    self._turn()
                 self._sleep()
         except BaseException as e:
             self._error = e
 
     def _turn(self) -> None:
-        a, b = self._buses
+        if self.has_ended:
+            return
         now = time.monotonic_ns()
+        a, b = self._buses
         for here, there in ((a, b), (b, a)):
             for frame in _heard(here):
                 for late_ns, copy in self._faults(frame) if self._faults else ((0, frame),):
                     heapq.heappush(self._under_way, (now + late_ns, next(self._order), there, copy))
+        if not self._is_up:
+            self._drop()
         while self._under_way and self._under_way[0][0] <= now:
             _, _, there, copy = heapq.heappop(self._under_way)
             self._waiting[there].append(copy)
         for bus, frames in self._waiting.items():
-            if frames:
-                del frames[: _sent(bus, frames) if self._is_up else len(frames)]
-        if not self._is_up:
-            self._under_way.clear()
+            while frames and _is_sent(bus, frames[0]):
+                frames.popleft()
+
+    def _drop(self) -> None:
+        self._under_way.clear()
+        for frames in self._waiting.values():
+            frames.clear()
 
     def _sleep(self) -> None:
-        seconds = None
+        due = [due_ns for bus in self._buses if (due_ns := bus.get_timer()) is not None]
+        due += [self._under_way[0][0]] if self._under_way else []
+        seconds = max(0, min(due) - time.monotonic_ns()) / 1e9 if due else None
         if any(self._waiting.values()):
             seconds = _RETRY_S
-        elif self._under_way:
-            seconds = max(0, self._under_way[0][0] - time.monotonic_ns()) / 1e9
         for key, _ in self._selector.select(seconds):
             if isinstance(key.fileobj, socket.socket):  # that of the wakeup
                 key.fileobj.recv(4096)
@@ -162,14 +178,14 @@ def _heard(bus: Bus) -> Iterator[CanFrame]:
             yield frame
 
 
-def _sent(bus: Bus, frames: list[CanFrame]) -> int:
-    """How many frames are done with."""
+def _is_sent(bus: Bus, frame: CanFrame) -> bool:
+    """Whether `bus` is done with it."""
     try:
-        return bus.send(frames)
+        return bool(bus.send([frame]))
     except InterfaceNotFoundError:
         raise
     except InterfaceError:  # it is down, or does not take such a frame
-        return len(frames)
+        return True
 
 
 def _close(bus: Bus) -> None:

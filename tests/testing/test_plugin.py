@@ -115,6 +115,29 @@ def test_simulated_time_is_not_for_other_buses(pytester: pytest.Pytester) -> Non
     result.stdout.fnmatch_lines(["*isotp_clock is for virtual buses, not for --isotp-bus vcan0"])
 
 
+@pytest.mark.parametrize(("clock", "outcome"), [("", "errors"), ("clock=isotp_clock", "passed")])
+def test_a_bus_of_ones_own_in_simulated_time(pytester: pytest.Pytester, clock: str, outcome: str) -> None:
+    test = f"""
+        import isotp, pytest
+
+        @pytest.fixture
+        def isotp_bus(isotp_clock):
+            return isotp.VirtualBus({clock})
+
+        def test_an_hour(isotp_tester, isotp_clock):
+            with pytest.raises(TimeoutError):
+                isotp_tester.settimeout(3600)
+                isotp_tester.recv()
+
+        def test_an_ecu(isotp_ecu, isotp_clock):
+            isotp_clock.sleep(3600)
+    """
+    result = run(pytester, test)
+    result.assert_outcomes(**{outcome: 2})
+    if outcome == "errors":
+        result.stdout.fnmatch_lines(["*make it VirtualBus(clock=isotp_clock)"])
+
+
 # --- --isotp-bus
 
 
@@ -192,7 +215,7 @@ def test_what_is_left_is_named(pytester: pytest.Pytester, mark: str) -> None:
             r"  descriptor \d+ .*test_\w+\.py, <_io\.FileIO name=.*",
             r".*ERROR at teardown of test_a_socket",
             r"  thread 'isotp virtual', started in test_\w+\.py:\d+: sock\.bind\(rxid=1, txid=2\)",
-            r"  open: <isotp\.SoftSocket virtual rxid=0x001 txid=0x002>",
+            r"  open now: <isotp\.SoftSocket virtual rxid=0x001 txid=0x002>",
         ]
     )
 
@@ -200,6 +223,18 @@ def test_what_is_left_is_named(pytester: pytest.Pytester, mark: str) -> None:
 def test_nothing_is_checked_unasked(pytester: pytest.Pytester) -> None:
     test = LEAKS.format(mark="").replace("@pytest.mark.isotp_leaks", "")
     run(pytester, test).assert_outcomes(passed=5)
+
+
+def test_a_thread_that_python_did_not_start_is_no_leak(pytester: pytest.Pytester) -> None:
+    test = """
+        import _thread, threading
+
+        def test_foreign():
+            seen = threading.Event()
+            _thread.start_new_thread(lambda: (threading.current_thread(), seen.set()), ())
+            assert seen.wait(60)
+    """
+    run(pytester, test, "--isotp-leaks").assert_outcomes(passed=1)
 
 
 # --- with other plugins

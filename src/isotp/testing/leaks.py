@@ -34,8 +34,9 @@ class Open(NamedTuple):
 
     @classmethod
     def now(cls) -> "Open":
-        """At this moment."""
-        return cls(frozenset(threading.enumerate()), frozenset(_files()))
+        """At this moment; of threads those that `threading` started, since of others it does not learn the end."""
+        threads = (one for one in threading.enumerate() if not isinstance(one, threading._DummyThread))
+        return cls(frozenset(threads), frozenset(_files()))
 
     def __or__(self, other: "Open") -> "Open":
         return Open(self.threads | other.threads, self.files | other.files)
@@ -130,7 +131,8 @@ class LeakCheck:
         for number, what in sorted(left.files):
             owner = owners.get(number)
             lines.append(f"descriptor {number} {what}" + (f", {owner!r}{self._made_in(owner)}" if owner else ""))
-        lines += [f"open: {one!r}{self._made_in(one)}" for one in _objects(AnySocket) if not one.closed]
+        # A hint, to which socket a thread belongs; those of fixtures that live longer are among them.
+        lines += [f"open now: {one!r}{self._made_in(one)}" for one in _objects(AnySocket) if not one.closed]
         return lines
 
     def _started_in(self, thread: threading.Thread) -> str:

@@ -85,7 +85,10 @@ def isotp_address() -> Address | AsymmetricAddress:
 
 @pytest.fixture
 def isotp_clock() -> FakeClock:
-    """Simulated time: no call of a test that has this fixture sleeps, whatever it waits for on `isotp_bus`."""
+    """Simulated time: no call of a test that has this fixture sleeps, whatever it waits for on `isotp_bus`.
+
+    An `isotp_bus` of your own has to be on it: `VirtualBus(clock=isotp_clock)`.
+    """
     from .clock import FakeClock
 
     return FakeClock()
@@ -108,6 +111,14 @@ def isotp_bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
         yield open_bus(stack, where)
 
 
+def _check_time(request: pytest.FixtureRequest, bus: Bus) -> None:
+    """Fail where a test has simulated time and its bus has not."""
+    from .simulated import clock_of
+
+    if "isotp_clock" in request.fixturenames and clock_of(bus) is not request.getfixturevalue("isotp_clock"):
+        pytest.fail(f"{bus!r} is not on isotp_clock: in your fixture isotp_bus make it VirtualBus(clock=isotp_clock)")
+
+
 @pytest.fixture
 def isotp_frames(
     request: pytest.FixtureRequest, isotp_bus: Bus, isotp_address: Address | AsymmetricAddress
@@ -118,6 +129,7 @@ def isotp_frames(
     """
     from .frames import Frames
 
+    _check_time(request, isotp_bus)
     frames = request.node.stash[_FRAMES] = Frames(isotp_bus, isotp_address)
     yield frames
     frames.stop()
@@ -147,12 +159,15 @@ def isotp_link(isotp_bus: Bus, isotp_tester: SoftSocket, isotp_address: Address 
 
 
 @pytest.fixture
-def isotp_ecu(isotp_bus: Bus, isotp_address: Address | AsymmetricAddress) -> Iterator[Ecu]:
+def isotp_ecu(
+    request: pytest.FixtureRequest, isotp_bus: Bus, isotp_address: Address | AsymmetricAddress
+) -> Iterator[Ecu]:
     """A simulated ECU on `isotp_bus`, which answers `isotp_tester`; give it rules, DIDs and so on in the test."""
     from .buses import opposite
     from .ecu.car import Car
     from .ecu.ecu import Ecu
 
+    _check_time(request, isotp_bus)
     ecu = Ecu("ecu", opposite(isotp_address))
     with Car(isotp_bus, ecu):
         yield ecu

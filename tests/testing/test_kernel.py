@@ -7,11 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from isotp.testing.kernel import NOT_RUN, NotRunError, __main__, apt, guest, kernels, needs, store, vm
+from isotp.testing.kernel import NOT_RUN, NotRunError, __main__, apt, cli, guest, kernels, needs, store, vm
 
 from ..waiting import until
 
@@ -144,6 +145,18 @@ def test_falls_back_to_the_kernel_it_has(
         kernels.provide(tmp_path, "sid")
 
 
+def test_without_package_lists_the_kernel_it_has_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an image whose last step removes /var/lib/apt/lists."""
+    (tmp_path / kernels.KERNELS / "6.1.0-9-amd64").mkdir(parents=True)
+    (tmp_path / "resolved").mkdir()
+    (tmp_path / "resolved/default").write_text("6.1.0-9-amd64")
+    without = apt.Apt(tmp_path)
+    without.lists = tmp_path / "none"
+    monkeypatch.setattr(kernels, "sources", lambda *_: [without])
+
+    assert kernels.provide(tmp_path, "").version == "6.1.0-9-amd64"
+
+
 # --- what is missing, what went wrong ----------------------------------------------------------
 
 
@@ -206,6 +219,51 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(store.VARIABLE, str(tmp_path / "file/cache"))
     with pytest.raises(NotRunError, match=f"no cache in .*Not a directory; name another folder in {store.VARIABLE}"):
         store.locked().__enter__()
+
+
+def test_a_cache_that_cannot_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It belongs to another user, for one."""
+    (tmp_path / "lock").mkdir()
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    with pytest.raises(NotRunError, match=f"no cache in .*Is a directory; name another folder in {store.VARIABLE}"):
+        store.locked().__enter__()
+
+
+def test_who_waits_for_the_cache_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+
+    def use() -> None:
+        with store.locked():
+            pass
+
+    with ThreadPoolExecutor() as pool:
+        with store.locked():
+            other = pool.submit(use)
+            until(lambda: "waiting for another isotp-kernel" in capfd.readouterr().err or other.done())
+            assert not other.done()
+        other.result(30)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), subprocess.CalledProcessError(1, "depmod")])
+def test_a_failure_of_its_own_is_no_exit_status_of_the_command(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "act", act)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert cli.main(["--", "true"]) == NOT_RUN
+    assert capsys.readouterr().err == f"isotp-kernel: {error}\n"
+
+
+@pytest.mark.parametrize("words", [["--timeout", "nan"], ["--timeout", "-1"], ["--kernel", "../x"], ["--cpus", "0"]])
+def test_options_that_cannot_be(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*words, "--", "true"])
+    assert f"argument {words[0]}: allowed is" in capsys.readouterr().err
 
 
 def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

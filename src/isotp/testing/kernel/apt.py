@@ -74,6 +74,10 @@ class Apt:
             raise AptError(f"{program} {' '.join(words)} failed:\n  {why}")
         return done.stdout
 
+    def updated(self) -> float:
+        """When the lists were fetched, in seconds since the epoch; 0.0: there are none."""
+        return self.lists.stat().st_mtime if self.lists.exists() else 0.0
+
     def depends(self, package: str) -> list[str] | None:
         """Names of the packages that a package depends on (the first of alternatives); None: it is not known."""
         try:

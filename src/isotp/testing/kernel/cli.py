@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
+import subprocess
 import sys
 from types import FrameType
 
@@ -55,6 +57,27 @@ CARRIED = {
 CARRIED_PREFIXES = ("LC_", "PYTHON", "ISOTP_")
 
 
+def which(word: str) -> str:
+    """A kernel."""
+    if not re.fullmatch(r"([0-9A-Za-z][\w.+~-]*)?", word):
+        raise argparse.ArgumentTypeError(f"allowed is a version or a suite, such as sid, not {word!r}")
+    return word
+
+
+def seconds(word: str) -> float:
+    """A time limit."""
+    if not re.fullmatch(r"\d+(\.\d*)?", word):
+        raise argparse.ArgumentTypeError(f"allowed is a number of seconds, not {word!r}")
+    return float(word)
+
+
+def count(word: str) -> int:
+    """A number of processors."""
+    if not re.fullmatch(r"[1-9]\d*", word):
+        raise argparse.ArgumentTypeError(f"allowed is a number from 1 on, not {word!r}")
+    return int(word)
+
+
 def parser() -> argparse.ArgumentParser:
     """The options."""
     p = argparse.ArgumentParser(
@@ -64,12 +87,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument(
-        "--kernel", default="", metavar="WHICH",
+        "--kernel", type=which, default="", metavar="WHICH",
         help="a version (6.1.0-56-amd64) or the current one of a suite (trixie, sid,"
         " bookworm-backports, experimental); implies --vm; default: this machine's suite",
     )  # fmt: skip
     p.add_argument(
-        "--timeout", type=float, default=600, metavar="S",
+        "--timeout", type=seconds, default=600, metavar="S",
         help="limit in seconds for boot and command (default: 600)",
     )  # fmt: skip
     p.add_argument("--vm", action="store_true", help="a VM even where this kernel has ISO-TP")
@@ -81,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         "--env", action="append", default=[], metavar="NAME[=VALUE]",
         help="set or carry over one more variable (repeatable)",
     )  # fmt: skip
-    p.add_argument("--cpus", type=int, default=2, metavar="N", help="of the VM (default: 2)")
+    p.add_argument("--cpus", type=count, default=2, metavar="N", help="of the VM (default: 2)")
     p.add_argument("--memory", default="1G", metavar="SIZE", help="of the VM (default: 1G)")
     p.add_argument("--kvm", action="store_true", help="use /dev/kvm; default: emulation, which works anywhere")
     p.add_argument("--verbose", action="store_true", help="the VM's console on stderr")
@@ -108,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
             os.open(os.devnull, os.O_RDWR)
     try:
         return act(args)
-    except NotRunError as error:
+    except (NotRunError, OSError, subprocess.SubprocessError) as error:
         say(str(error))
         return NOT_RUN
     except StoppedError as stop:

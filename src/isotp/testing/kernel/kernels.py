@@ -79,7 +79,7 @@ def find(cache: Path, request: str, last: Kernel | None, last_time: float) -> Ke
     starts = [f"linux-image-{version}"] if version else meta_packages()
     error: NotRunError | None = None
     for apt in sources(cache, "" if version else request):
-        if last and not error and apt.lists.stat().st_mtime < last_time:
+        if last and not error and apt.updated() < last_time:
             return last
         found = next(filter(None, (resolve(apt, start) for start in starts)), None)
         if not found:

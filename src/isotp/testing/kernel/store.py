@@ -6,11 +6,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fcntl import LOCK_EX, flock
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from tempfile import mkdtemp
 
-from . import NotRunError
+from . import NotRunError, say
 
 VARIABLE = "ISOTP_KERNEL_RUN_CACHE"
 
@@ -29,10 +29,15 @@ def locked() -> Iterator[Path]:
     folder = path()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "w")  # noqa: SIM115 - closed below
     except OSError as error:
         raise NotRunError(f"no cache in {folder}: {error.strerror}; name another folder in {VARIABLE}") from None
-    with open(folder / "lock", "w") as lock:
-        flock(lock, LOCK_EX)
+    with lock:
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another isotp-kernel, which uses {folder}")
+            flock(lock, LOCK_EX)
         for stale in folder.glob("tmp-*"):  # of a process that was killed
             shutil.rmtree(stale, ignore_errors=True)
         yield folder

@@ -1,18 +1,20 @@
 """The suite against the engine, and against engines that are broken on purpose: a case can fail."""
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
-from isotp import Address, VirtualBus
+from isotp import Address, IsoTpError, SocketClosedError, SoftSocket, VirtualBus
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
+from isotp.opts import flags
 from isotp.testing.conformance import (
     Case,
     EngineSubject,
@@ -390,6 +392,34 @@ def test_the_first_question_waits_for_an_answer_that_is_pending() -> None:
     bus.listen(ecu)
     with closing(VirtualNode(bus)) as node:
         assert ask(node, Address.normal(txid=0x7E0, rxid=0x7E8), b"\x22\xf1\x90") == (VIN, 8)
+
+
+def test_a_failure_does_not_spoil_the_next_case() -> None:
+    """The ECU still waits for flow control when the next case begins; it is half duplex, as many are."""
+    bus = VirtualBus()
+    begin = replace(ecu_cases(WITH_REPLY)[0], name="fails", steps=(Send("SF 22 F1 90"), Expect("SF 62 ..")))
+    with ExitStack() as stack:
+        ecu = stack.enter_context(SoftSocket(bus))
+        ecu.set_general_opts(flags.HALF_DUPLEX)
+        ecu.bind(rxid=0x7E0, txid=0x7E8)
+
+        def serve() -> None:
+            while True:
+                try:
+                    ecu.send(demo_answer(ecu.recv()))
+                except SocketClosedError:
+                    return
+                except IsoTpError:
+                    continue
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(ecu.close)
+        node = stack.enter_context(closing(VirtualNode(bus)))
+        subject = BusSubject(node, Address.normal(rxid=0x7E0, txid=0x7E8), has_long_answer=True, late_s=30)
+        results = run_cases([begin, ecu_cases(WITH_REPLY)[0]], subject)
+    assert [one.verdict for one in results] == [Verdict.FAILED, Verdict.PASSED], results[1].reason
 
 
 def test_sockets_in_real_time() -> None:

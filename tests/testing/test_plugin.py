@@ -46,6 +46,14 @@ def test_a_link_alone_shows_its_frames(pytester: pytest.Pytester) -> None:
     result.stdout.re_match_lines([r"-+ ISO-TP frames on virtual -+", r" +0\.000 ms  7E0: SF 61"])
 
 
+def test_the_frames_of_a_test_are_not_kept(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        "from isotp.testing.plugin import _FRAMES\n"
+        "def pytest_sessionfinish(session): print('kept:', sum(_FRAMES in item.stash for item in session.items))"
+    )
+    run(pytester, LINK, "-s").stdout.fnmatch_lines(["*kept: 0*"])
+
+
 def test_another_address_and_a_bus_of_ones_own(pytester: pytest.Pytester) -> None:
     test = """
         import isotp, pytest

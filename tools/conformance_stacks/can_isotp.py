@@ -42,8 +42,7 @@ class CanIsotp(Stack):
             "blocksize": setup["bs"],
             "stmin": setup["stmin"],
             "max_frame_size": setup["max_size"] or 1 << 20,
-            # 0, its default, takes no WAIT at all: more than any case sends stands for "no limit".
-            "wftmax": 100 if setup["wftmax"] is None else setup["wftmax"],
+            "wftmax": 100,  # 0, its default, takes no WAIT at all: this is more than any case sends
         }
         self.layer = isotp.TransportLayerLogic(
             rxfn=lambda timeout=0: self.heard.popleft() if self.heard else None,

@@ -65,6 +65,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     frames = item.stash.get(_FRAMES, None)
     if frames is not None and report.failed:
         report.sections.append((f"ISO-TP frames on {frames.bus_name}", str(frames)))
+    if frames is not None and report.when == "teardown":
+        del item.stash[_FRAMES]  # pytest keeps each item to the end
     return report
 
 

@@ -9,11 +9,11 @@ from ...can_frame import CLASSICAL_MAX_LENGTH, CanFrame
 from ...engine.engine import Engine
 from ...engine.events import FirstFrameReceived, MessageReceived, TransferFailed
 from ...engine.params import Params
-from .case import PENDING_MS, Need, Setup
+from .case import FORGET_MS, PENDING_MS, Need, Setup
 from .nodes import Node
 from .subject import Heard, Subject
 
-_REST_S: Final = 0.02  # between two cases, for an answer that comes late
+_REST_MS: Final = 20.0  # between two cases, for an answer that comes late
 _LONGEST: Final = 1 << 20
 
 
@@ -57,7 +57,15 @@ class BusSubject(Subject):
 
     def open(self, setup: Setup) -> None:
         """Forget what came since the last case."""
-        while self.receive(self.now() + round(_REST_S * 1e9)):
+        self._drop(_REST_MS)
+
+    def recover(self) -> None:
+        """Let the timers of the subject run out, and drop what it still sends."""
+        self._drop(FORGET_MS)
+
+    def _drop(self, ms: float) -> None:
+        until_ns = self.now() + round(ms * 1e6)
+        while self.receive(until_ns):
             pass
 
     def close(self) -> None:

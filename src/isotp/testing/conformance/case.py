@@ -14,6 +14,8 @@ ANSWER_MS: Final = 900.0
 """9.8.1: N_Br + N_Ar and N_Cs + N_As have to be below 0.9 of the peer's time limits, which are 1000 ms."""
 PENDING_MS: Final = 5000.0
 """P2*server_max of ISO 14229-2: how long an answer may take after "response pending"."""
+FORGET_MS: Final = 1600.0
+"""After so long without a frame a message is over on both sides: 9.8.2's 1000 ms, and half of it more."""
 OR: Final = " or "
 SENT: Final = "sent"
 MESSAGE: Final = "message"

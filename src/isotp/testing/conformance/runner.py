@@ -269,6 +269,7 @@ def run_case(case: Case, subject: Subject, differences: Iterable[Difference] = (
         try:
             run.steps()
         except _Failed as e:
+            subject.recover()
             known = next((one for one in differences if fnmatchcase(case.name, one.cases)), None)
             if known is not None:
                 return Result(case, Verdict.DIFFERS, f"{known.why} ({e})", tuple(run.trace))

@@ -52,6 +52,9 @@ class Subject(ABC):
     def close(self) -> None:
         """End the case."""
 
+    def recover(self) -> None:  # noqa: B027 - need not be overridden
+        """Called when a case has failed, before `close`: wait until nothing of it can disturb the next one."""
+
     def address(self, setup: Setup) -> Address | AsymmetricAddress:
         """The address of the subject, as it sees it."""
         return setup.address or DEFAULT_ADDRESS

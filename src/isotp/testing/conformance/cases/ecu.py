@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ....stmin import STmin
-from ..case import Case, Expect, Follow, Need, Pause, Send, Setup, Silence, Step
+from ..case import FORGET_MS, Case, Expect, Follow, Need, Pause, Send, Setup, Silence, Step
 from .frames import segments, sent, text
 from .invalid import invalid_frames
 
 FC: Final = "FC CTS .. or FC WAIT .."
 _NEGATIVE: Final = 0x7F
 _POSITIVE: Final = 0x40
-_FORGET_MS: Final = 1600.0  # N_Cr, and half of it more
 _QUIET: Final = Silence(200)
 _FLOW_CONTROLS: Final = ("FC CTS", "FC WAIT", "FC OVFLW", "FC 5")
 
@@ -140,7 +139,7 @@ class _Requests:
                 "A first frame is answered, with OVFLW if so much cannot be stored.",
                 Send(first),
                 Expect(f"{FC} or FC OVFLW .."),
-                Pause(_FORGET_MS),
+                Pause(FORGET_MS),
                 *self._asked,
             )
 
@@ -187,7 +186,7 @@ class _Requests:
             "timing/N_Cr over",
             "9.8.2",
             "Consecutive frames that come after N_Cr do nothing; the next message is answered.",
-            *(*begin, Pause(_FORGET_MS), *(Send(one) for one in others[1:]), _QUIET, *self._asked),
+            *(*begin, Pause(FORGET_MS), *(Send(one) for one in others[1:]), _QUIET, *self._asked),
         )
         yield self._case(
             "timing/N_Cr almost over",
@@ -289,5 +288,5 @@ class _Replies:
             "reply/no flow control",
             "9.8.2",
             "Without flow control the sender gives up: one that is too late does nothing, and the next answer is sent.",
-            *(*ask, Silence(_FORGET_MS), Send("FC CTS"), _QUIET, *again),
+            *(*ask, Silence(FORGET_MS), Send("FC CTS"), _QUIET, *again),
         )

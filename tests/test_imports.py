@@ -280,6 +280,7 @@ LATE_IMPORTS = {
         "isotp.testing.plugin: isotp.testing.frames.Frames",
         "isotp.testing.plugin: isotp.testing.leaks.LeakCheck",
         "isotp.testing.plugin: isotp.testing.namespace",
+        "isotp.testing.plugin: isotp.testing.simulated.clock_of",
     },
     "start-up time: few calls need it": {
         "isotp.checkup.doctor: isotp.bus.virtual.VirtualBus",

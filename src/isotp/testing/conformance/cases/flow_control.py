@@ -305,9 +305,9 @@ def _changing(begin: tuple[Step, ...], others: list[str]) -> Iterator[Case]:
                 *begin,
                 Send("FC CTS bs=2"),
                 *expects(others[:2]),
-                Send("FC CTS bs=2 stmin=20ms"),
+                Send("FC CTS bs=2 stmin=100ms"),
                 Expect(others[2]),
-                Expect(others[3], after_ms=20),
+                Expect(others[3], after_ms=100),
             ),
         )
 

@@ -82,7 +82,7 @@ def test_no_case_is_there_twice() -> None:
     assert [case.name for case in CASES if steps[case.setup, case.steps] > 1] == []
 
 
-@pytest.mark.parametrize(("bs", "stmin"), [(1, 0), (2, 10), (8, 0xF5)])
+@pytest.mark.parametrize(("bs", "stmin"), [(1, 0), (2, 10), (8, 0xF5), (1, 127)])
 def test_a_stack_may_have_a_bs_and_stmin_of_its_own(bs: int, stmin: int) -> None:
     class Fixed(EngineSubject):
         abilities = EngineSubject.abilities - {Need.BS, Need.STMIN}

@@ -1,5 +1,6 @@
 """Running cases against a subject."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -11,6 +12,7 @@ from ...engine.n_pdu import FlowControl, FlowStatus, SingleFrame, decode, single
 from ...stmin import STmin
 from ..notation import format_frame, format_n_pdu, parse
 from .case import (
+    ANSWER_MS,
     MESSAGE,
     OR,
     PENDING_MS,
@@ -27,7 +29,7 @@ from .case import (
     Send,
     Silence,
 )
-from .subject import Reported, Subject
+from .subject import Heard, Reported, Subject
 
 _MS: Final = 1_000_000
 
@@ -83,6 +85,7 @@ class _Run:
         self._tx_byte = b"" if tx is None or tx.address_byte is None else bytes((tx.address_byte,))
         self._rx_id = 0 if rx is None else rx.can_id
         self._rx_byte = b"" if rx is None or rx.address_byte is None else bytes((rx.address_byte,))
+        self._heard: deque[Heard] = deque()  # the same
         self._block_left: int | None = None  # how many frames the subject's flow control still allows; None: any number
         self._gap_ns = 0
         self._begin_ns = self._last_ns = subject.now()
@@ -136,15 +139,30 @@ class _Run:
     def _follow(self, step: Follow) -> None:
         for text in step.texts:
             self._wait_for_grant()
-            self._pause(self._last_ns + self._gap_ns - self._subject.now())
+            while heard := self._subject.receive(self._last_ns + self._gap_ns):
+                self._heard.append(heard)
             self._send(Send(text))
             self._block_left = None if self._block_left is None else self._block_left - 1
         if step.goes_on:
             self._wait_for_grant()
 
     def _wait_for_grant(self) -> None:
+        """Wait for flow control; the frames of a message that the subject sends meanwhile are for later steps."""
+        others: list[Heard] = []
         while self._block_left == 0:
-            self._expect(Expect("FC CTS .. or FC WAIT .."))
+            heard = self._next(self._last_ns + round(ANSWER_MS * _MS) + self._subject.late_ns)
+            if heard is None:
+                raise _Failed(f"expected flow control, got none within {ANSWER_MS:g} ms{self._instead()}")
+            if any(self._matches(text, heard.frame) for text in ("FC CTS ..", "FC WAIT ..")):
+                self._note(heard.time_ns, "<", self._shown(heard.frame))
+                self._last_ns = heard.time_ns
+                self._take_flow_control(heard.frame)
+            else:
+                others.append(heard)
+        self._heard.extendleft(reversed(others))
+
+    def _next(self, until_ns: int) -> Heard | None:
+        return self._heard.popleft() if self._heard else self._subject.receive(until_ns)
 
     def _take_flow_control(self, frame: CanFrame) -> None:
         """Remember what a flow control of the subject allows."""
@@ -157,7 +175,7 @@ class _Run:
 
     def _expect(self, step: Expect) -> None:
         limit = self._last_ns + round(step.within_ms * _MS) + self._subject.late_ns
-        heard = self._subject.receive(limit)
+        heard = self._next(limit)
         if heard is None:
             raise _Failed(f"expected {step}, got no frame within {step.within_ms:g} ms{self._instead()}")
         self._note(heard.time_ns, "<", self._shown(heard.frame))
@@ -203,14 +221,14 @@ class _Run:
         return format_frame(frame, size)
 
     def _silence(self, until_ns: int, what: str) -> None:
-        heard = self._subject.receive(until_ns)
+        heard = self._next(until_ns)
         if heard is not None:
             self._note(heard.time_ns, "<", self._shown(heard.frame))
             raise _Failed(f"expected {what}, got {self._shown(heard.frame)} = {heard.frame.data.hex(' ').upper()}")
 
     def _pause(self, ns: int) -> None:
         until_ns = self._subject.now() + ns
-        while heard := self._subject.receive(until_ns):
+        while heard := self._next(until_ns):
             self._note(heard.time_ns, "<", self._shown(heard.frame))
             self._take_flow_control(heard.frame)
 

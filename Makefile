@@ -13,7 +13,7 @@ VENV := .venv
 CAN_ISOTP := $(VENV)/can-isotp
 KERNEL_RUN := tools/kernel-run
 MINUTES ?= 20
-SUITES ?= bookworm bookworm-backports trixie sid
+SUITES ?= bookworm bookworm-backports trixie sid experimental
 
 .PHONY: demo demo-kernel test test-kernels soak lint bench docs clean
 .DEFAULT_GOAL := demo

@@ -62,7 +62,7 @@ class IsoTpError(OSError):
     """
 
     n_result: ClassVar[N_Result | None] = None
-    default_errno: ClassVar[int] = _errno.EIO
+    default_errno: ClassVar[int | None] = _errno.EIO
 
     def __init__(
         self,

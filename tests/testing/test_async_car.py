@@ -98,6 +98,18 @@ def test_what_a_function_raises_is_raised_at_the_end() -> None:
         asyncio.run(run("02"))
 
 
+def test_a_session_ends_by_time_without_a_request() -> None:
+    ecu = Ecu(rxid=0x7E0, txid=0x7E8, s3_s=0.2)
+
+    async def run() -> None:
+        bus = isotp.VirtualBus()
+        async with AsyncCar(bus, ecu), bound(bus) as tester:
+            assert await asked(tester, "10 03") == "50 03 00 32 01 f4"
+            await async_until(lambda: ecu.session == 1)
+
+    asyncio.run(run())
+
+
 def test_a_bus_that_goes_away() -> None:
     async def run() -> None:
         bus = isotp.VirtualBus()

@@ -288,6 +288,35 @@ def test_an_interface_that_goes_down_and_comes_up(world: World) -> None:
         assert asked(tester, "3E 00") == "7e 00"
 
 
+def test_an_outage_is_not_told_to_the_tester_by_the_ecus_link(world: World) -> None:
+    with Car(world.bus, engine()), world.open() as tester:
+        link = "rxid=0x7E8 txid=0x7E0"
+        with bus_down(world.bus):
+            world.until(lambda: tester._end.inbox)
+            for _ in range(2):
+                with pytest.raises(isotp.InterfaceDownError) as raised:
+                    tester.send(b"\x3e\x00")
+                assert str(raised.value.link).endswith(link)
+        with pytest.raises(isotp.InterfaceDownError) as raised:
+            tester.recv()
+        assert str(raised.value.link).endswith(link)
+        assert asked(tester, "3E 00") == "7e 00"
+
+
+def test_a_session_ends_by_time_without_a_request(world: World) -> None:
+    ecu = engine(s3_s=0.2, security={1: Security(b"\x07")})
+    with Car(world.bus, ecu), world.open() as tester:
+        for request in ("10 03", "27 01", "27 02 07"):
+            asked(tester, request)
+        world.until(lambda: ecu.session == 1)
+        assert ecu.unlocked is None
+
+
+def test_a_car_has_each_identifier_once() -> None:
+    with pytest.raises(isotp.AddressError, match=r"ECUs 'a' and 'b' have the same identifiers: rxid=0x7E0"):
+        Car(isotp.VirtualBus(), Ecu("a", rxid=0x7E0, txid=0x7E8), Ecu("b", rxid=0x7E0, txid=0x7E9))
+
+
 def test_what_is_no_car() -> None:
     with pytest.raises(TypeError, match="the name of a CAN interface"):
         Car(3, engine())  # type: ignore[arg-type]
@@ -296,10 +325,6 @@ def test_what_is_no_car() -> None:
 
 
 def test_a_car_that_cannot_start_leaves_nothing(world: World) -> None:
-    twins = [engine(), engine()]
-    with pytest.warns(isotp.DuplicateBindingWarning), Car(world.bus, *twins):
-        pass
-
     def refuse(sock: Any) -> None:
         raise isotp.OptionError("no")
 
@@ -363,7 +388,7 @@ def test_a_client_of_udsoncan_programs_an_ecu(world: World) -> None:
         client.ecu_reset(1)
     assert ecu.download is not None
     assert ecu.download.done == [(0x8000, image)]
-    assert ecu.did(0xF15A).value == b"\0\0\0\x07"
+    assert ecu.dids[0xF15A].value == b"\0\0\0\x07"
     if world.clock is not None:
         assert 300 <= world.clock.monotonic() < 301
         assert time.perf_counter() - began < 5

@@ -107,10 +107,19 @@ def test_functions() -> None:
 
 def test_a_function_that_fails_is_remembered() -> None:
     ecu = new_ecu(rules={"22 *": lambda request: 1 // 0, "3e *": lambda request: 3})
-    assert ask(ecu, "22 01 03") == "7f 22 10"
-    assert ask(ecu, "3e 01 03") == "7f 3e 10"
+    assert ecu.serve(b"\x22\x01\x03") == [(0.0, b"\x7f\x22\x10")]
+    assert ecu.serve(b"\x3e\x01\x03") == [(0.0, b"\x7f\x3e\x10")]
     assert [type(e) for e in ecu.failures] == [ZeroDivisionError, TypeError]
     assert ecu.failures[0].__notes__ == ["while ECU 'engine' answered 22 01 03"]
+
+
+def test_request_raises_what_a_function_raises() -> None:
+    ecu = new_ecu(rules={"22 *": lambda request: 1 // 0})
+    with pytest.raises(ZeroDivisionError) as raised:
+        ecu.request(b"\x22\x01\x03")
+    assert raised.value.__notes__ == ["while ECU 'engine' answered 22 01 03"]
+    assert ecu.failures == []  # it was seen
+    assert [one.replies for one in ecu.served] == [((0.0, b"\x7f\x22\x10"),)]
 
 
 def test_in_turn() -> None:
@@ -192,6 +201,27 @@ def test_sessions_end_by_time() -> None:
     assert ask(ecu, "27 01", 16.1) == "7f 27 7f"
     assert ecu.session == 1
     assert ecu.stores_dtcs
+
+
+def test_sessions_end_without_a_request() -> None:
+    ecu = new_ecu(s3_s=5.0, security={1: Security(b"\x01")})
+    assert ecu.due_s == float("inf")
+    for request in ("10 03", "27 01", "27 02 01"):
+        ecu.request(bytes.fromhex(request), 1.0)
+    assert (ecu.session, ecu.unlocked, ecu.due_s) == (3, 1, 6.0)
+    ecu.advance(6.0)
+    assert (ecu.session, ecu.unlocked) == (3, 1)
+    ecu.advance(6.1)
+    assert (ecu.session, ecu.unlocked, ecu.due_s) == (1, None, float("inf"))
+
+
+def test_a_test_may_begin_in_a_session() -> None:
+    ecu = new_ecu()
+    ecu.session = 3
+    ecu.power_on()
+    assert ask(ecu, "85 02", 100.0) == "c5 02"
+    ecu.power_on()
+    assert ecu.session == 1
 
 
 def test_a_long_answer_keeps_the_session() -> None:
@@ -412,7 +442,7 @@ def test_addresses() -> None:
     assert Ecu(address=Address.extended(rxid=1, txid=2, source_address=3, target_address=4)).functional == ()
     ecu = Ecu(address=Address.normal_fixed(target_address=0xF1, source_address=0x10), functional=[0x700, half])
     assert ecu.functional == (Address.normal(rxid=0x700), half)
-    assert repr(ecu) == "<isotp.testing.Ecu 'ecu' rxid=0x18DA10F1 txid=0x18DAF110>"
+    assert repr(ecu) == "<isotp.testing.Ecu '0x18DA10F1' rxid=0x18DA10F1 txid=0x18DAF110>"
 
 
 @given(st.binary(max_size=12), st.booleans())
@@ -431,13 +461,13 @@ def test_garbage_is_survived(data: bytes, functional: bool) -> None:
     ("fields", "told"),
     [
         ({"dids": {0x1F190: b"\x00"}}, "dids: 127376: allowed is 0x0 to 0xffff"),
-        ({"dtcs": {"P0301": 300}}, "status of dtcs: 300"),
+        ({"dtcs": {"P0301": 300}}, "dtcs: status: 300"),
         ({"security": {2: Security(b"\x01")}}, "security: 2: allowed is 0x1 to 0x7d, an odd number"),
         ({"routines": {-1: "00"}}, "routines: -1"),
         ({"sessions": (1, 0x80)}, "sessions: 128"),
         ({"p2_s": 70.0}, r"p2_s: 70.0: allowed is 0 to 65\.535"),
         ({"p2_star_s": 0.0}, r"p2_star_s: 0.0: allowed is 0\.01 to 655\.35"),
-        ({"delay_s": float("nan")}, "delay_s and boot_s: nan"),
+        ({"delay_s": float("nan")}, "delay_s: nan"),
         ({"rules": {"01": b""}}, "one byte or more; None is silence"),
         ({"rules": {"01": Reply("")}}, "one byte or more; None is silence"),
     ],
@@ -445,6 +475,65 @@ def test_garbage_is_survived(data: bytes, functional: bool) -> None:
 def test_numbers_and_answers_that_cannot_be(fields: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         new_ecu(**fields)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "told"),
+    [
+        ("dids", 0x1F190, b"", "dids: 127376: allowed is 0x0 to 0xffff"),
+        ("dids", "F191", b"", "dids: 'F191': allowed is 0x0 to 0xffff"),
+        ("dids", 0xF191, 5, "5 is no value of a DID: bytes, text, or a function"),
+        ("dtcs", "P03", 1, "'P03' is not a DTC"),
+        ("dtcs", b"P0301", 1, "b'P0301' is not a DTC"),
+        ("dtcs", "P0301", "2F", "dtcs: status: '2F': allowed is 0x0 to 0xff"),
+        ("security", 2, Security(b"\x01"), "security: 2: allowed is 0x1 to 0x7d, an odd number"),
+        ("security", 1, lambda seed: seed, r"security: <function.*> is no Security: Security\(key=\.\.\.\)"),
+        ("routines", 0x10000, "00", "routines: 65536"),
+    ],
+)
+def test_parts_are_checked_when_they_are_assigned(part: str, key: object, value: object, told: str) -> None:
+    ecu = new_ecu()
+    with pytest.raises((TypeError, ValueError), match=told):
+        getattr(ecu, part)[key] = value
+    with pytest.raises((TypeError, ValueError), match=told):
+        getattr(ecu, part).update({key: value})
+    with pytest.raises((TypeError, ValueError), match=told):
+        setattr(ecu, part, {key: value})
+    with pytest.raises((TypeError, ValueError), match=told):
+        new_ecu(**{part: {key: value}})
+    assert not getattr(ecu, part)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("p2_s", 70.0), ("p2_star_s", 0), ("s3_s", -1), ("delay_s", "1"), ("sessions", (1, 0x80))]
+)
+def test_times_and_sessions_are_checked_when_they_are_assigned(name: str, value: object) -> None:
+    ecu = new_ecu()
+    before = getattr(ecu, name)
+    with pytest.raises((TypeError, ValueError), match=f"{name}: .*: allowed is"):
+        setattr(ecu, name, value)
+    assert getattr(ecu, name) == before
+
+
+def test_parts_are_dicts() -> None:
+    ecu = new_ecu(dids={0xF190: "WVW"}, dtcs={"P0301": 0x2F}, routines={0x203: "00"})
+    assert ecu.dids[0xF190] == Did("WVW")
+    assert (ecu.dtcs["P0301"], ecu.dtcs[0x030100]) == (0x2F, 0x2F)
+    assert ("P0301" in ecu.dtcs, "P0302" in ecu.dtcs) == (True, False)
+    assert ecu.routines[0x203] == Routine("00")
+    assert repr(ecu.dtcs) == f"{{{0x030100}: 47}}"
+    del ecu.dtcs["P0301"]
+    assert len(ecu.dtcs) == 0
+    for number in ecu.dids:  # also while it is changed
+        del ecu.dids[number]
+    assert dict(ecu.dids) == {}
+    ecu.dids = {1: b"x"}
+    assert ask(ecu, "22 00 01") == "62 00 01 78"
+    assert repr(new_ecu(rules={"3e00": "7e00", "22 *": None}).rules) == r"Rules({b'>\x00': b'~\x00', '22 *': None})"
+
+
+def test_an_ecu_without_a_name_is_called_by_its_identifier() -> None:
+    assert [Ecu(rxid=rxid, txid=0x7E8).name for rxid in (0x7E0, 0x18DA10F1)] == ["0x7E0", "0x18DA10F1"]
 
 
 def test_addresses_that_cannot_be() -> None:
@@ -467,11 +556,9 @@ def test_answers_that_never_come() -> None:
         Reply("01", after_s=float("inf"))
     with pytest.raises(ValueError, match="not hexadecimal"):
         in_turn("01", "0")
-    ecu = new_ecu(rules={"31": Reply("71", after_s=1.0), "01": lambda request: b""})
-    ecu.p2_star_s = 0.0  # while it runs
-    assert ask(ecu, "31") == "7f 31 10"
-    assert ask(ecu, "01") == "7f 01 10"
-    assert [type(e) for e in ecu.failures] == [ZeroDivisionError, ValueError]
+    ecu = new_ecu(rules={"01": lambda request: b""})
+    with pytest.raises(ValueError, match="one byte or more"):
+        ask(ecu, "01")
 
 
 def test_a_response_is_not_answered_while_it_is_busy() -> None:

@@ -8,6 +8,7 @@ import pytest
 import isotp
 from isotp.can_frame import CanFrame
 from isotp.capture import Capture
+from isotp.errors import IsoTpWarning
 from isotp.testing import Car, Ecu, FakeClock, Reply, Routine, SimulatedSocket, load_car
 
 VIN = b"WVWZZZ1JZXW000001"
@@ -132,6 +133,15 @@ def test_all_ecus_of_a_recording() -> None:
         Ecu.from_capture(frames)
 
 
+@pytest.mark.parametrize("ids", [(0x7A0, 0x6A0), (0x6A0, 0x7A1), (0x123, 0x456), (0x6A0, 0x456)])
+def test_identifiers_that_are_not_in_the_recording(ids: tuple[int, int]) -> None:
+    ecus = [Ecu(rxid=0x6A0 + at, txid=0x7A0 + at, dids={0xF190: VIN}) for at in range(3)]
+    frames = Recording().of(*ecus, ask=three_ecus)
+    told = r"no request to rxid=.* the recording has 3 ECUs: 0x6A0 -> 0x7A0, 0x6A1 -> 0x7A1, 0x6A2 -> 0x7A2"
+    with pytest.raises(isotp.AddressError, match=told):
+        Ecu.from_capture(frames, rxid=ids[0], txid=ids[1])
+
+
 def test_a_recording_without_ecus() -> None:
     frames = [(0.0, CanFrame(0x123, b"\x02\x01\x02"))]
     with pytest.raises(isotp.AddressError, match="no ECU of the recording answers"):
@@ -161,7 +171,8 @@ def test_messages_that_broke_off_are_left_out() -> None:
         (5.0, CanFrame(0x7E0, b"\x02\x3e\x00")),
         (5.1, CanFrame(0x7E8, b"\x02\x7e\x00")),
     ]
-    ecu = Ecu(rxid=0x7E0, txid=0x7E8, services={})
-    ecu.learn(Capture(frames, ecu.address))
-    assert ask(ecu, "22 f1 90") is None
+    ecu = Ecu("engine", rxid=0x7E0, txid=0x7E8, services={})
+    with pytest.warns(IsoTpWarning, match="ECU 'engine': messages of the recording broke off .*: 22 f1 90"):
+        ecu.learn(Capture(frames, ecu.address))
+    assert ask(ecu, "22 f1 90") == "7f 22 11"  # not known, and not silence
     assert ask(ecu, "3e 00") == "7e 00"

@@ -2,12 +2,13 @@
 
 import asyncio
 import heapq
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import isotp  # which imports the kernel's sockets when they are used
 
@@ -27,6 +28,8 @@ from .addresses import AnyAddress
 from .base import LAST_WORDS_S, LONGEST_PDU, AnyCar, Reception
 from .ecu import Ecu
 
+_LATER_S: Final = 1e-6  # the session ends after S3, not at it
+
 AsyncWhere = Bus | str | Callable[[Any], AsyncIsoTpSocket]
 
 
@@ -43,6 +46,7 @@ class AsyncCar(AnyCar[AsyncIsoTpSocket]):
         configure: called with each socket before it is bound, to set options.
 
     Raises:
+        AddressError: two ECUs have the same identifier.
         TypeError: `where` is none of these, or one of `ecus` is no `Ecu`, or the bus has a `FakeClock`.
     """
 
@@ -174,14 +178,15 @@ class _Outlet:
                 return
             else:
                 now_s = loop.time()
-                for after_s, reply in ecu.request(data, now_s, functional=sock is not self.sock):
+                for after_s, reply in ecu.serve(data, now_s, functional=sock is not self.sock):
                     heapq.heappush(self._due, (now_s + after_s, next(self._order), reply))
-                self._news.set()
+                self._news.set()  # also since the session ends at another time
 
     async def _send(self) -> None:
         loop, ecu = asyncio.get_running_loop(), self._ecu
         while not self._is_ending:
             self._news.clear()
+            ecu.advance(loop.time())
             if self._due and self._due[0][0] <= loop.time():
                 try:
                     await self.sock.send(heapq.heappop(self._due)[2])
@@ -193,5 +198,5 @@ class _Outlet:
                     return
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._due[0][0] if self._due else None):
+                async with asyncio.timeout_at(min(self._due[0][0] if self._due else math.inf, ecu.due_s + _LATER_S)):
                     await self._news.wait()

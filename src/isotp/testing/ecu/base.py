@@ -1,16 +1,18 @@
 """What `Car` and `AsyncCar` have in common: the ECUs, where they are, and links to testers that they do not know."""
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from ...bus.base import Bus
 from ...bus.socketcan import SocketCanBus
 from ...can_frame import CanFrame
+from ...capture.capture import Capture
 from ...errors import AddressError, InterfaceError
 from ...sockets import AnySocket
 from .addresses import AnyAddress, Testers
 from .ecu import Ecu
-from .playback import ecus_in, messages_of
+from .playback import ecus_in
 from .services import PLAYBACK
 
 LONGEST_PDU: Final = 1 << 24
@@ -22,10 +24,26 @@ LAST_WORDS_S: Final = 2.0
 S = TypeVar("S", bound=AnySocket)
 
 
+def check_identifiers(ecus: Sequence[Ecu]) -> None:
+    """Check that ECUs can be on one bus.
+
+    Raises:
+        AddressError: two of them receive or send the same identifier.
+    """
+    for one, other in combinations(ecus, 2):
+        pairs = (("rxid", one.address.rx, other.address.rx), ("txid", one.address.tx, other.address.tx))
+        if same := [f"{which}={its}" for which, its, of_other in pairs if its == of_other]:
+            raise AddressError(
+                f"ECUs {one.name!r} and {other.name!r} have the same identifiers: {' '.join(same)}",
+                remedy="give each of them identifiers of its own",
+            )
+
+
 class AnyCar(Generic[S]):
     """ECUs on one bus; see `Car` for the arguments.
 
     Raises:
+        AddressError: two ECUs have the same identifier.
         TypeError: `where` is none of what is allowed, or one of `ecus` is no `Ecu`.
     """
 
@@ -43,6 +61,7 @@ class AnyCar(Generic[S]):
             )
         if wrong := [one for one in ecus if not isinstance(one, Ecu)]:
             raise TypeError(f"{wrong[0]!r} is no isotp.testing.Ecu")
+        check_identifiers(ecus)
         if visited := [ecu for ecu in ecus if ecu.testers is not None and not isinstance(where, Bus | str)]:
             raise TypeError(
                 f"ECU {visited[0].name!r} is for testers that it does not know: it needs a bus or the name of a CAN "
@@ -63,7 +82,7 @@ class AnyCar(Generic[S]):
             OSError: the recording cannot be read.
             AddressError: it has none.
         """
-        messages = messages_of(source)
+        messages = list(Capture(source))
         ecus = [Ecu(str(pair), pair.address, services=PLAYBACK) for pair in ecus_in(messages)]
         if not ecus:
             raise AddressError("no ECU of the recording answers in UDS or OBD")

@@ -40,6 +40,7 @@ class Car(AnyCar[IsoTpSocket]):
         configure: called with each socket before it is bound, to set options: CAN FD, padding, flow control.
 
     Raises:
+        AddressError: two ECUs have the same identifier.
         TypeError: `where` is none of these, or one of `ecus` is no `Ecu`.
     """
 

@@ -2,18 +2,19 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...address import Address, AddressingMode, AsymmetricAddress, normal_address
 from ...errors import AddressError, UnavailableError
+from . import file_addresses as addresses
 from . import file_values as values
-from .addresses import AnyAddress
 from .answers import Answer, Nrc, Reply
+from .base import check_identifiers
 from .ecu import Ecu
 from .parts import Did, Download, Routine, Security, dtc_number
-from .playback import messages_of
+from .playback import messages_about
 from .rules import Rules, in_turn
 
 
@@ -36,8 +37,10 @@ def load_car(path: "str | os.PathLike[str]") -> tuple[Ecu, ...]:
         raise values.CarFileError(f"{path}: {e}") from None
     try:
         table = values.Table(content, "")
-        ecus = table.take("ecu", values.list_of(lambda value, place: _ecu(value, place, path)))
+        read = values.list_of(lambda value, place: _ecu(value, place, path), ", [[ecu]] in TOML")
+        ecus = table.take("ecu", read)
         table.end()
+        _check_apart(ecus)
     except values.CarFileError as e:
         e.what = f"{path}: {e.what}"
         e.args = (e.errno, e.what)
@@ -63,10 +66,13 @@ def _yaml(text: str) -> Any:
 
 def _ecu(value: Any, place: str, path: Path) -> Ecu:
     table = values.Table(value, place)
-    name = table.take("name", values.text, "ecu")
-    address = _address(table, place)
+    name = table.take("name", values.text, None)
+    if name is not None:
+        place = name
+        table.call(place)
+    address = addresses.address(table, place)
     fields: dict[str, Any] = {
-        "functional": table.take("functional", values.one_or_list_of(_functional), None),
+        "functional": table.take("functional", values.one_or_list_of(addresses.functional), None),
         "dids": table.take("dids", values.each(values.hex_key(4), _did), {}),
         "dtcs": table.take("dtcs", values.each(_dtc, values.byte), {}),
         "security": table.take("security", values.each(_level_key, _security), {}),
@@ -92,60 +98,44 @@ def _ecu(value: Any, place: str, path: Path) -> Ecu:
         raise values.CarFileError(f"{place}: {e.what}", remedy=e.remedy) from None
     if capture is not None:
         try:
-            ecu.learn(messages_of(path.parent / capture, ecu.address, *ecu.functional), pending)
-        except (OSError, ValueError) as e:
-            e.add_note(f"while reading {place}.capture of {path}")
-            raise
+            ecu.learn(messages_about(path.parent / capture, ecu.address, ecu.functional), pending)
+        except AddressError as e:
+            raise values.CarFileError(f"{place}.capture: {e.what}", remedy=e.remedy) from None
+        except OSError as e:
+            what = f"{e.strerror}: {e.filename}" if e.filename else str(e)
+            raise values.CarFileError(f"{place}.capture: {what}") from None
     for service in without:
         ecu.services.pop(service, None)
     ecu.rules.update(rules)
+    _check_references(ecu, place)
     return ecu
 
 
-def _address(table: values.Table, place: str) -> AnyAddress:
-    """By two identifiers, with an address byte for each, one for both, or none; or by the addresses (29 bits)."""
-    ids: dict[str, Any] = {key: table.take(key, values.can_id, None) for key in ("rxid", "txid")}
-    bytes_ = {key: table.take(key, values.byte, None) for key in ("rx_byte", "tx_byte")}
-    nodes: dict[str, Any] = {key: table.take(key, values.byte, None) for key in ("source_address", "target_address")}
-    extension = table.take("address_extension", values.byte, None)
-    base = table.take("base", values.integer(0, 0x1FFF), None)
-    is_extended, is_fixed = (any(one is not None for one in part.values()) for part in (bytes_, nodes))
-    is_mixed = extension is not None
+def _check_references(ecu: Ecu, place: str) -> None:
+    """Refuse a level or a session that the ECU does not have. In Python a function may unlock it or enter it."""
+    parts: dict[str, Any] = {f"dids.{number:04X}": did for number, did in ecu.dids.items()}
+    parts |= {f"routines.{number:04X}": routine for number, routine in ecu.routines.items()}
+    parts |= {f"security.{level:02X}": security for level, security in ecu.security.items()}
+    parts |= {} if ecu.download is None else {"download": ecu.download}
+    for where, part in parts.items():
+        level = getattr(part, "security", None)
+        if level is not None and level not in ecu.security:
+            raise values.CarFileError(f"{place}.{where}.security: {level}: the ECU has no [ecu.security.{level:02X}]")
+        for session in part.sessions or ():
+            if session not in ecu.sessions:
+                had = ", ".join(map(str, ecu.sessions))
+                raise values.CarFileError(f"{place}.{where}.sessions: {session}: the sessions of the ECU are {had}")
+
+
+def _check_apart(ecus: Sequence[Ecu]) -> None:
+    """Refuse two ECUs with the same name or identifier."""
     try:
-        if is_extended and (is_fixed or is_mixed or base is not None):
-            raise AddressError("rx_byte and tx_byte go with rxid and txid only")
-        if is_extended:
-            return AsymmetricAddress(
-                Address.extended(txid=ids["txid"], target_address=bytes_["tx_byte"]),
-                Address.extended(rxid=ids["rxid"], source_address=bytes_["rx_byte"]),
-            )
-        if not is_fixed and not is_mixed and base is None:
-            return normal_address(ids["rxid"], ids["txid"])
-        fixed = AddressingMode.Mixed_29bits if is_mixed else AddressingMode.NormalFixed_29bits
-        return Address(
-            AddressingMode.Mixed_11bits if is_mixed and not is_fixed else fixed,
-            **ids,
-            **nodes,
-            address_extension=extension,
-            physical_id=None if base is None else base << 16,
-        )
+        check_identifiers(ecus)
     except AddressError as e:
-        raise values.CarFileError(
-            f"{place}: {e.what}",
-            remedy="say rxid and txid, as the ECU sees them (with rx_byte and tx_byte for extended addressing, with "
-            "address_extension for mixed addressing), or source_address (its own) and target_address (the tester's) "
-            "for normal fixed addressing (with address_extension for mixed addressing)",
-        ) from None
-
-
-def _functional(value: Any, place: str) -> "int | Address":
-    """An identifier of requests to all, or one with the address byte."""
-    if not isinstance(value, Mapping):
-        return values.can_id(value, place)
-    table = values.Table(value, place)
-    half = Address.extended(rxid=table.take("rxid", values.can_id), source_address=table.take("rx_byte", values.byte))
-    table.end()
-    return half
+        raise values.CarFileError(e.what, remedy=e.remedy) from None
+    for name, count in Counter(ecu.name for ecu in ecus).items():
+        if count > 1:
+            raise values.CarFileError(f"two ECUs are called {name!r}: give each a name of its own")
 
 
 def _did(value: Any, place: str) -> Did:

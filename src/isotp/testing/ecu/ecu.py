@@ -4,11 +4,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
+from ...capture.capture import Capture
 from ...capture.message import Message
+from ...errors import IsoTpWarning, warn
 from .addresses import AnyAddress, Functional, Testers, functional_addresses, own_address
 from .answers import Answer, Nrc, Refused, Request, Timed, timed
-from .parts import Did, DidValue, Download, Routine, Security, check_numbers, dtc_number
-from .playback import complete, ecus_in, messages_of, only, rules_of
+from .diagnostics import Diagnostics
+from .parts import Did, DidValue, Download, Security
+from .playback import ecus_in, learned, messages_about, only
 from .rules import Rules
 from .services import DEFAULT_SESSION, PLAYBACK, SERVICES, Service
 
@@ -17,7 +20,6 @@ _POSITIVE: Final = 0x40
 _SUPPRESS: Final = 0x80
 _SILENT_TESTER_PRESENT: Final = b"\x3e\x80"
 _HISTORY: Final = 10_000
-_LONGEST_S: Final = 1e6
 F = TypeVar("F", bound=Callable[[Request], Any])
 
 
@@ -29,7 +31,7 @@ class Exchange(NamedTuple):
     """Each with the seconds from the request to it."""
 
 
-class Ecu:
+class Ecu(Diagnostics):
     """A simulated ECU: what it answers to which request. `Car` lets it answer on a bus.
 
     Rules come first: they answer what they match with exactly what they say. All other requests go to the diagnostic
@@ -44,7 +46,7 @@ class Ecu:
             return Reply("71 01 FF 00", after_s=12.0)  # response pending is sent meanwhile
 
     Args:
-        name: what it is called in errors and summaries.
+        name: what it is called in errors and summaries; None: by the identifier of the requests to it.
         address: its own address, as a socket of the ECU is bound; or the two identifiers:
         rxid: CAN identifier of the requests to it.
         txid: CAN identifier of its replies.
@@ -71,12 +73,12 @@ class Ecu:
 
     Raises:
         AddressError: identifiers are out of range, equal, or missing, or do not say who sends (`any_tester`).
-        ValueError: a rule, DTC or number that cannot be.
+        TypeError, ValueError: a rule, DID, DTC, number and so on that cannot be; also when it is assigned later.
     """
 
     def __init__(
         self,
-        name: str = "ecu",
+        name: str | None = None,
         address: AnyAddress | None = None,
         *,
         rxid: int | None = None,
@@ -98,25 +100,21 @@ class Ecu:
         any_tester: bool = False,
         any_extension: bool = False,
     ) -> None:
-        self.name = name
         self.address = own_address(address, rxid, txid)
+        self.name = str(self.address.rx) if name is None else name
         self.functional = functional_addresses(self.address, functional)
         self.testers: Testers | None = None
         """Those that it answers without knowing them."""
         if any_tester or any_extension:
             self.testers = Testers(
-                name, self.address, self.functional, any_tester=any_tester, any_extension=any_extension
+                self.name, self.address, self.functional, any_tester=any_tester, any_extension=any_extension
             )
         self.rules = Rules()
         self.rules.update(rules or {})
-        self.dids: dict[int, Did | DidValue] = dict(dids or {})
-        self.dtcs: dict[int | str, int] = {dtc_number(dtc): status for dtc, status in (dtcs or {}).items()}
-        self.security = dict(security or {})
-        every = (routines or {}).items()
-        self.routines = {number: one if isinstance(one, Routine) else Routine(one) for number, one in every}
+        self.dids, self.dtcs, self.security, self.routines = dids or {}, dtcs or {}, security or {}, routines or {}
         self.download = download
         self.services = dict(SERVICES if services is None else services)
-        self.sessions = tuple(sessions)
+        self.sessions = sessions
         self.p2_s, self.p2_star_s, self.s3_s = p2_s, p2_star_s, s3_s
         self.delay_s, self.boot_s = delay_s, boot_s
         self.served: deque[Exchange] = deque(maxlen=_HISTORY)
@@ -124,32 +122,21 @@ class Ecu:
         self.counts: Counter[str] = Counter()
         """How many requests and replies there were, of each kind."""
         self.failures: list[BaseException] = []
-        """What the functions of rules, DIDs and so on have raised. The tester got general reject (NRC 0x10)."""
+        """What functions of rules, DIDs and so on have raised on a bus. The tester got general reject (NRC 0x10)."""
         self.on_served: Callable[[Exchange], object] | None = None
         """Called with each request and its replies, by what serves the ECU."""
-        for what, lowest, highest, given in (
-            ("dids", 0, 0xFFFF, self.dids),
-            ("status of dtcs", 0, 0xFF, self.dtcs.values()),
-            ("security", 1, 0x7D, self.security),
-            ("routines", 0, 0xFFFF, self.routines),
-            ("sessions", 1, 0x7F, self.sessions),
-            ("p2_s", 0.0, 65.535, (p2_s,)),  # two bytes of the response to DiagnosticSessionControl
-            ("p2_star_s", 0.01, 655.35, (p2_star_s,)),
-            ("s3_s, delay_s and boot_s", 0.0, _LONGEST_S, (s3_s, delay_s, boot_s)),
-        ):
-            check_numbers(f"ECU {name!r}: {what}", given, lowest, highest, is_odd=what == "security")
+        self.set_out()
         self.power_on()
-        self._set_out()
-
-    def power_on(self) -> None:
-        """Begin on a clock that may be another one: nothing is being worked on, and no delay runs. `Car` calls it."""
-        self._busy_until_s = self._booting_until_s = self._active_s = float("-inf")
-        for security in self.security.values():
-            security.power_on()
 
     @classmethod
     def from_capture(
-        cls, source: Any, name: str = "ecu", address: AnyAddress | None = None, *, pending: bool = False, **fields: Any
+        cls,
+        source: Any,
+        name: str | None = None,
+        address: AnyAddress | None = None,
+        *,
+        pending: bool = False,
+        **fields: Any,
     ) -> "Ecu":
         """An ECU that answers as one did in a recording; what was not asked there it refuses (NRC 0x11).
 
@@ -166,29 +153,30 @@ class Ecu:
 
         Raises:
             OSError: the recording cannot be read.
-            AddressError: which ECU is meant is not clear; it says which there are.
+            AddressError: which ECU is meant is not clear, or it is not in the recording; it says which are.
         """
         fields.setdefault("services", PLAYBACK)
         messages: Iterable[Message]
         if address is None and not {"rxid", "txid"} & fields.keys():
-            messages = messages_of(source)
+            messages = list(Capture(source))
             ecu = cls(name, only(ecus_in(messages)).address, **fields)
         else:
             ecu = cls(name, address, **fields)
-            messages = messages_of(source, ecu.address, *ecu.functional)
+            messages = messages_about(source, ecu.address, ecu.functional)
         ecu.learn(messages, pending)
         return ecu
 
     def learn(self, messages: Iterable[Message], pending: bool = False) -> None:
         """Answer from now on as an ECU with the same address did: `messages` are those of an `isotp.capture.Capture`.
 
-        Those that broke off are left out. `pending`: see `from_capture`.
+        It warns of those that broke off: what they were about is refused, as if it had not been asked. `pending`: see
+        `from_capture`.
         """
-        rx, tx = self.address.rx, self.address.tx
-        assert rx is not None
-        assert tx is not None
-        to_all = {each.rx for each in self.functional if each.rx is not None}
-        self.rules.update(rules_of(complete(messages), rx, to_all, tx, pending))
+        known = learned(messages, self.address, self.functional, pending)
+        self.rules.update(known.rules)
+        if known.broken:
+            listed = ", ".join(data[:16].hex(" ") for data in known.broken)
+            warn(f"ECU {self.name!r}: messages of the recording broke off and are left out: {listed}", IsoTpWarning)
 
     def __repr__(self) -> str:
         return f"<isotp.testing.Ecu {self.name!r} {self.address}>"
@@ -202,56 +190,6 @@ class Ecu:
 
         return add
 
-    # --- state, for the services
-
-    def _set_out(self) -> None:
-        """The state after a reset."""
-        self.session = DEFAULT_SESSION
-        """The diagnostic session since the last request; it may have ended by time since."""
-        self.unlocked: int | None = None
-        """The level of security access that is unlocked."""
-        self.seed: tuple[int | None, bytes] = (None, b"")
-        """The level whose seed was asked for last, and the seed."""
-        self.communication = 0
-        """The last sub-function of CommunicationControl."""
-        self.stores_dtcs = True
-        """What ControlDTCSetting has set."""
-        for routine in self.routines.values():
-            routine.was_started = False
-        if self.download is not None:
-            self.download.reset()
-
-    def reset(self, now_s: float) -> None:
-        """Begin anew, as after power-on; the values of DIDs and DTCs stay."""
-        self._set_out()
-        self._booting_until_s = now_s + self.boot_s
-
-    def enter_session(self, session: int) -> None:
-        """Change to a session: what was unlocked is locked, and a download is given up."""
-        communication, stores_dtcs = self.communication, self.stores_dtcs
-        self._set_out()
-        self.session = session
-        if session != DEFAULT_SESSION:
-            self.communication, self.stores_dtcs = communication, stores_dtcs
-
-    def is_in(self, sessions: Collection[int] | None) -> bool:
-        """Whether the session is one of these; None: any."""
-        return sessions is None or self.session in sessions
-
-    def check_unlocked(self, level: int | None) -> None:
-        """Raise `Refused` unless this level of security access is unlocked; None: no level is needed."""
-        if level is not None and self.unlocked != level:
-            raise Refused(Nrc.SECURITY_ACCESS_DENIED)
-
-    def did(self, number: int) -> Did:
-        """A data identifier."""
-        did = self.dids[number]
-        return did if isinstance(did, Did) else Did(did)
-
-    def can_read(self, number: int) -> bool:
-        """Whether the data identifier exists, in this session."""
-        return number in self.dids and self.is_in(self.did(number).sessions)
-
     # --- a request
 
     def request(self, data: bytes, now_s: float = 0.0, functional: bool = False) -> list[Timed]:
@@ -261,17 +199,33 @@ class Ecu:
             data: the request.
             now_s: the time, in seconds on any clock that does not go back.
             functional: whether it went to all ECUs.
+
+        Raises:
+            Exception: what a function of a rule, DID and so on has raised.
         """
-        request = Request(bytes(data), now_s, functional)
-        if not data or now_s < self._booting_until_s:
-            return []
+        replies, error = self._take(Request(bytes(data), now_s, functional))
+        if error is not None:
+            raise error
+        return replies
+
+    def serve(self, data: bytes, now_s: float = 0.0, functional: bool = False) -> list[Timed]:
+        """As `request`, on a bus: what a function raises goes to `failures`, and to the tester general reject."""
+        replies, error = self._take(Request(bytes(data), now_s, functional))
+        if error is not None:
+            self.failures.append(error)
+        return replies
+
+    def _take(self, request: Request) -> tuple[list[Timed], Exception | None]:
+        """The replies to a request, and what a function has raised."""
+        now_s, error = request.now_s, None
+        if not request.data or now_s < self._booting_until_s:
+            return [], None
         self.counts["requests"] += 1
         if now_s < self._busy_until_s:
             replies = self._busy(request)
         else:
-            if self.session != DEFAULT_SESSION and now_s - self._active_s > self.s3_s:
-                self.enter_session(DEFAULT_SESSION)
-            replies = self._replies(request)
+            self.advance(now_s)
+            replies, error = self._replies(request)
             self._busy_until_s = self._active_s = now_s + max((after_s for after_s, _ in replies), default=0.0)
         for _, reply in replies:
             self.counts[_kind(reply)] += 1
@@ -279,7 +233,7 @@ class Ecu:
         self.served.append(exchange)
         if self.on_served is not None:
             self.on_served(exchange)
-        return replies
+        return replies, error
 
     def _busy(self, request: Request) -> list[Timed]:
         """What is said to a request that comes while the one before it is being worked on."""
@@ -288,7 +242,7 @@ class Ecu:
             return []
         return [(0.0, bytes((_NEGATIVE, request.service, Nrc.BUSY_REPEAT_REQUEST)))]
 
-    def _replies(self, request: Request) -> list[Timed]:
+    def _replies(self, request: Request) -> tuple[list[Timed], Exception | None]:
         is_rule = False
         answer: Any
         try:
@@ -296,18 +250,17 @@ class Ecu:
                 answer = self.rules.find(request.data)
                 is_rule = True
             except KeyError:
-                answer = self._serve(request)
+                answer = self._answer(request)
             if callable(answer):
                 answer = answer(request)
-            return timed(request, answer, self, not is_rule and self._is_suppressed(request))
+            return timed(request, answer, self, not is_rule and self._is_suppressed(request)), None
         except Refused as e:
-            return timed(request, e.nrc, self, False)
+            return timed(request, e.nrc, self, False), None
         except Exception as e:
             e.add_note(f"while ECU {self.name!r} answered {request.data[:16].hex(' ')}")
-            self.failures.append(e)
-            return timed(request, Nrc.GENERAL_REJECT, self, False)
+            return timed(request, Nrc.GENERAL_REJECT, self, False), e
 
-    def _serve(self, request: Request) -> Any:
+    def _answer(self, request: Request) -> Any:
         """The answer of a diagnostic service."""
         if request.service & _POSITIVE:  # a response: it is not for us
             return None

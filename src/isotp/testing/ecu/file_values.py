@@ -1,7 +1,7 @@
 """Values of a car file: each is read, or refused with its place and what is allowed there."""
 
-import errno
 from collections.abc import Callable, Mapping
+from string import hexdigits
 from typing import Any, TypeVar, overload
 
 from ...errors import IsoTpError
@@ -16,12 +16,12 @@ Read = Callable[[Any, str], T]
 class CarFileError(IsoTpError, ValueError):
     """A car file that cannot be. It says where in the file, and what is allowed there."""
 
-    default_errno = errno.EINVAL
+    default_errno = None
 
 
 def wrong(value: object, place: str, allowed: str) -> CarFileError:
     """The error of a value."""
-    shown = value if isinstance(value, str) else repr(value)
+    shown = value if isinstance(value, str) else "a table" if isinstance(value, Mapping) else repr(value)
     return CarFileError(f"{place}: {shown!s:.60}: allowed is {allowed}")
 
 
@@ -43,6 +43,10 @@ class Table:
         self._place = place
         self._known: list[str] = []
 
+    def call(self, name: str) -> None:
+        """Name it in errors."""
+        self._place = name
+
     def place(self, key: str) -> str:
         """Where a value of it is."""
         return f"{self._place}.{key}" if self._place else key
@@ -63,7 +67,8 @@ class Table:
         if key in self._left:
             return read(self._left.pop(key), self.place(key))
         if default is ...:
-            raise CarFileError(f"{self._place or 'the file'}: {key} is missing")
+            others = f"; there is: {', '.join(self._left)}" if self._left else ""
+            raise CarFileError(f"{self._place or 'the file'}: {key} is missing{others}")
         return default
 
     def end(self) -> None:
@@ -76,8 +81,11 @@ def number(lowest: float, highest: float, unit: str = "") -> Read[Any]:
     """Reads a number within these limits."""
 
     def read(value: Any, place: str) -> Any:
+        allowed = f"a number from {lowest:g} to {highest:g}{unit}"
+        if isinstance(value, str):
+            raise wrong(repr(value), place, f"{allowed}, without quotes")
         if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
-            raise wrong(value, place, f"a number from {lowest:g} to {highest:g}{unit}")
+            raise wrong(value, place, allowed)
         return value
 
     return read
@@ -87,8 +95,13 @@ def integer(lowest: int, highest: int) -> Read[int]:
     """Reads a whole number within these limits."""
 
     def read(value: Any, place: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-            raise wrong(value, place, f"a whole number from {lowest:#x} to {highest:#x}, such as {highest:#x}")
+        allowed = f"a whole number from {lowest:#x} to {highest:#x}"
+        if isinstance(value, str):
+            raise wrong(repr(value), place, f"{allowed}, such as 0x10, without quotes")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong(value, place, allowed)
+        if not lowest <= value <= highest:
+            raise wrong(f"{value} ({value:#x})" if value > 9 else value, place, allowed)
         return value
 
     return read
@@ -133,12 +146,12 @@ def hexadecimal(value: Any, place: str, or_else: str = "") -> bytes:
         raise wrong(value, place, f"hexadecimal, two digits for each byte, such as '62 F1 90'{or_else}") from None
 
 
-def list_of(read: Read[T]) -> Read[list[T]]:
-    """Reads a list with one element or more."""
+def list_of(read: Read[T], hint: str = "") -> Read[list[T]]:
+    """Reads a list with one element or more; `hint`: how it is written."""
 
     def read_list(value: Any, place: str) -> list[T]:
         if not isinstance(value, list) or not value:
-            raise wrong(value, place, "a list with one element or more")
+            raise wrong(value, place, f"a list with one element or more{hint}")
         return [read(one, f"{place}[{number}]") for number, one in enumerate(value)]
 
     return read_list
@@ -166,16 +179,12 @@ def each(read_key: Read[Any], read: Read[T]) -> Read[dict[Any, T]]:
 
 
 def hex_key(digits: int) -> Read[int]:
-    """Reads a key that is a hexadecimal number of so many digits at most."""
+    """Reads a key that is a hexadecimal number of so many digits."""
 
     def read(key: Any, place: str) -> int:
-        try:
-            number = int(key, 16)
-        except ValueError:
-            number = -1
-        if not 0 <= number < 16**digits:
+        if len(key) != digits or not set(key) <= set(hexdigits):
             raise wrong(key, place, f"a hexadecimal number of {digits} digits as key")
-        return number
+        return int(key, 16)
 
     return read
 

@@ -3,11 +3,12 @@
 import random
 import re
 import zlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .answers import Nrc, Refused, Request, as_bytes
+from .rules import checked
 
 DidValue = bytes | str | Callable[[Request], Any]
 
@@ -15,14 +16,6 @@ _DTC: Final = re.compile(r"([PCBU])([0-3][0-9A-F]{3})(?:-([0-9A-F]{2}))?", re.IG
 _HIGHEST_DTC: Final = 0xFFFFFE
 _SEED_BYTES: Final = 4
 _CRC_BYTES: Final = 4
-
-
-def check_numbers(what: str, given: Iterable[float], lowest: float, highest: float, *, is_odd: bool = False) -> None:
-    """Raise ValueError unless all of `given` are within these limits, and odd if that is wanted."""
-    for number in given:
-        if not lowest <= number <= highest or (is_odd and number % 2 == 0):
-            limits = f"{lowest:#x} to {highest:#x}" if isinstance(lowest, int) else f"{lowest:g} to {highest:g}"
-            raise ValueError(f"{what}: {number!r}: allowed is {limits}{', an odd number' if is_odd else ''}")
 
 
 @dataclass(slots=True)
@@ -43,6 +36,10 @@ class Did:
     security: int | None = None
     secret: bool = False
     sessions: Collection[int] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.value, bytes | bytearray | str) and not callable(self.value):
+            raise TypeError(f"{self.value!r} is no value of a DID: bytes, text, or a function of the request")
 
     def read(self, request: Request) -> bytes:
         """The bytes that it has now."""
@@ -77,7 +74,7 @@ def dtc_number(dtc: int | str) -> int:
         if found := _DTC.fullmatch(dtc.strip()):
             letter, digits, failure_type = found.groups()
             return "PCBU".index(letter.upper()) << 22 | int(digits, 16) << 8 | int(failure_type or "0", 16)
-    elif 0 <= dtc <= _HIGHEST_DTC:
+    elif isinstance(dtc, int) and 0 <= dtc <= _HIGHEST_DTC:
         return dtc
     raise ValueError(f"{dtc!r} is not a DTC: allowed is P, C, B or U with four digits, such as P0301 or P0301-2F")
 
@@ -102,6 +99,11 @@ class Security:
     _random: random.Random = field(default_factory=lambda: random.Random(0), repr=False)
     _failed: int = field(default=0, repr=False)
     _locked_until_s: float = field(default=float("-inf"), repr=False)
+
+    def __post_init__(self) -> None:
+        for given in (self.key, b"" if self.seed is None else self.seed):
+            if not callable(given):
+                as_bytes(given)
 
     def power_on(self) -> None:
         """Begin on a clock that may be another one: no delay runs."""
@@ -157,6 +159,11 @@ class Routine:
     security: int | None = None
     sessions: Collection[int] | None = None
     was_started: bool = False
+
+    def __post_init__(self) -> None:
+        for answer in (self.start, self.stop, self.results):
+            if answer not in (b"", ""):  # a status record may be empty, a whole reply may not
+                checked(answer)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Playback: what a recording says about ECUs, as rules: each request, and the replies it got."""
 
-from collections.abc import Collection, Iterable, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from ...address import Address, AsymmetricAddress, CanAddress
@@ -23,6 +24,7 @@ class _Request:
         self.data = message.data
         self.is_functional = is_functional
         self.replies: list[tuple[float, bytes]] = []
+        self.is_broken = message.error is not None  # or one of its replies is
         self._end_ns = message.end_ns
 
     def fits(self, reply: bytes) -> bool:
@@ -37,6 +39,7 @@ class _Request:
 
     def take(self, reply: Message) -> None:
         """Add a reply; it counts from its first frame."""
+        self.is_broken |= reply.error is not None
         self.replies.append((max(0, reply.begin_ns - self._end_ns) / 1e9, reply.data))
 
     def answer(self, pending: bool) -> Answer:
@@ -66,14 +69,27 @@ class Pair(NamedTuple):
         return f"{self.requests} -> {self.replies}"
 
 
-def messages_of(source: Any, *links: Address | AsymmetricAddress) -> list[Message]:
-    """The complete messages of a recording; see `isotp.capture.Capture`."""
-    return complete(Capture(source, *links))
+def messages_about(
+    source: Any, address: Address | AsymmetricAddress, functional: Sequence[Address] = ()
+) -> list[Message]:
+    """The messages of an ECU in a recording; see `isotp.capture.Capture` for `source`.
 
-
-def complete(messages: Iterable[Message]) -> list[Message]:
-    """The messages that did not break off."""
-    return [message for message in messages if message.error is None and message.data]
+    Raises:
+        OSError: it cannot be read.
+        AddressError: this ECU is not in it; it says which are.
+    """
+    if not isinstance(source, str | os.PathLike) and not hasattr(source, "batches"):
+        source = list(source)
+    messages = list(Capture(source, address, *functional))
+    pairs = ecus_in(Capture(source))
+    own = (address.rx, address.tx)
+    is_of_others = own not in pairs and any(one in pair for one in own for pair in pairs)
+    if is_of_others or not any(one.replies for one in _asked(messages, address, functional)):
+        raise AddressError(
+            f"no request to {address} got a reply: {_listed(pairs)}",
+            remedy="say rxid= and txid= as the ECU sees them: of the requests to it, and of its replies",
+        )
+    return messages
 
 
 def ecus_in(messages: Iterable[Message]) -> list[Pair]:
@@ -83,6 +99,8 @@ def ecus_in(messages: Iterable[Message]) -> list[Pair]:
     found: dict[Pair, None] = {}
     for message in messages:
         source = message.source
+        if not message.data:
+            continue
         if is_functional(source.can_id):
             to_all = _Request(message, True)
             continue
@@ -110,36 +128,60 @@ def only(pairs: Sequence[Pair]) -> Pair:
         return pairs[0]
     if not pairs:
         raise AddressError("no ECU of the recording answers in UDS or OBD", remedy="say its rxid= and txid=")
-    raise AddressError(
-        f"the recording has {len(pairs)} ECUs: {', '.join(map(str, pairs))}",
-        remedy="say rxid= and txid= of one; Car.from_capture has all of them",
+    raise AddressError(_listed(pairs), remedy="say rxid= and txid= of one; Car.from_capture has all of them")
+
+
+def _listed(pairs: Sequence[Pair]) -> str:
+    how_many = {0: "no ECU that answers in UDS or OBD", 1: "the ECU "}.get(len(pairs), f"{len(pairs)} ECUs: ")
+    return f"the recording has {how_many}{', '.join(map(str, pairs))}"
+
+
+class Learned(NamedTuple):
+    """What a recording says about an ECU."""
+
+    rules: "dict[bytes | str, Answer]"
+    """What it answered to each request; several answers to the same request come in turn."""
+    broken: list[bytes]
+    """Requests of which nothing is known, since they or all their replies broke off."""
+
+
+def learned(
+    messages: Iterable[Message], address: Address | AsymmetricAddress, functional: Sequence[Address], pending: bool
+) -> Learned:
+    """What an ECU did in a recording.
+
+    Args:
+        messages: of the recording.
+        address: of the ECU.
+        functional: those of requests to all.
+        pending: whether response pending and delays are played back, too.
+    """
+    by_data: dict[bytes, list[_Request]] = {}
+    for one in _asked(messages, address, functional):
+        by_data.setdefault(one.data, []).append(one)
+    known = {data: heard for data, every in by_data.items() if (heard := [one for one in every if not one.is_broken])}
+    return Learned(
+        {data: _one_answer(heard, pending) for data, heard in known.items()},
+        [data for data in by_data if data not in known],
     )
 
 
-def rules_of(
-    messages: Iterable[Message], own: CanAddress, functional: Collection[CanAddress], tx: CanAddress, pending: bool
-) -> "dict[bytes | str, Answer]":
-    """What the ECU answered to each request; several answers to the same request come in turn.
-
-    Args:
-        messages: of a recording.
-        own: what requests to this ECU carry.
-        functional: what requests to all ECUs carry.
-        tx: what its replies carry.
-        pending: whether response pending and delays are played back, too.
-    """
+def _asked(
+    messages: Iterable[Message], address: Address | AsymmetricAddress, functional: Sequence[Address]
+) -> list[_Request]:
+    """The requests to an ECU, with its replies."""
+    to_all = [each.rx for each in functional]
     asked: list[_Request] = []
     for message in messages:
-        if message.source == own or message.source in functional:
-            asked.append(_Request(message, message.source != own))
-        elif message.source == tx and asked:
+        if not message.data:
+            continue
+        if message.source == address.rx or message.source in to_all:
+            asked.append(_Request(message, message.source != address.rx))
+        elif message.source == address.tx and asked:
             recent = [one for one in reversed(asked[-_OPEN:]) if one.fits(message.data)]
             chosen = next((one for one in recent if one.is_open), recent[0] if recent else asked[-1])
             chosen.take(message)
-    by_data: dict[bytes, list[_Request]] = {}
-    for one in asked:
-        by_data.setdefault(one.data, []).append(one)
-    return {data: _one_answer(one, pending) for data, one in by_data.items()}
+    return asked
 
 
 def _one_answer(requests: list[_Request], pending: bool) -> Answer:

@@ -13,7 +13,7 @@ def in_turn(*answers: Answer) -> Callable[[Request], Answer]:
     """A rule whose first request gets the first answer, the next one the next; after the last it begins again."""
     if not answers:
         raise ValueError("in_turn() takes one answer or more")
-    answers = tuple(map(_checked, answers))
+    answers = tuple(map(checked, answers))
     count = -1
 
     def answer(request: Request) -> Answer:
@@ -80,11 +80,11 @@ class Rules(MutableMapping["bytes | str", Answer]):
         self._patterns: dict[Pattern, Answer] = {}  # those that say most come first
 
     def __setitem__(self, pattern: "bytes | str", answer: Answer) -> None:
-        key, checked = _key(pattern), _checked(answer)
+        key, answer = _key(pattern), checked(answer)
         if isinstance(key, bytes):
-            self._exact[key] = checked
+            self._exact[key] = answer
         else:
-            every = {**self._patterns, key: checked}
+            every = {**self._patterns, key: answer}
             self._patterns = {one: every[one] for one in sorted(every, key=lambda one: one.rank, reverse=True)}
 
     def __delitem__(self, pattern: "bytes | str") -> None:
@@ -106,6 +106,9 @@ class Rules(MutableMapping["bytes | str", Answer]):
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._patterns)
+
+    def __repr__(self) -> str:
+        return f"Rules({dict(self)})"
 
     def find(self, request: bytes) -> Answer:
         """What answers a request.
@@ -129,8 +132,13 @@ def _key(pattern: "bytes | str") -> "bytes | Pattern":
     return bytes(value for value in key.values if value is not None)
 
 
-def _checked(answer: Any) -> Answer:
-    """`answer`, with hexadecimal digits made bytes; whatever cannot be sent is refused now and not at a request."""
+def checked(answer: Any) -> Answer:
+    """`answer`, with hexadecimal digits made bytes; whatever cannot be sent is refused now and not at a request.
+
+    Raises:
+        TypeError: it answers nothing.
+        ValueError: it is empty, or no hexadecimal.
+    """
     if isinstance(answer, str | bytes | bytearray):
         answer = as_bytes(answer)
     if answer == b"" or (isinstance(answer, Reply) and answer.data == b""):

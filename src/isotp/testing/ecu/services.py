@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .answers import Nrc, Refused, Reply, Request, as_bytes
-from .parts import dtc_number
 
 if TYPE_CHECKING:
     from .ecu import Ecu
@@ -63,7 +62,7 @@ def _reset(ecu: "Ecu", request: Request) -> Any:
 
 def _clear_dtcs(ecu: "Ecu", request: Request) -> Any:
     group = int.from_bytes(request.data[1:])
-    cleared = [dtc for dtc in ecu.dtcs.copy() if group in (_ALL_DTCS, dtc_number(dtc))]
+    cleared = [dtc for dtc in ecu.dtcs.copy() if group in (_ALL_DTCS, dtc)]
     if not cleared and group != _ALL_DTCS:
         raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
     for dtc in cleared:
@@ -79,7 +78,7 @@ def _read_dtcs(ecu: "Ecu", request: Request) -> Any:
         raise Refused(Nrc.INCORRECT_MESSAGE_LENGTH)
     mask = _ALL_STATUS if sub == 0x0A else data[2]
     every = ecu.dtcs.copy()  # a test may be changing it, in another thread
-    found = {dtc_number(dtc): status for dtc, status in every.items() if status & mask or sub == 0x0A}
+    found = {dtc: status for dtc, status in every.items() if status & mask or sub == 0x0A}
     if sub == 0x01:
         return bytes((0x59, sub, _ALL_STATUS, _DTC_FORMAT)) + len(found).to_bytes(2)
     return bytes((0x59, sub, _ALL_STATUS)) + b"".join(
@@ -97,7 +96,7 @@ def _read_dids(ecu: "Ecu", request: Request) -> Any:
         raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
     records = []
     for number in known:
-        did = ecu.did(number)
+        did = ecu.dids[number]
         if did.secret:
             ecu.check_unlocked(did.security)
         records.append(number.to_bytes(2) + did.read(request))
@@ -108,10 +107,9 @@ def _write_did(ecu: "Ecu", request: Request) -> Any:
     number = int.from_bytes(request.data[1:3])
     if not ecu.can_read(number):
         raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-    did = ecu.did(number)
+    did = ecu.dids[number]
     ecu.check_unlocked(did.security)
     did.write(request, request.data[3:])
-    ecu.dids[number] = did
     return b"\x6e" + request.data[1:3]
 
 

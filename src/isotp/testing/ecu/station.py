@@ -1,6 +1,7 @@
 """Station: an ECU and its sockets, for hosts that call it when a message has arrived or a reply is due."""
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from .ecu import Ecu
 
 _MESSAGES: Final = 64
 _RETRY_NS: Final = 2_000_000
+_LATER_NS: Final = 1000  # more than what is lost when seconds are rounded
 
 OpenSocket = Callable[..., IsoTpSocket]
 """Returns a new socket that is bound to an address."""
@@ -122,7 +124,9 @@ class Station:
     @property
     def due_ns(self) -> int:
         """When `step` is to be called though no message arrives; NEVER: only then."""
-        return min((outlet.due_ns for _, outlet in self._lines), default=NEVER)
+        due_s = self.ecu.due_s
+        session_ns = NEVER if due_s == math.inf else round(due_s * 1e9) + _LATER_NS
+        return min((session_ns, *(outlet.due_ns for _, outlet in self._lines)))
 
     def step(self, now_ns: int) -> bool:
         """Take the requests that have arrived and send the replies that are due.
@@ -134,11 +138,12 @@ class Station:
         """
         while self._new:
             self._lines.append(self._new.popleft())
+        self.ecu.advance(now_ns / 1e9)
         has_worked = False
         for sock, outlet in self._lines:
             for data in self._received(sock):
                 has_worked = True
-                for after_s, reply in self.ecu.request(data, now_ns / 1e9, functional=sock is not outlet.sock):
+                for after_s, reply in self.ecu.serve(data, now_ns / 1e9, functional=sock is not outlet.sock):
                     outlet.add(now_ns + round(after_s * 1e9), reply)
             has_worked = outlet.send_due(now_ns) or has_worked
         return has_worked

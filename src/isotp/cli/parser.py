@@ -31,6 +31,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.color = False  # from Python 3.14 on argparse has colours of its own
         self._paragraphs = [" ".join(paragraph.split()) for paragraph in description.split("\n\n")]
         self._examples = examples
         self._below = epilog

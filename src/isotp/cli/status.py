@@ -3,6 +3,7 @@
 from typing import Final
 
 from ..errors import IsoTpError, N_Result, TransferError
+from .output.terminal import visible
 from .parser import WrongUsage
 
 DONE: Final = 0
@@ -57,5 +58,5 @@ def of_error(error: BaseException) -> tuple[int, str]:
         case TimeoutError() | BlockingIOError():  # the latter with a time of 0
             return NOTHING_CAME, str(error.strerror or error)
         case OSError():
-            return FAILED, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+            return FAILED, f"{error.strerror or error}{f': {visible(str(error.filename))}' if error.filename else ''}"
     raise error

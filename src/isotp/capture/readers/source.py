@@ -28,7 +28,7 @@ class Source:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self.name = "standard input" if self.path == "-" else self.path
+        self.name = "standard input" if self.path == "-" else _one_line(self.path)
         self._raw: BinaryIO = sys.stdin.buffer if self.path == "-" else Path(self.path).open("rb")  # noqa: SIM115
         status = os.fstat(self._raw.fileno()) if _has_descriptor(self._raw) else None
         self.is_file = status is not None and _is_regular(status)
@@ -112,6 +112,11 @@ class Source:
         self._file.close()
         if self._raw is not sys.stdin.buffer:
             self._raw.close()
+
+
+def _one_line(path: str) -> str:
+    """A path as errors name it: control characters and such as in Python's source."""
+    return path if path.isprintable() else path.encode("unicode_escape").decode()
 
 
 def _has_descriptor(file: BinaryIO) -> bool:

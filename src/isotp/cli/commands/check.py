@@ -1,7 +1,6 @@
 """isotp check: what is against the standard on a bus or in a recording; nothing is ever sent."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from ..options.can_utils import add_answers
 from ..output import terminal
 from ..output.display import Writer
 from ..output.look import DIM, INDENT, Look, Times
-from ..output.units import json_link, json_seconds, rate
+from ..output.units import json_link, json_seconds, json_text, rate
 from ..parser import Parser
 
 USAGE: Final = "[OPTIONS] SOURCE"
@@ -76,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         verdicts = judge.verdicts()
         for link in verdicts.links():
-            for line in [json.dumps(_json(link, judge))] if arguments.json else _lines(link, judge, look):
+            for line in [json_text(_json(link, judge))] if arguments.json else _lines(link, judge, look):
                 out.line(line)
         if verdicts.links() and not arguments.json:
             out.line(_sum(verdicts.links(), look))

@@ -1,7 +1,6 @@
 """isotp conform: an ECU, the kernel or our engine against the requirements of ISO 15765-2."""
 
 import argparse
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -26,7 +25,7 @@ from ..links.virtual_peer import opposite
 from ..options import values
 from ..options.addresses import AnyAddress, Way, make_address
 from ..options.groups import INTERFACE, add_addresses, add_bus, interface_of
-from ..output import terminal
+from ..output import terminal, units
 from ..output.progress import Bar
 from ..parser import Parser, WrongUsage
 
@@ -133,7 +132,7 @@ def _try(subject: Subject, cases: list[Case], differences: Sequence[Difference],
     with Bar("cases", len(cases)) as bar:
         report = Report(subject.name, run_cases(cases, subject, differences, show))
     if arguments.json:
-        print(json.dumps(report.as_dict(), indent=2))
+        print(units.json_text(report.as_dict(), indent=2))
     else:
         for why, count in report.not_applicable().items():
             print(f"not applicable: {count}, {why}")

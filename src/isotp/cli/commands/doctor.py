@@ -1,13 +1,12 @@
 """isotp doctor: does ISO-TP work on this machine, and what to do if not."""
 
 import argparse
-import json
 from typing import Final
 
 import isotp
 
 from .. import status
-from ..output import terminal
+from ..output import terminal, units
 from ..parser import Parser
 
 USAGE: Final = "[OPTIONS]"
@@ -31,14 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the report; 0 when ISO-TP works here."""
     report = isotp.doctor()
     if arguments.json:
-        print(json.dumps(report.as_dict(), indent=2))
+        print(units.json_text(report.as_dict(), indent=2))
     else:
         _print_coloured(report.table(terminal.width()), report.works)
     return status.DONE if report.works else status.FAILED
 
 
 def _print_coloured(table: str, works: bool) -> None:
-    *lines, verdict = table.splitlines()
+    *lines, verdict = map(terminal.visible, table.split("\n"))
     is_remedy = False
     for line in lines:
         state, rest = line[:8], line[8:]

@@ -100,7 +100,7 @@ class _Transfers:
     def sum_up(self) -> None:
         """Print a line for each direction."""
         for (channel, name), total in self.totals.items():
-            self.out.line(self.look.fit(f"{channel}  {name}", str(total)))
+            self.out.line(self.look.fit(f"{terminal.visible(channel)}  {name}", str(total)))
         self.out.flush()
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import json
 import sys
 from collections.abc import Callable
 from typing import BinaryIO, Final
@@ -131,6 +130,6 @@ def _json(channel: str, address: AnyAddress) -> Callable[[ReceivedMessage], str]
 
     def form(message: ReceivedMessage) -> str:
         known = {"time": units.json_seconds(message.timestamp_ns), **ends, "length": len(message.data)}
-        return json.dumps(known | {"data": message.data.hex(), "dropped": message.dropped})
+        return units.json_text(known | {"data": message.data.hex(), "dropped": message.dropped})
 
     return form

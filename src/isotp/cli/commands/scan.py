@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -259,4 +258,4 @@ def _json(found: Found, where: str) -> str:
     answer = found.answer
     source = CanAddress(found.probe.can_id, *found.probe.address)
     known = units.json_link(where, source, CanAddress(found.can_id, *found.address))
-    return json.dumps(known | {"fs": answer.status, "bs": answer.bs, "stmin": answer.stmin})
+    return units.json_text(known | {"fs": answer.status, "bs": answer.bs, "stmin": answer.stmin})

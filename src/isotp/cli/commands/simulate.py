@@ -121,7 +121,7 @@ def _described(ecu: Ecu) -> str:
     parts |= {"security": ecu.security, "routines": ecu.routines}
     has = [f"{name} {len(part)}" for name, part in parts.items() if part]
     has += ["download"] if ecu.download is not None else []
-    return f"{terminal.paint(ecu.name, terminal.GREEN)}  {links}  {', '.join(has)}".rstrip()
+    return f"{terminal.paint(terminal.visible(ecu.name), terminal.GREEN)}  {links}  {', '.join(has)}".rstrip()
 
 
 def _ids(address: CanAddress | None) -> str:
@@ -129,9 +129,10 @@ def _ids(address: CanAddress | None) -> str:
 
 
 def _show(ecu: Ecu, exchange: Exchange) -> None:
-    print(f"{ecu.name} <- {_bytes(exchange.request.data)}{' (to all)' if exchange.request.is_functional else ''}")
+    name = terminal.visible(ecu.name)
+    print(f"{name} <- {_bytes(exchange.request.data)}{' (to all)' if exchange.request.is_functional else ''}")
     for after_s, reply in exchange.replies:
-        print(f"{ecu.name} -> {_bytes(reply)}{f' after {after_s:g} s' if after_s else ''}")
+        print(f"{name} -> {_bytes(reply)}{f' after {after_s:g} s' if after_s else ''}")
     print(end="", flush=True)
 
 
@@ -142,6 +143,6 @@ def _bytes(data: bytes) -> str:
 def _summary(ecu: Ecu) -> str:
     counts = ecu.counts
     others = sorted((name, count) for name, count in counts.items() if name not in ("requests", "replies"))
-    return f"{ecu.name}: {counts['requests']} requests, {counts['replies']} replies" + "".join(
+    return f"{terminal.visible(ecu.name)}: {counts['requests']} requests, {counts['replies']} replies" + "".join(
         f", {name}: {count}" for name, count in others
     )

@@ -135,7 +135,8 @@ def _list(kernel: Any) -> None:
     for link in links:
         is_up = link["state"] == "up"
         state = terminal.paint(f"{link['state']:6}", terminal.GREEN if is_up else terminal.RED)
-        print(f"{link.get_attr('IFLA_IFNAME'):15} {_kind(link) or '?':6} {state} {_frames(link.get_attr('IFLA_MTU'))}")
+        name = terminal.visible(link.get_attr("IFLA_IFNAME"))  # Linux takes nearly any
+        print(f"{name:15} {_kind(link) or '?':6} {state} {_frames(link.get_attr('IFLA_MTU'))}")
 
 
 def _frames(mtu: int) -> str:

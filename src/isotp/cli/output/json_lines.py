@@ -1,6 +1,5 @@
 """Frames or messages as JSON, one object a line."""
 
-import json
 from typing import Any
 
 from ...capture import uds
@@ -8,7 +7,7 @@ from ...capture.message import Fault, LinkFrame, Message
 from ...capture.observer import Event
 from ...engine.n_pdu import ConsecutiveFrame, FirstFrame, FlowControl, Malformed, SingleFrame, decode
 from .display import Writer
-from .units import json_link, json_seconds, short_address
+from .units import json_link, json_seconds, json_text, short_address
 
 
 class JsonLines:
@@ -32,11 +31,11 @@ class JsonLines:
     def event(self, event: Event) -> None:
         """See `Display`."""
         if isinstance(event, LinkFrame):
-            self._out.line(json.dumps(self._frame(event)))
+            self._out.line(json_text(self._frame(event)))
         elif isinstance(event, Fault):
-            self._out.line(json.dumps(_fault(event)), counts=not self.shows_frames)
+            self._out.line(json_text(_fault(event)), counts=not self.shows_frames)
         elif not self.shows_frames or event.error is not None:
-            self._out.line(json.dumps(self._message(event)), counts=not self.shows_frames)
+            self._out.line(json_text(self._message(event)), counts=not self.shows_frames)
 
     def _frame(self, frame: LinkFrame) -> dict[str, Any]:
         stream = frame.stream

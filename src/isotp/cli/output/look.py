@@ -68,7 +68,7 @@ class Look:
     def head(self, channel: str, text: str, source: CanAddress, target: CanAddress | None) -> str:
         """Channel and `text`, in the colour of the direction."""
         colour = terminal.CYAN if target is None or source < target else terminal.YELLOW
-        where = f"{channel}  " if self._shows_channel else ""
+        where = f"{terminal.visible(channel)}  " if self._shows_channel else ""
         return where + self.paint(text, colour)
 
     def link(self, channel: str, source: CanAddress, target: CanAddress | None) -> str:

@@ -1,10 +1,21 @@
-"""The terminal: how wide it is, whether it wants colours, and text that fits it."""
+"""The terminal: how wide it is, whether it wants colours, and text that fits it and does nothing to it."""
 
 import contextlib
 import os
 import sys
 
 RED, GREEN, YELLOW, CYAN = 31, 32, 33, 36
+
+
+def visible(text: str) -> str:
+    r"""Text that others chose, such as the name of a channel or a file, on one line and with nothing that acts.
+
+    What does not print is shown as in Python's source: \x1b for control characters, \u202e for those that change the
+    direction of writing. All that a command shows of names goes through here; --json through `units.json_text`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def width() -> int:
@@ -37,6 +48,6 @@ def print_wrapped(text: str, colour: int | None = None, indent: str = "") -> Non
 
 
 def to_stderr(text: str) -> None:
-    """Print a line on standard error, from any thread. That it cannot be written is no error of the command."""
+    """Print lines on standard error, from any thread. That they cannot be written is no error of the command."""
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        print("\n".join(map(visible, text.split("\n"))), file=sys.stderr, flush=True)

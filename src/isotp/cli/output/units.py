@@ -3,12 +3,18 @@
 The README lists all keys of --json; those of one command alone are made by that command.
 """
 
+import json
 from typing import Any, Final
 
 from ...address import CAN_EFF_FLAG, CAN_EFF_MASK, CanAddress
 from ...stmin import STmin
 
 _S: Final = 1_000_000_000  # an integer: dividing by 1e9 would round the nanoseconds twice
+
+
+def json_text(known: Any, indent: int | None = None) -> str:
+    """JSON in printable ASCII, on one line unless `indent` is given: json.dumps leaves DEL as it is."""
+    return json.dumps(known, indent=indent).replace("\x7f", "\\u007f")
 
 
 def short_address(address: CanAddress) -> str:

@@ -10,6 +10,7 @@ from ....capture.message import NO_GAP, Fault, Message, stmin_gaps
 from ....capture.rules import Finding
 from ....capture.time_spent import frame_bits
 from ....stmin import STmin
+from ..terminal import visible
 from ..units import short_address
 from .masking import hexadecimal, masked_text, shown
 
@@ -117,6 +118,7 @@ class Content:
         return (time_ns - self.begin_ns) // 1000
 
     def _link(self, channel: str, source: CanAddress, target: CanAddress | None) -> int:
+        channel = visible(channel)
         link = self._links.setdefault((channel, source), len(self._links))
         if link == len(self._targets):
             self._sources.append(source)

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from ....capture.verdict import LinkVerdict
+from ..terminal import visible
 from ..units import rate, short_address
 from .content import KINDS, Content
 from .masking import masked_text
@@ -109,7 +110,7 @@ def _links(links: list[LinkVerdict], content: Content) -> str:
     for link in links:
         speed, share = link.rate, link.share_of_bus
         cells = (
-            masked_text(link.channel) if content.is_masked else link.channel,
+            masked_text(visible(link.channel)) if content.is_masked else visible(link.channel),
             short_address(link.source),
             short_address(link.target) if link.target else "",
             f"{link.messages:,}",

@@ -1,16 +1,17 @@
 """isotp send: messages from arguments, standard input or a file."""
 
 import argparse
+import errno
 import itertools
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import BinaryIO, Final
 
 from ...sockets import IsoTpSocket
 from .. import status
-from ..links.link import link_of
+from ..links.link import BIGGEST, link_of
 from ..links.opening import opened
 from ..options import values
 from ..options.addresses import Way
@@ -131,9 +132,16 @@ def _message(words: list[str], file: str | None) -> bytes:
         except values.WrongValue as e:
             raise WrongUsage(str(e)) from None
     if file == "-":
-        return sys.stdin.buffer.read()
+        return _whole(sys.stdin.buffer, "standard input")
     with open(file, "rb") as opened:
-        return opened.read()
+        return _whole(opened, file)
+
+
+def _whole(file: BinaryIO, name: str) -> bytes:
+    message = file.read(BIGGEST + 1)
+    if len(message) > BIGGEST:
+        raise OSError(errno.EMSGSIZE, f"longer than {BIGGEST} bytes, the longest message", name)
+    return message
 
 
 def _repeated(message: bytes, repeat: int) -> Iterable[bytes]:
@@ -143,7 +151,13 @@ def _repeated(message: bytes, repeat: int) -> Iterable[bytes]:
 def _lines() -> Iterator[bytes]:
     """The messages in the lines of standard input, as isotprecv prints them."""
     is_empty = True
-    for number, line in enumerate(sys.stdin.buffer, 1):
+    longest = BIGGEST * len("0x22 ")
+    for number, line in enumerate(iter(lambda: sys.stdin.buffer.readline(longest + 2), b""), 1):
+        if len(line.rstrip(b"\r\n")) > longest:
+            raise OSError(
+                f"line {number} of standard input is longer than {longest} characters; a message has at most "
+                f"{BIGGEST} bytes"
+            )
         try:
             message = values.hex_data(line.decode())
         except UnicodeDecodeError:

@@ -5,7 +5,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ...errors import AddressError, UnavailableError
 from . import file_addresses as addresses
@@ -16,6 +16,8 @@ from .ecu import Ecu
 from .parts import Did, Download, Routine, Security, dtc_number
 from .playback import messages_about
 from .rules import Rules, in_turn
+
+_LONGEST: Final = 1 << 24
 
 
 def load_car(path: "str | os.PathLike[str]") -> tuple[Ecu, ...]:
@@ -31,7 +33,9 @@ def load_car(path: "str | os.PathLike[str]") -> tuple[Ecu, ...]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            if len(text := file.read(_LONGEST + 1)) > _LONGEST:
+                raise ValueError(f"longer than {_LONGEST} characters, which no car file is")
         content = _yaml(text) if path.suffix in (".yaml", ".yml") else tomllib.loads(text)
     except ValueError as e:  # which all errors of both are
         raise values.CarFileError(f"{path}: {e}") from None

@@ -12,7 +12,7 @@ from .finder import LinkFinder
 from .frames import Frames, frames_of
 from .message import Fault, LinkFrame, Message
 from .observer import MAX_PDU_SIZE, Event, Observer
-from .readers import Reader, UnreadableError, open_recording
+from .readers import MAX_UNPACKED, Reader, UnreadableError, open_recording
 from .stream import Stream
 
 _BATCH: Final = 2048
@@ -60,6 +60,7 @@ class Capture:
             all links are found by their traffic.
         address_size: 1 to find links whose frames begin with an address byte (extended and mixed addressing).
         max_pdu_size: longer messages are reported as failed, in bytes.
+        max_unpacked: how many bytes a packed recording may unpack to where that is more than 100 times its size.
 
     Raises:
         OSError: the file cannot be opened.
@@ -73,6 +74,7 @@ class Capture:
         *links: Address | AsymmetricAddress,
         address_size: int = 0,
         max_pdu_size: int = MAX_PDU_SIZE,
+        max_unpacked: int = MAX_UNPACKED,
     ) -> None:
         self._links = links
         self._address_size = address_size
@@ -84,7 +86,7 @@ class Capture:
         """When the first frame was seen, of whatever link; None before that."""
         self._reader: FrameSource
         if isinstance(source, str | os.PathLike):
-            self._reader = open_recording(source)
+            self._reader = open_recording(source, max_unpacked)
         elif hasattr(source, "batches"):
             self._reader = source  # type: ignore[assignment]
         else:
@@ -246,9 +248,11 @@ def messages(
     *links: Address | AsymmetricAddress,
     address_size: int = 0,
     max_pdu_size: int = MAX_PDU_SIZE,
+    max_unpacked: int = MAX_UNPACKED,
 ) -> Iterator[Message]:
     """The messages in a recording, or in frames that you have; see `Capture` for the parameters."""
-    return iter(Capture(source, *links, address_size=address_size, max_pdu_size=max_pdu_size))
+    limits = {"max_pdu_size": max_pdu_size, "max_unpacked": max_unpacked}
+    return iter(Capture(source, *links, address_size=address_size, **limits))
 
 
 class _Items:

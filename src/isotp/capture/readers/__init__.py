@@ -11,11 +11,11 @@ from .candump import CandumpLog, CandumpScreen
 from .pcap import MAGICS as _PCAP
 from .pcap import Pcap, PcapNg
 from .python_can import Db, Mf4
-from .source import Source, UnreadableError
+from .source import MAX_UNPACKED, Source, UnreadableError
 from .tables import BusMaster, Gvret, PythonCanCsv, Trc
 from .vector import Asc
 
-__all__ = ["Frames", "Reader", "UnreadableError", "open_recording"]
+__all__ = ["MAX_UNPACKED", "Frames", "Reader", "UnreadableError", "open_recording"]
 
 _BINARY: Final[tuple[tuple[bytes, type[Reader]], ...]] = (
     (_BLF, Blf),
@@ -39,15 +39,15 @@ class _Empty(TextReader):
     format = "empty"
 
 
-def open_recording(path: str | os.PathLike[str]) -> Reader:
-    """A reader for the recording in a file, or from standard input (`-`).
+def open_recording(path: str | os.PathLike[str], max_unpacked: int = MAX_UNPACKED) -> Reader:
+    """A reader for the recording in a file, or from standard input (`-`); see `Source` for `max_unpacked`.
 
     Raises:
         OSError: it cannot be opened.
         UnreadableError: its content is no recording of a kind that can be read.
         UnavailableError: it takes python-can, which is not installed.
     """
-    source = Source(path)
+    source = Source(path, max_unpacked)
     try:
         return _kind(source)(source)
     except BaseException:

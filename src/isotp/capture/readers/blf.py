@@ -4,12 +4,13 @@ import struct
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import ClassVar, Final
 
 from ...address import CAN_EFF_FLAG, CAN_EFF_MASK
 from ..frames import TIME_MAX_NS, Frames
 from .base import Reader
-from .source import UnreadableError
+from .source import BLOCK, UnreadableError
 
 MAGIC: Final = b"LOGG"
 _FILE_HEADER: Final = struct.Struct("<4sL32x8H")  # size of the header; SYSTEMTIME of the start
@@ -28,6 +29,8 @@ _EDL_64: Final = 0x1000
 _EDL: Final = 1
 _OBJECT_MAX: Final = 1 << 20
 _CONTAINER_MAX: Final = 1 << 28
+_PACKING: Final = struct.Struct("<H6xL4x")  # of a container: 0 plain or 2 zlib, size of what is in it
+_PIECE: Final = 1 << 18
 
 
 class Blf(Reader):
@@ -49,22 +52,43 @@ class Blf(Reader):
             signature, _, _, size, kind = _BASE.unpack(head) if len(head) == _BASE.size else (b"", 0, 0, 0, 0)
             if signature != b"LOBJ" or not _BASE.size <= size <= _CONTAINER_MAX:
                 raise UnreadableError(f"{self.name}: damaged: no object where one must be")
-            body = source.read_exactly(size - _BASE.size)
-            source.read_exactly(size % 4)
-            if kind != _CONTAINER:
-                frames, rest = self._objects(rest + head + body + bytes(size % 4))
-            else:
-                frames, rest = self._objects(rest + self._inflate(body))
-            yield frames
+            body = self._pieces(size - _BASE.size)
+            padding = size % 4
+            for piece in self._unpacked(body) if kind == _CONTAINER else chain((head,), body, (bytes(padding),)):
+                frames, rest = self._objects(rest + piece)
+                yield frames
+            source.read_exactly(padding)
 
-    def _inflate(self, body: bytes) -> bytes:
-        method, size = struct.unpack_from("<H6xL", body) if len(body) >= 16 else (0, 0)
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        """The next `size` bytes of the file; the first piece has 16."""
+        while size > 0 and (piece := self.source.read_exactly(min(size, _PACKING.size))):
+            yield piece
+            size -= len(piece)
+            while size > 0 and (piece := self.source.read_exactly(min(size, BLOCK))):
+                yield piece
+                size -= len(piece)
+
+    def _unpacked(self, body: Iterator[bytes]) -> Iterator[bytes]:
+        """What is in a container, in pieces: it may unpack to a thousand times its size."""
+        header = next(body, b"")
+        method, size = _PACKING.unpack(header) if len(header) == _PACKING.size else (0, 0)
         if method == 0:
-            return body[16:]
-        try:
-            return zlib.decompressobj().decompress(body[16:], min(size or _CONTAINER_MAX, _CONTAINER_MAX))
-        except zlib.error as e:
-            raise UnreadableError(f"{self.name}: damaged: {e}") from e
+            yield from body
+            return
+        unpacker, left = zlib.decompressobj(), min(size or _CONTAINER_MAX, _CONTAINER_MAX)
+        for packed in body:
+            while left and not unpacker.eof:
+                wanted = min(left, _PIECE)
+                try:
+                    piece = unpacker.decompress(packed, wanted)
+                except zlib.error as e:
+                    raise UnreadableError(f"{self.name}: damaged: {e}") from e
+                self.source.count_unpacked(len(piece))
+                yield piece
+                left -= len(piece)
+                packed = unpacker.unconsumed_tail
+                if not packed and len(piece) < wanted:
+                    break
 
     def _objects(self, data: bytes) -> tuple[Frames, bytes]:
         """The frames in `data`, and what is left of it: an object may go on in the next container."""
@@ -77,7 +101,7 @@ class Blf(Reader):
             if signature != b"LOBJ" or not _BASE.size <= size <= _OBJECT_MAX:
                 at = data.find(b"LOBJ", at + 1)  # behind padding, or damage
                 if at < 0:
-                    return frames, b""
+                    return frames, data[-3:]  # the next one may begin there
                 continue
             if at + size > end:
                 break

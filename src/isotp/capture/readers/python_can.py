@@ -56,7 +56,7 @@ class _PythonCan(Reader):
                 if len(frames) >= _BATCH:
                     yield frames
                     frames = []
-        except GeneratorExit:
+        except (GeneratorExit, MemoryError):
             raise
         except Exception as e:  # whatever a reader makes of a damaged file
             yield frames

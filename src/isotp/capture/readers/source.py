@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 BLOCK: Final = 1 << 16
+MAX_UNPACKED: Final = 1 << 28
+"""Bytes that a recording may unpack to, unless `_TIMES` its packed size is more."""
+_TIMES: Final = 100  # recordings of traffic shrink to a tenth or so; only the same again and again shrinks further
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -21,13 +24,15 @@ class Source:
 
     Args:
         path: its name, or `-` for standard input.
+        max_unpacked: how many bytes it may unpack to where that is more than 100 times what is packed.
 
     Raises:
         OSError: it cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], max_unpacked: int = MAX_UNPACKED) -> None:
         self.path = os.fspath(path)
+        self._max_unpacked = max_unpacked
         self.name = "standard input" if self.path == "-" else _one_line(self.path)
         self._raw: BinaryIO = sys.stdin.buffer if self.path == "-" else Path(self.path).open("rb")  # noqa: SIM115
         status = os.fstat(self._raw.fileno()) if _has_descriptor(self._raw) else None
@@ -43,8 +48,10 @@ class Source:
         self.damage: str | None = None
         """What `head` met; raised once the file is read that far."""
         peeked = self._raw.peek(2) if isinstance(self._raw, io.BufferedReader) else b""
-        is_gzip = peeked[:2] == _GZIP
-        self._file: Any = gzip.GzipFile(fileobj=self._raw) if is_gzip else self._raw
+        self._is_gzip = peeked[:2] == _GZIP
+        self._unpacked = 0
+        self._packed = _Counted(self._raw)
+        self._file: Any = gzip.GzipFile(fileobj=self._packed) if self._is_gzip else self._packed  # type: ignore[call-overload]
 
     def rewind(self) -> None:
         """Go back to the beginning; only if `is_file`."""
@@ -99,7 +106,22 @@ class Source:
                 raise
             raise UnreadableError(f"{self.name}: {e}") from e
         self._is_at_end = not block
+        if self._is_gzip:
+            self.count_unpacked(len(block))
         return block
+
+    def count_unpacked(self, size: int) -> None:
+        """Take note that so many bytes were unpacked; a reader whose format packs says it of those.
+
+        Raises:
+            UnreadableError: they are too many for what is packed.
+        """
+        self._unpacked += size
+        if self._unpacked > max(self._max_unpacked, _TIMES * self._packed.count):
+            raise UnreadableError(
+                f"{self.name}: unpacks to more than {self._max_unpacked} bytes and {_TIMES} times its size, as a "
+                "recording of traffic does not; if it is one, give a higher max_unpacked (--max-unpacked)"
+            )
 
     def progress(self) -> float | None:
         """How much has been read, 0 to 1; None if its size is not known."""
@@ -109,9 +131,34 @@ class Source:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._is_gzip:
+            self._file.close()
         if self._raw is not sys.stdin.buffer:
             self._raw.close()
+
+
+class _Counted:
+    """What is read of a file, counted.
+
+    Args:
+        file: open for reading.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: Any = file
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """As the file's own."""
+        return self._counted(self._file.read(size))
+
+    def read1(self, size: int = -1) -> bytes:
+        """As the file's own."""
+        return self._counted(self._file.read1(size))
+
+    def _counted(self, block: bytes) -> bytes:
+        self.count += len(block)
+        return block
 
 
 def _one_line(path: str) -> str:

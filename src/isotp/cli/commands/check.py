@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     look, out = Look(Times.ZERO, False), Writer()
     judge = Judge(arguments.speed, arguments.p2, arguments.p2_star)
     capture = open_capture(arguments)
-    watch = Watch(capture, Collector(judge, look.begin))
+    watch = Watch(capture, Collector(judge, look.begin), arguments.max_memory)
     try:
         watch.run()
     finally:

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise WrongUsage("--head is for messages, and these are frames: say --messages, or leave it out")
     display = _display(arguments)
     capture = open_capture(arguments)
-    watch = Watch(capture, display)
+    watch = Watch(capture, display, arguments.max_memory)
     try:
         watch.run()
     finally:

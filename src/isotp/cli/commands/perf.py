@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise WrongUsage("--size is for --self: transfers that are seen have the size they have")
     capture = open_capture(arguments)
     display = _Transfers(Look(Times.ZERO, False), Writer())
-    watch = Watch(capture, display)
+    watch = Watch(capture, display, arguments.max_memory)
     try:
         watch.run()
     finally:

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     content = Content(find_spec("udsoncan") is not None, arguments.mask, arguments.limit)
     judge = Judge(arguments.speed, arguments.p2, arguments.p2_star, content.take)
     capture = open_capture(arguments)
-    watch = Watch(capture, Collector(judge, content.begin))
+    watch = Watch(capture, Collector(judge, content.begin), arguments.max_memory)
     try:
         watch.run()
     finally:

@@ -5,17 +5,22 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator
+from typing import Final
 
 from ...capture.capture import Capture, FrameSource
+from ...capture.readers import MAX_UNPACKED
 from ...linux.raw_can import ANY
+from ..options import values
 from ..options.addresses import AnyAddress, Way, make_address, one_direction
 from ..options.groups import add_addresses, add_bus
-from ..output import terminal
+from ..output import terminal, units
 from ..parser import Parser, WrongUsage
 from .buses import check_bitrate
 from .interfaces import interface_names
 from .listening import Adapter, Interface
 from .watching import Watch
+
+_MAX_MEMORY: Final = 2 << 30
 
 
 def add_source(parser: Parser) -> None:
@@ -32,12 +37,28 @@ def add_source(parser: Parser) -> None:
         "--fd", action="store_true", help="open the adapter of --bus for CAN FD"
     )
     add_addresses(parser, several=True)
+    group = parser.group("Limits for recordings")
+    group.add_argument(
+        "--max-unpacked",
+        metavar="SIZE",
+        type=values.size,
+        default=MAX_UNPACKED,
+        help="bytes that a packed one may unpack to, where that is more than 100 times its size "
+        f"(default: {units.size_text(MAX_UNPACKED)})",
+    )
+    group.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        type=values.size,
+        default=_MAX_MEMORY,
+        help=f"memory that reading one may take, on Linux (default: {units.size_text(_MAX_MEMORY)})",
+    )
 
 
 def open_capture(arguments: argparse.Namespace) -> Capture:
     """The capture of the interface, adapter or recording that the command line names, with the links that it names."""
     links, address_size = _links(arguments)
-    return Capture(_source(arguments), *links, address_size=address_size)
+    return Capture(_source(arguments), *links, address_size=address_size, max_unpacked=arguments.max_unpacked)
 
 
 def _source(arguments: argparse.Namespace) -> str | FrameSource:

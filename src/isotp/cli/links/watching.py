@@ -1,12 +1,14 @@
 """What a capture finds, to a display."""
 
 from collections import deque
+from contextlib import nullcontext
 
 from ...capture.capture import Capture
 from ...capture.message import Fault
 from ...capture.observer import Event
 from ..output.display import Display, Enough
 from ..output.progress import Bar
+from .memory import limited
 
 
 class Watch:
@@ -15,10 +17,12 @@ class Watch:
     Args:
         capture: `run` closes it.
         display: what shows its events.
+        max_memory: bytes that a recording may take.
     """
 
-    def __init__(self, capture: Capture, display: Display) -> None:
+    def __init__(self, capture: Capture, display: Display, max_memory: int) -> None:
         self._capture = capture
+        self._limit = nullcontext() if capture.is_live else limited(max_memory, capture.name)
         self._display = display
         self._waiting: deque[Event] = deque()
         self.events = 0
@@ -29,6 +33,10 @@ class Watch:
 
     def run(self) -> None:
         """Read until the end, until the display has enough, or until an error; then show what is unfinished."""
+        with self._limit:
+            self._run()
+
+    def _run(self) -> None:
         capture, display, bar = self._capture, self._display, Bar("frames")
         has_begun = False
         try:

@@ -14,6 +14,9 @@ from ...stmin import STmin
 _DIGITS_29_BITS: Final = 8  # as in can-utils: an identifier with so many digits has 29 bits
 _HEX: Final = re.compile(r"(?:0[xX])?([0-9A-Fa-f]+)")
 _WORD: Final = re.compile(r"\S+")
+_SIZE: Final = re.compile(r"([0-9]{1,15})([KMGkmg]?)")
+_SHIFTS: Final = {"": 0, "K": 10, "M": 20, "G": 30}
+_SIZE_MAX: Final = 1 << 50
 _TIME: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|ms|us|µs|ns)?")
 _UNITS_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "µs": 1000, "ns": 1}
 _LONGEST_S: Final = 1_000_000  # 11 days: no system refuses to wait so long
@@ -102,6 +105,14 @@ def _range(text: str, read: Callable[[str], int], longest: int) -> range:
     if not begin <= end < begin + longest:
         raise WrongValue(f"{text!r}: needed are two numbers in order, less than {longest} apart, such as 700-7FF")
     return range(begin, end + 1)
+
+
+def size(text: str) -> int:
+    """A number of bytes, with K, M or G for 1024 of the unit below."""
+    found = _SIZE.fullmatch(text)
+    if not found or (number := int(found[1]) << _SHIFTS[found[2].upper()]) > _SIZE_MAX:
+        raise WrongValue(f"{text!r:.60} is not a number of bytes: needed is one such as 500M or 4G, at most 1048576G")
+    return number
 
 
 class Bytes2(NamedTuple):

@@ -38,6 +38,14 @@ def json_link(channel: str, source: CanAddress, target: CanAddress | None) -> di
     }
 
 
+def size_text(size: int) -> str:
+    """A number of bytes as the command line takes it."""
+    for unit, shift in (("G", 30), ("M", 20), ("K", 10)):
+        if size and not size % (1 << shift):
+            return f"{size >> shift}{unit}"
+    return str(size)
+
+
 def stmin_text(raw: int) -> str:
     """STmin as a time with its unit."""
     stmin = STmin(raw)

@@ -5,6 +5,7 @@
 # make soak         messages over all kinds of sockets with faults, each accounted for (MINUTES=20)
 # make lint         ruff and mypy
 # make bench        how fast it is: ratios against others, and whether each target is met
+# make fuzz         random input for all that reads what others wrote (MINUTES=5)
 # make docs         redraw the diagrams of docs/architecture.md from their tables
 # make clean        remove what the others made
 PYTHON ?= python3
@@ -15,7 +16,7 @@ KERNEL_RUN := tools/kernel-run
 MINUTES ?= 20
 SUITES ?= bookworm bookworm-backports trixie sid experimental
 
-.PHONY: demo demo-kernel test test-kernels soak lint bench docs clean
+.PHONY: demo demo-kernel test test-kernels soak lint bench fuzz docs clean
 .DEFAULT_GOAL := demo
 
 demo:
@@ -34,8 +35,8 @@ test-kernels: $(VENV)/ready
 	@$(VENV)/bin/python tools/test $(SUITES)
 
 soak: $(VENV)/ready
-	$(VENV)/bin/python -m tools.soak $(MINUTES)
-	$(KERNEL_RUN) --vm --cpus 1 --timeout 100000 -- $(VENV)/bin/python -m tools.soak $(MINUTES) --interface vcan0
+	$(VENV)/bin/python -m tools.soak $(or $(MINUTES),20)
+	$(KERNEL_RUN) --vm --cpus 1 --timeout 100000 -- $(VENV)/bin/python -m tools.soak $(or $(MINUTES),20) --interface vcan0
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check
@@ -64,6 +65,9 @@ bench: $(VENV)/ready $(CAN_ISOTP)/ready
 	$(VENV)/bin/python benchmarks/kernel_socket.py imports || missed=1; \
 	$(VENV)/bin/python benchmarks/dump_log.py || missed=1; \
 	exit $$missed
+
+fuzz: $(VENV)/ready
+	@$(VENV)/bin/python -m tests.fuzz --minutes $(or $(MINUTES),5)
 
 docs: $(VENV)/ready
 	@$(VENV)/bin/python tools/draw

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from ..address import CAN_EFF_FLAG, CAN_SFF_MASK
+from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
 from ..can_frame import CanFrame
 
 Frame = tuple[int, str, int, bytes, bool]
@@ -11,6 +11,7 @@ Frame = tuple[int, str, int, bytes, bool]
 29 bits, data, whether CAN FD. A plain tuple, since making anything else takes longer than all the rest."""
 Frames = list[Frame]
 
+DATA_MAX: Final = 64  # bytes of a frame of CAN FD
 TIME_MAX_NS: Final = (1 << 63) - 1  # no clock gets there, and a float holds it
 
 
@@ -65,7 +66,9 @@ def _frame(time_s: Any, channel: object, can_id: int, data: Any, is_fd: bool) ->
     if can_id > CAN_SFF_MASK:
         can_id |= CAN_EFF_FLAG
     time_ns = nanoseconds(time_s)
-    return None if time_ns is None else (time_ns, channel_name(channel), can_id, bytes(data), is_fd or len(data) > 8)
+    if time_ns is None or len(data) > DATA_MAX or not 0 <= can_id <= CAN_EFF_FLAG | CAN_EFF_MASK:
+        return None
+    return (time_ns, channel_name(channel), can_id, bytes(data), is_fd or len(data) > 8)
 
 
 def nanoseconds(time_s: Any) -> int | None:

@@ -50,6 +50,7 @@ _ANY_BYTE: Final = "??"
 _TYPES: Final = ("SF", "FF", "CF", "FC")
 _LONGEST: Final = 64
 _WHERE: Final = re.compile(r"([0-9A-Fa-f]+)(?:/([0-9A-Fa-f]{1,2}))?(?:\s+(fd|brs|classical))?")
+_NUMBER: Final = re.compile("[0-9]{1,20}")  # Python refuses to read more than some thousand digits
 _TIME: Final = re.compile(r"([0-9]+)(ms|us)")
 _DIGITS_29_BITS: Final = 8
 
@@ -217,7 +218,7 @@ def _numbers(text: str, kind: str | None, words: list[str], is_open: bool) -> tu
 
 def _decimal(text: str, what: str, words: list[str], low: int, high: int) -> int:
     word = words.pop(0) if words else ""
-    if not (word.isascii() and word.isdecimal() and low <= int(word) <= high):
+    if not (_NUMBER.fullmatch(word) and low <= int(word) <= high):
         raise NotationError(f"{text!r}: {what} is needed, decimal, {low} to {high}, not {word!r}")
     return int(word)
 
@@ -226,7 +227,7 @@ def _flow_control(text: str, words: list[str], left_out: int | None) -> tuple[in
     status = words.pop(0) if words else ""
     if status in FlowStatus.__members__:
         fs = FlowStatus[status].value
-    elif status.isascii() and status.isdecimal() and int(status) <= 15:
+    elif _NUMBER.fullmatch(status) and int(status) <= 15:
         fs = int(status)
     else:
         raise NotationError(f"{text!r}: a flow status is needed, CTS, WAIT, OVFLW or 0 to 15, not {status!r}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from ...address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
-from ..frames import Frame, Frames
+from ..frames import DATA_MAX, Frame, Frames
 from .source import BLOCK, Source
 
 
@@ -100,6 +100,13 @@ def can_id(number: int, has_29_bits: bool) -> int:
 def payload(tokens: list[str], length: int, base: int = 16) -> bytes:
     """The first `length` of `tokens` as bytes; ValueError if there are fewer, or one is no byte."""
     data = bytes.fromhex("".join(tokens[:length])) if base == 16 else bytes(int(each, base) for each in tokens[:length])
-    if len(data) != length or length > 64:
+    if len(data) != length:
         raise ValueError(tokens)
+    return frame_data(data)
+
+
+def frame_data(data: bytes) -> bytes:
+    """`data`; ValueError if no frame has so many bytes."""
+    if len(data) > DATA_MAX:
+        raise ValueError(data)
     return data

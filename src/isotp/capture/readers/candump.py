@@ -7,8 +7,8 @@ from itertools import pairwise, repeat
 from typing import ClassVar, Final
 
 from ...address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
-from ..frames import TIME_MAX_NS, Frame, Frames
-from .base import TextReader
+from ..frames import DATA_MAX, TIME_MAX_NS, Frame, Frames
+from .base import TextReader, frame_data
 from .source import Source
 
 _ERROR_FLAG: Final = 0x20000000
@@ -60,6 +60,8 @@ class CandumpLog(TextReader):
             raise ValueError
         times = [int(stamp) * 1000 for stamp in stamps.replace(".", "")[1:-1].split(")(")]
         can_ids = list(map(self._ids.__getitem__, columns[2::width]))
+        if len(max(columns[3::width], key=len)) > 2 * DATA_MAX:
+            raise ValueError
         data = map(bytes.fromhex, columns[3::width])
         frames = list(zip(times, columns[1::width], can_ids, data, repeat(False, count), strict=True))
         if None in can_ids:
@@ -78,7 +80,9 @@ class CandumpLog(TextReader):
         if can_id is None or data[:1] in ("R", "r"):
             return None
         is_fd = data[:1] == "#"
-        raw = bytes.fromhex(data[2:] if is_fd else data.partition("_")[0])  # a raw DLC above 8 follows the underscore
+        raw = frame_data(
+            bytes.fromhex(data[2:] if is_fd else data.partition("_")[0])
+        )  # a raw DLC above 8 follows the underscore
         return _time_ns(stamp[1:-1]), channel, can_id, raw, is_fd
 
 
@@ -115,7 +119,7 @@ class CandumpScreen(TextReader):
         can_id = self._ids[id_text]
         if can_id is None or (rest and "remote request" in rest):
             return None
-        raw = bytes.fromhex(data)
+        raw = frame_data(bytes.fromhex(data))
         if length is not None and int(length) != len(raw):
             raise ValueError(line)
         return time_ns, channel, can_id, raw, length is not None and len(length) > 1

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
 from ...address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
-from ..frames import TIME_MAX_NS, Frame, Frames
+from ..frames import DATA_MAX, TIME_MAX_NS, Frame, Frames
 from .base import Reader
 from .source import BLOCK, Source, UnreadableError
 
@@ -81,7 +81,7 @@ class _Packets(Reader):
             return None
         can_id = number & (CAN_EFF_FLAG | CAN_EFF_MASK) if number & CAN_EFF_FLAG else number & CAN_SFF_MASK
         data = packet[at + 8 : at + 8 + length]
-        if len(data) < length:
+        if len(data) < length or length > DATA_MAX:
             self.passed_over += 1
             return None
         return time_ns, channel, can_id, data, is_fd or length > 8 or flags & _FDF != 0

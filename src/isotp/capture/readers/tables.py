@@ -5,7 +5,7 @@ import re
 from typing import ClassVar
 
 from ..frames import TIME_MAX_NS, Frame, nanoseconds
-from .base import TextReader, can_id, payload
+from .base import TextReader, can_id, frame_data, payload
 from .source import Source
 
 
@@ -54,7 +54,7 @@ class PythonCanCsv(TextReader):
             raise ValueError(stamp)
         if remote == "1" or error == "1":
             return None
-        raw = base64.b64decode(data, validate=True)
+        raw = frame_data(base64.b64decode(data, validate=True))
         return time_ns, "-", can_id(int(id_text, 16), extended == "1"), raw, len(raw) > 8
 
 

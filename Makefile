@@ -3,7 +3,7 @@
 # make test         all tests, those against a real kernel included
 # make test-kernels those against a real kernel on other kernels, one after the other (SUITES="trixie sid")
 # make soak         messages over all kinds of sockets with faults, each accounted for (MINUTES=20)
-# make lint         ruff and mypy
+# make lint         ruff (with the rules of bandit), mypy, and known vulnerabilities of the packages in constraints.txt
 # make bench        how fast it is: ratios against others, and whether each target is met
 # make fuzz         random input for all that reads what others wrote (MINUTES=5)
 # make docs         redraw the diagrams of docs/architecture.md from their tables
@@ -46,10 +46,12 @@ lint: $(VENV)/ready
 	$(VENV)/bin/mypy --scripts-are-modules tools/test
 	$(VENV)/bin/mypy --scripts-are-modules tools/kernel-run
 	$(VENV)/bin/mypy --scripts-are-modules tools/draw
+	$(VENV)/bin/mypy --scripts-are-modules tools/audit
+	@$(VENV)/bin/python tools/audit
 
 $(CAN_ISOTP)/ready: benchmarks/can-isotp.txt $(VENV)/ready
 	@rm -rf $(CAN_ISOTP)
-	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --target $(CAN_ISOTP) -r $<
+	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --target $(CAN_ISOTP) -r $<
 	@touch $@
 
 bench: $(VENV)/ready $(CAN_ISOTP)/ready

@@ -13,7 +13,6 @@ VENV := .venv
 # can-isotp, for the benchmarks: it has the same import name as this package, so it gets a folder of its own
 CAN_ISOTP := $(VENV)/can-isotp
 KERNEL_RUN := tools/kernel-run
-MINUTES ?= 20
 SUITES ?= bookworm bookworm-backports trixie sid experimental
 
 .PHONY: demo demo-kernel test test-kernels soak lint bench fuzz docs clean

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from isotp.testing.kernel import NOT_RUN, NotRunError, __main__, apt, cli, guest, kernels, needs, store, vm
+from isotp.testing.kernel import NOT_RUN, NotRunError, __main__, apt, cli, guest, kernels, needs, netns, store, vm
 
 from ..waiting import until
 
@@ -40,6 +40,36 @@ def processes_naming(word: str | Path) -> list[str]:
 
 def vms_naming(word: str | Path) -> list[str]:
     return [line for line in processes_naming(word) if "qemu" in line]
+
+
+# --- what changes this machine -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "ran"), [([], []), (["--modprobe"], [["-a", "can-raw", "can-isotp", "vcan"]])])
+def test_modules_are_loaded_when_asked_for(
+    options: list[str], ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    started: list[list[str]] = []
+
+    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        started.append(words[1:])
+        return subprocess.CompletedProcess(words, 1, "", "modprobe: no such module")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    has_isotp = netns.has_isotp
+
+    def looked() -> bool:
+        has_isotp()
+        raise NotRunError("here the test ends")
+
+    monkeypatch.setattr(netns, "has_isotp", looked)
+    assert cli.main([*options, "--", "true"]) == NOT_RUN
+    assert started == ran
+    told = capfd.readouterr().err
+    assert ("modprobe -a can-raw can-isotp vcan" in told) == bool(ran)
+    assert ("no such module" in told) == bool(ran)
 
 
 # --- which kernel -----------------------------------------------------------------------------

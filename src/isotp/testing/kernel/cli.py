@@ -43,8 +43,9 @@ A VM needs Debian or Ubuntu with qemu-system-x86, kmod and iproute2.  Kernels ar
 in the folder that ISOTP_KERNEL_RUN_CACHE names (default: isotp-kernel-run in XDG_CACHE_HOME, or in
 ~/.cache); delete it at any time.
 
-what changes this machine, and only if you run it as root:
-  modprobe can-raw can-isotp vcan             before a command that may run on this machine's kernel
+what changes this machine:
+  modprobe -a can-raw can-isotp vcan          only with --modprobe
+and only if you run it as root, which it says when it does:
   apt-get install qemu-system-x86 kmod iproute2   what of it is missing, when there is to be a VM
   apt-get update                              when the package lists are missing or out of date
 Run by others, it needs none of this for a kernel that has ISO-TP, prints the command that installs
@@ -107,6 +108,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--cpus", type=count, default=2, metavar="N", help="of the VM (default: 2)")
     p.add_argument("--memory", default="1G", metavar="SIZE", help="of the VM (default: 1G)")
     p.add_argument("--kvm", action="store_true", help="use /dev/kvm; default: emulation, which works anywhere")
+    p.add_argument(
+        "--modprobe", action="store_true",
+        help="as root: load the modules of this machine's kernel first (default: they are used if they are"
+        " loaded, or if the kernel loads them itself)",
+    )  # fmt: skip
     p.add_argument("--verbose", action="store_true", help="the VM's console on stderr")
     p.add_argument("--prepare", action="store_true", help="fetch what a VM needs, run nothing")
     p.add_argument("--list", action="store_true", help="list the kernels in the cache")
@@ -157,7 +163,7 @@ def act(args: argparse.Namespace) -> int:
         name, given, value = item.partition("=")
         extra[name] = value if given else os.environ.get(name, "")
     if not (args.vm or args.kernel or args.prepare):
-        status = netns.run(args.command, extra, args.timeout)
+        status = netns.run(args.command, extra, args.timeout, args.modprobe)
         if status is not None:
             return status
     with locked() as cache:

@@ -17,13 +17,18 @@ AF_CAN, CAN_RAW, CAN_ISOTP = 29, 1, 6
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 GRACE_S = 10.0
+MODULES = ("can-raw", "can-isotp", "vcan")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def run(command: list[str], extra: dict[str, str], timeout_s: float) -> int | None:
-    """Run it; returns its exit status, None if this kernel or this user cannot do it."""
-    if sys.platform != "linux" or not has_isotp():
+def run(command: list[str], extra: dict[str, str], timeout_s: float, modprobe: bool = False) -> int | None:
+    """Run it; returns its exit status, None if this kernel or this user cannot do it. `modprobe`: load modules."""
+    if sys.platform != "linux":
+        return None
+    if modprobe:
+        load_modules()
+    if not has_isotp():
         return None
     sys.stdout.flush()
     # Processes that the command leaves behind become our children, so that we can end them.
@@ -56,11 +61,20 @@ def run(command: list[str], extra: dict[str, str], timeout_s: float) -> int | No
         end_descendants()
 
 
+def load_modules() -> None:
+    """Load the modules of this machine's kernel, as root; what does not work is told."""
+    modprobe = needs.find("modprobe") or "modprobe"
+    say(f"{modprobe} -a {' '.join(MODULES)}")
+    try:
+        done = subprocess.run([modprobe, "-a", *MODULES], stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            say(done.stderr.strip())
+    except OSError as error:
+        say(f"{modprobe}: {error.strerror}")
+
+
 def has_isotp() -> bool:
-    """Whether this kernel has both protocols; opening a socket loads them where that is allowed."""
-    if os.geteuid() == 0 and (modprobe := needs.find("modprobe")):
-        for module in ("can-raw", "can-isotp", "vcan"):
-            subprocess.run([modprobe, "-q", module], check=False, stderr=subprocess.DEVNULL)
+    """Whether this kernel has both protocols; where that is allowed it loads them itself when a socket is opened."""
     try:
         for kind, protocol in ((socket.SOCK_RAW, CAN_RAW), (socket.SOCK_DGRAM, CAN_ISOTP)):
             socket.socket(AF_CAN, kind, protocol).close()

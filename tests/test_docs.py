@@ -13,7 +13,7 @@ NAMED = re.compile(r"`((?:tools/[\w-]+|[\w./-]+/|[\w./-]+\.(?:py|md|toml|txt)))(
 @pytest.mark.parametrize(
     "document",
     [
-        *("docs/architecture.md", "docs/conformance.md", "docs/testing.md", "docs/use-with.md"),
+        *("docs/architecture.md", "docs/conformance.md", "docs/security.md", "docs/testing.md", "docs/use-with.md"),
         *("CONTRIBUTING.md", "README.md"),
     ],
 )

@@ -258,6 +258,7 @@ LATE_IMPORTS = {
         "isotp.checkup.doctor: isotp.kernel.binding.listeners",
         "isotp.checkup.live: isotp.kernel.socket.socket",
         "isotp.cli.commands.conform: isotp.testing.conformance.socket_subject.KernelSubject",
+        "isotp.cli.links.memory: resource",
         "isotp.linux.interface: fcntl",
         "isotp.testing.kernel.__main__: isotp.testing.kernel.cli.main",
     },

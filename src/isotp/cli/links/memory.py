@@ -4,8 +4,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from ..output.units import size_text
+
+MAX_MEMORY: Final = 2 << 30
 
 
 class MemoryLimitError(OSError):
@@ -13,8 +16,8 @@ class MemoryLimitError(OSError):
 
 
 @contextmanager
-def limited(size: int, name: str) -> Iterator[None]:
-    """In this block the process gets at most `size` bytes more than it has. Only Linux does so.
+def limited(size: int | None, name: str) -> Iterator[None]:
+    """In this block the process gets at most `size` bytes (None: MAX_MEMORY) more than it has. Only Linux does so.
 
     Raises:
         MemoryLimitError: that was too little for what is called `name`.
@@ -22,6 +25,7 @@ def limited(size: int, name: str) -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
+    size = MAX_MEMORY if size is None else size
     import resource  # Windows has no such module
 
     before = resource.getrlimit(resource.RLIMIT_AS)

@@ -5,7 +5,6 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator
-from typing import Final
 
 from ...capture.capture import Capture, FrameSource
 from ...capture.readers import MAX_UNPACKED
@@ -18,9 +17,8 @@ from ..parser import Parser, WrongUsage
 from .buses import check_bitrate
 from .interfaces import interface_names
 from .listening import Adapter, Interface
+from .memory import MAX_MEMORY
 from .watching import Watch
-
-_MAX_MEMORY: Final = 2 << 30
 
 
 def add_source(parser: Parser) -> None:
@@ -42,7 +40,6 @@ def add_source(parser: Parser) -> None:
         "--max-unpacked",
         metavar="SIZE",
         type=values.size,
-        default=MAX_UNPACKED,
         help="bytes that a packed one may unpack to, where that is more than 100 times its size "
         f"(default: {units.size_text(MAX_UNPACKED)})",
     )
@@ -50,15 +47,15 @@ def add_source(parser: Parser) -> None:
         "--max-memory",
         metavar="SIZE",
         type=values.size,
-        default=_MAX_MEMORY,
-        help=f"memory that reading one may take, on Linux (default: {units.size_text(_MAX_MEMORY)})",
+        help=f"memory that reading one may take, on Linux (default: {units.size_text(MAX_MEMORY)})",
     )
 
 
 def open_capture(arguments: argparse.Namespace) -> Capture:
     """The capture of the interface, adapter or recording that the command line names, with the links that it names."""
     links, address_size = _links(arguments)
-    return Capture(_source(arguments), *links, address_size=address_size, max_unpacked=arguments.max_unpacked)
+    most = MAX_UNPACKED if arguments.max_unpacked is None else arguments.max_unpacked
+    return Capture(_source(arguments), *links, address_size=address_size, max_unpacked=most)
 
 
 def _source(arguments: argparse.Namespace) -> str | FrameSource:

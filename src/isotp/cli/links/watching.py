@@ -17,10 +17,10 @@ class Watch:
     Args:
         capture: `run` closes it.
         display: what shows its events.
-        max_memory: bytes that a recording may take.
+        max_memory: bytes that a recording may take; see `limited`.
     """
 
-    def __init__(self, capture: Capture, display: Display, max_memory: int) -> None:
+    def __init__(self, capture: Capture, display: Display, max_memory: int | None = None) -> None:
         self._capture = capture
         self._limit = nullcontext() if capture.is_live else limited(max_memory, capture.name)
         self._display = display

@@ -45,6 +45,7 @@ TABLE = {
     isotp.BufferOverflowError: ("N_BUFFER_OVFLW", "EMSGSIZE"),
     isotp.FrameTooLongError: ("N_BUFFER_OVFLW", "EMSGSIZE"),
     isotp.BadGeneratorError: ("N_ERROR", "EINVAL"),
+    isotp.TransferAbortedError: ("N_ERROR", "ECANCELED"),
     isotp.UnknownOutcomeError: ("N_ERROR", "EIO"),
     isotp.TransferError: ("N_ERROR", "EIO"),
 }

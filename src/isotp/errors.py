@@ -181,6 +181,12 @@ class BadGeneratorError(TransferError):
     default_errno = _errno.EINVAL
 
 
+class TransferAbortedError(TransferError):
+    """The message was given up on this side: by `abort`, or because its socket was closed."""
+
+    default_errno = _errno.ECANCELED
+
+
 class UnknownOutcomeError(TransferError):
     """Whether the message got through cannot be known: the kernel's error slot was overwritten meanwhile."""
 

@@ -33,6 +33,10 @@ MSG_DONTWAIT: Final = 0x40
 STANDSTILL_S: Final = 1.2
 """A transfer stands still when no frame of it is sent for so long: N_Bs, 1 s, and the longest STmin, 127 ms."""
 
+LINGER_S: Final = 2.5
+"""How long a message may stand still while `close` waits for it, unless the socket says otherwise: a little longer than
+an engine with the times of the standard, and any kernel, takes to notice that the receiver is not there."""
+
 _LONGEST_S: Final = 1e6  # eleven days; a longer timeout counts as none, since the clocks end at 2**63 ns
 
 
@@ -109,6 +113,8 @@ class AnySocket(ABC):
     Args:
         end: the part that knows the link.
         timeout: seconds that a call may wait; None: without limit, 0: not at all.
+        linger: seconds that a message being sent may stand still while `close` waits for it; None: without limit, 0:
+            `close` does not wait.
     """
 
     flags = flags
@@ -117,9 +123,10 @@ class AnySocket(ABC):
     _clock: Clock = time
     _deadline_after: Callable[[float | None], Deadline] = staticmethod(Deadline.after)
 
-    def __init__(self, end: End, timeout: float | None) -> None:
+    def __init__(self, end: End, timeout: float | None, linger: float | None) -> None:
         self._end = end
         self._timeout = checked_timeout(timeout)
+        self._linger = checked_timeout(linger, "linger")
 
     # --- the link
 
@@ -312,11 +319,29 @@ class AnySocket(ABC):
         return TimeoutError(f"{what} {deadline}{remedy}")
 
     @abstractmethod
+    def abort(self) -> None:
+        """Give up the message that is being sent, if there is one: its `send` raises TransferAbortedError.
+
+        If the call that sent it did not wait, `confirm` raises that. Messages that wait for their turn are sent next.
+        The receiver is not told: ISO-TP has no frame for it, and its N_Cr ends the message there. It does not wait, and
+        any thread may call it.
+
+        The engine stops at once; what the bus has already taken may still go out. The kernel cannot take back a
+        message: there the call that sends it ends, and the kernel goes on with it until the receiver ends it or the
+        socket is closed.
+
+        Raises:
+            SocketClosedError: the socket is closed.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close the socket; calls that wait in it get SocketClosedError. Closing again does nothing.
 
+        A message that is still being sent is waited for as long as it gets on; see `linger` of each socket.
+
         Warns:
-            UnconfirmedSendWarning: a message failed, and no call asked for its outcome.
+            UnconfirmedSendWarning: a message failed or was given up, and no call asked for its outcome.
             MessagesDroppedWarning: messages were dropped since the last warning.
         """
 

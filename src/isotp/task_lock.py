@@ -28,6 +28,14 @@ async def until(deadline: Deadline, future: "asyncio.Future[T]", too_late: T) ->
         timer.cancel()
 
 
+async def wait_for_task(task: "asyncio.Task[None]") -> None:
+    """Wait until `task` has ended, and raise its failure. If this call is cancelled, `task` goes on."""
+    if not task.done():
+        await asyncio.wait((task,))
+    if not task.cancelled():
+        task.result()
+
+
 class TaskLock:
     """A lock for asyncio tasks: one task holds it, the others wait for it in the order of their calls.
 

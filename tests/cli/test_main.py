@@ -12,6 +12,7 @@ import pytest
 import isotp
 from isotp.checkup import doctor as doctor_module
 from isotp.cli.main import COMMANDS, main
+from isotp.cli.status import Terminated
 
 ISOTP = [sys.executable, "-m", "isotp"]
 
@@ -135,7 +136,8 @@ def _raise(error: BaseException) -> None:
 @pytest.mark.parametrize(
     ("error", "status", "told"),
     [
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "ended by Ctrl-C\n"),
+        (Terminated(), 143, "ended by SIGTERM\n"),
         (BrokenPipeError(), 141, ""),
         (TimeoutError("no message after 1 s"), 3, "no message after 1 s\n"),
         (BlockingIOError(11, "no message"), 3, "no message\n"),

@@ -45,7 +45,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was() -> None:
             pass
         os.close(terminal)
         assert process.wait(60) == 130
-        assert rest.endswith(b"\r\x1b[2K")
+        assert rest.endswith(b"\r\x1b[2Kended by Ctrl-C\r\n")
         assert b"\x1b[?25l" not in rest, "a hidden cursor stays hidden where a signal ends the program"
 
 

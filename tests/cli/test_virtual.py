@@ -385,7 +385,7 @@ def test_ctrl_c(start: Start) -> None:
     assert receiver.stdout is not None
     receiver.stdout.readline()
     receiver.send_signal(signal.SIGINT)
-    assert receiver.communicate(timeout=60)[1] == ""
+    assert receiver.communicate(timeout=60)[1] == "ended by Ctrl-C\n"
     assert receiver.returncode == 130
 
 
@@ -395,7 +395,7 @@ def test_sigterm(start: Start, command: list[str]) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=60)[1] == ""
+    assert process.communicate(timeout=60)[1] == "ended by SIGTERM\n"
     assert process.returncode == 143
 
 

@@ -237,6 +237,10 @@ class Task:
         except OSError as e:
             self._outcome.append(e)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def outcome(self) -> Any:
         self._thread.join(30)
         assert not self._thread.is_alive()

@@ -404,6 +404,36 @@ def test_bad_timeouts(sockets: Sockets, timeout: float) -> None:
         sockets().settimeout(timeout)
 
 
+# --- giving up
+
+
+def test_abort_ends_what_is_being_sent(sockets: Sockets) -> None:
+    a, b = sockets.pair(lambda s: s.set_fc_opts(stmin=100))
+    a.abort()  # nothing
+    sending = sockets.task(lambda: a.send(LONG))
+    while sending.is_alive:  # it may not have begun
+        a.abort()
+        time.sleep(0.01)
+    assert isinstance(sending.outcome(), isotp.TransferAbortedError)
+    assert sending.outcome().n_result is isotp.N_Result.N_ERROR
+    a.confirm()  # it was raised
+    assert a.send(b"next") == 4
+    received = b""
+    while received != b"next":  # from the kernel all of it comes, from the engine only its beginning
+        try:
+            received = b.recv()
+        except isotp.TransferError:
+            continue
+
+
+def test_abort_of_a_message_whose_sender_did_not_wait(sockets: Sockets) -> None:
+    a, _ = sockets.pair(lambda s: s.set_fc_opts(stmin=100))
+    a.send(LONG, confirm=False)
+    a.abort()
+    with pytest.raises(isotp.TransferAbortedError, match="given up"):
+        a.confirm()
+
+
 # --- closing
 
 
@@ -433,7 +463,15 @@ def test_closed_is_closed(sockets: Sockets) -> None:
     b.close()
     assert b.closed
     assert repr(b).endswith(" closed>")
-    for call in (b.recv, b.confirm, lambda: b.send(b"x"), b.get_fc_opts, lambda: b.set_fc_opts(bs=1), b.recv_message):
+    for call in (
+        b.recv,
+        b.confirm,
+        lambda: b.send(b"x"),
+        b.get_fc_opts,
+        lambda: b.set_fc_opts(bs=1),
+        b.recv_message,
+        b.abort,
+    ):
         with pytest.raises(isotp.SocketClosedError) as caught:
             call()
         assert caught.value.errno == errno.EBADF

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -47,8 +48,9 @@ def slept_until_standstill(timeout: float | None, progress_at: dict[int, tuple[o
     """Seconds until a call gives up that looks when it is told to; `progress_at`: in seconds."""
     now = [1000.0]
     queue, box = outbox()
-    patience = Patience(box, timeout, lambda: now[0])
-    while left := patience.left():
+    turn = cast(Deadline, SimpleNamespace(left=lambda: timeout))
+    for left in waits_for(box, Request(Wakeup()), turn, lambda: True, lambda: now[0]):
+        assert left is not None
         now[0] += left
         for seconds, progress in progress_at.items():
             if now[0] - 1000 >= seconds:

@@ -44,9 +44,9 @@ def of_error(error: BaseException) -> tuple[int, str]:
     """The status of a command that raised `error`, and what to print; `error` itself is raised if it is a bug."""
     match error:
         case Terminated():
-            return TERMINATED, ""
+            return TERMINATED, "ended by SIGTERM"
         case KeyboardInterrupt():
-            return INTERRUPTED, ""
+            return INTERRUPTED, "ended by Ctrl-C"
         case BrokenPipeError():
             return READER_GONE, ""
         case WrongUsage():

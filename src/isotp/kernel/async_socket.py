@@ -12,14 +12,14 @@ from socket import socket
 from time import monotonic
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
-from ..deadline import NEVER, Deadline
+from ..deadline import Deadline
 from ..errors import SocketClosedError
 from ..linux.constants import POLLOUT
-from ..sockets import AsyncIsoTpSocket, ReceivedMessage, checked_timeout
-from ..task_lock import TaskLock
+from ..sockets import LINGER_S, AsyncIsoTpSocket, ReceivedMessage, checked_timeout
+from ..task_lock import TaskLock, wait_for_task
 from .begins import receive_until, until_look
 from .end import KernelEnd
-from .standstill import standstill
+from .standstill import lingering, standstill
 from .states import TxState
 from .transmission import REST_SECONDS, Message
 from .watch import Waits
@@ -51,6 +51,8 @@ class AsyncSocket(AsyncIsoTpSocket):
             messages of 4095 bytes).
         watch_begin: whether to hear when messages begin, on a raw CAN socket beside this one: for `begins_within`
             and `begin_ns`. It takes up to 2 MB of the kernel's memory, and a task that waits wakes every 50 ms.
+        linger: seconds that a message being sent may stand still while `close` waits for it; then it is given up, with
+            an UnconfirmedSendWarning. None: without limit, 0: `close` does not wait.
 
     Raises:
         UnavailableError: this Python or this kernel has no ISO-TP sockets; it says what to do.
@@ -58,9 +60,16 @@ class AsyncSocket(AsyncIsoTpSocket):
 
     _end: KernelEnd
 
-    def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None, watch_begin: bool = False) -> None:
-        timeout = checked_timeout(timeout)
-        super().__init__(KernelEnd(rcvbuf, watch_begin), timeout)
+    def __init__(
+        self,
+        timeout: float | None = None,
+        *,
+        rcvbuf: int | None = None,
+        watch_begin: bool = False,
+        linger: float | None = LINGER_S,
+    ) -> None:
+        timeout, linger = checked_timeout(timeout), checked_timeout(linger, "linger")
+        super().__init__(KernelEnd(rcvbuf, watch_begin), timeout, linger)
         self._tx_lock, self._rx_lock = TaskLock(), TaskLock()
         self._waits = Waits(self._end.native.fileno())
         self._sent_at_once = 0
@@ -145,12 +154,20 @@ class AsyncSocket(AsyncIsoTpSocket):
         """
         if deadline.has_passed():
             raise self._too_late(what, deadline, remedy)
+        await self._rest(deadline)
+
+    async def _rest(self, deadline: Deadline) -> None:
+        """Wait for the end of a transmission, to be woken, or for `deadline`."""
         if self._end.transmission.is_poll_useless:
             await self._waits.to_send(0, deadline.at_most(self._rest_seconds))
             self._rest_seconds = min(self._rest_seconds * 1.2, _LONGEST_REST_SECONDS)
         else:
             self._rest_seconds = REST_SECONDS
             await self._waits.to_send(POLLOUT, deadline)
+
+    def abort(self) -> None:
+        """Give up the message that is being sent; see `AnySocket.abort` and `isotp.socket.abort`."""
+        self._step(self._end.transmission.abort)
 
     # --- receiving
 
@@ -228,10 +245,10 @@ class AsyncSocket(AsyncIsoTpSocket):
         """Close the socket; tasks that wait in it get SocketClosedError. Closing again does nothing.
 
         It does not wait: a message that is still being sent goes on, and the native socket is closed when it has
-        ended, see `wait_closed`. Without a running event loop `close` itself waits for that, as the kernel does.
+        ended or was given up (`linger`), see `wait_closed`. Without a running event loop `close` itself waits.
 
         Warns:
-            UnconfirmedSendWarning: a message failed, and no call asked for its outcome.
+            UnconfirmedSendWarning: a message failed or was given up, and no call asked for its outcome.
             MessagesDroppedWarning: the kernel dropped messages since the last warning.
         """
         end = self._end
@@ -240,37 +257,43 @@ class AsyncSocket(AsyncIsoTpSocket):
         end.closed = True
         self._waits.wake_sender()
         self._waits.wake_receiver()
-        tx = end.transmission
-        if tx.state is not _IDLE and not tx.look():
+        if not end.transmission.is_worth_waiting():
+            self._close_now()
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
             try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                tx.wait_for_end()
-            else:
-                self._closing = loop.create_task(self._close_later(), name=f"close of {self!r}")
-                return
-        self._close_now()
+                with lingering(end.transmission.bound, self._linger) as deadline:
+                    end.transmission.wait_for_end(deadline)
+            finally:
+                self._close_now()
+        else:
+            self._closing = loop.create_task(self._close_later(), name=f"close of {self!r}")
 
     async def wait_closed(self) -> None:
         """Wait until a closed socket is gone: until what it was sending when it was closed has ended.
 
-        `async with` does that at its end. A loop that ends earlier ends the wait; the kernel then makes the process
-        wait.
+        `async with` does that at its end. A loop that ends earlier ends the wait, and the message is given up; in
+        another loop `wait_closed` goes on with it.
         """
+        if self._closing is not None and self._closing.get_loop().is_closed() and not self._closing.done():
+            self._closing = asyncio.get_running_loop().create_task(self._close_later())
         if self._closing is not None:
-            await asyncio.wait((self._closing,))
-            if not self._closing.cancelled():
-                self._closing.result()
+            await wait_for_task(self._closing)
 
     async def _close_later(self) -> None:
         tx = self._end.transmission
         try:
-            while not tx.look():
-                await self._wait_for_tx(NEVER, "")
+            with lingering(tx.bound, self._linger) as deadline:
+                while tx.is_worth_waiting() and not deadline.has_passed():
+                    await self._rest(deadline)
         finally:
             self._close_now()
 
     def _close_now(self) -> None:
+        if self._end.native.fileno() < 0:
+            return
         self._waits.leave()
         self._end.close_native()
         self._end.warn_of_losses()

@@ -297,11 +297,13 @@ class KernelEnd:
     # --- closing
 
     def close_native(self) -> None:
-        """Close the native socket; the kernel waits for what is being sent."""
+        """Close the native socket; the kernel gives up what it is still sending."""
         self.drops.count()  # the last time
-        self.native.close()
-        if self.begins:
-            self.begins.close()
+        try:
+            self.transmission.close()
+        finally:
+            if self.begins:
+                self.begins.close()
 
     def warn_of_losses(self) -> None:
         """Warn of dropped messages and of failures that no call asked about, now that none can any more."""

@@ -19,10 +19,10 @@ from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 from ..deadline import Deadline
 from ..errors import BusyError, SocketClosedError
 from ..linux.constants import POLLIN, POLLOUT
-from ..sockets import IsoTpSocket, ReceivedMessage, checked_timeout
+from ..sockets import LINGER_S, IsoTpSocket, ReceivedMessage, checked_timeout
 from .begins import receive_until, until_look
 from .end import KernelEnd
-from .standstill import standstill
+from .standstill import lingering, standstill
 from .states import TxState
 from .transmission import REST_SECONDS, Message
 from .waiting import Waits
@@ -47,6 +47,8 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
             messages of 4095 bytes).
         watch_begin: whether to hear when messages begin, on a raw CAN socket beside this one: for `begins_within`
             and `begin_ns`. It takes up to 2 MB of the kernel's memory, and a call that waits wakes every 50 ms.
+        linger: seconds that a message being sent may stand still while `close` waits for it; then it is given up, with
+            an UnconfirmedSendWarning. None: without limit, 0: `close` does not wait.
 
     Raises:
         UnavailableError: this Python or this kernel has no ISO-TP sockets; it says what to do.
@@ -54,9 +56,16 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
 
     _end: KernelEnd
 
-    def __init__(self, timeout: float | None = None, *, rcvbuf: int | None = None, watch_begin: bool = False) -> None:
-        timeout = checked_timeout(timeout)
-        super().__init__(KernelEnd(rcvbuf, watch_begin), timeout)
+    def __init__(
+        self,
+        timeout: float | None = None,
+        *,
+        rcvbuf: int | None = None,
+        watch_begin: bool = False,
+        linger: float | None = LINGER_S,
+    ) -> None:
+        timeout, linger = checked_timeout(timeout), checked_timeout(linger, "linger")
+        super().__init__(KernelEnd(rcvbuf, watch_begin), timeout, linger)
         self._lock = threading.RLock()
         self._in_step = False
         self._close_is_left = False  # to the call that a signal handler interrupted
@@ -152,6 +161,14 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
             self._wait_until_over(message, deadline, end.still_sending())
         self._alone(tx.raise_unconfirmed)
 
+    def abort(self) -> None:
+        """Give up the message that is being sent; see `AnySocket.abort`.
+
+        The kernel cannot take back a message: it goes on with it until its receiver ends it, or until `close`. The next
+        send waits for that.
+        """
+        self._alone(self._end.transmission.abort)
+
     # --- receiving
 
     def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
@@ -241,10 +258,11 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
     def close(self) -> None:
         """Close the socket; calls that wait in it get SocketClosedError. Closing again does nothing.
 
-        As the kernel does, it waits for a message that is still being sent.
+        It waits for a message that is still being sent, as long as it gets on (`linger`). Where that is too long the
+        kernel gives up the message.
 
         Warns:
-            UnconfirmedSendWarning: a message failed, and no call asked for its outcome.
+            UnconfirmedSendWarning: a message failed or was given up, and no call asked for its outcome.
             MessagesDroppedWarning: the kernel dropped messages since the last warning.
         """
         end = self._end
@@ -260,7 +278,8 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
             if end.native.fileno() >= 0:
                 self._in_step = True
                 try:
-                    end.transmission.wait_for_end()
+                    with lingering(end.transmission.bound, self._linger) as deadline:
+                        end.transmission.wait_for_end(deadline)
                 finally:
                     self._in_step = False
                     end.close_native()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ..address import CanAddress
 from ..deadline import Deadline
@@ -41,13 +41,21 @@ class Standstill(Deadline):
             return False
         try:
             if self._raw is None:
-                self._raw = RawCanSocket(self._bound.interface, can_ids=[self._bound.tx.can_id])
+                self.watch()
             elif not self._gets_on(self._raw):
                 return True
         except IsoTpError:  # nothing to see; an interface that went down is the kernel's to report
             return True
         self.at = time.monotonic() + self.seconds
         return False
+
+    def watch(self) -> None:
+        """Watch the frames from now on.
+
+        Raises:
+            IsoTpError: they cannot be seen.
+        """
+        self._raw = RawCanSocket(self._bound.interface, can_ids=[self._bound.tx.can_id])
 
     def _gets_on(self, raw: RawCanSocket) -> bool:
         """Whether a consecutive frame was sent since last asked."""
@@ -76,6 +84,24 @@ def standstill(bound: Binding | None, turn: Deadline) -> Iterator[Deadline]:
         return
     deadline = Standstill(bound, max(turn.seconds, STANDSTILL_S))
     try:
+        yield deadline
+    finally:
+        deadline.close()
+
+
+@contextmanager
+def lingering(bound: Binding | None, seconds: float | None) -> Iterator[Deadline]:
+    """Until when `close` waits for a message: until it has stood still for `seconds`; None: without limit.
+
+    Unlike `standstill` it watches the frames at once, so the time is not spent twice.
+    """
+    if bound is None or not seconds:
+        yield Deadline.after(seconds)
+        return
+    deadline = Standstill(bound, seconds)
+    try:
+        with suppress(IsoTpError):  # then it passes after `seconds`, whether the message gets on or not
+            deadline.watch()
         yield deadline
     finally:
         deadline.close()

@@ -23,7 +23,7 @@ class TxState(_Key):
     IN_FLIGHT = "the kernel has a message, or is just being given one"
     FAILED = "the message failed"
     UNKNOWN = "the outcome cannot be known: the error of a reception has overwritten the number"
-    LINGERING = "the message failed with its interface, and the kernel gives it up up to 2 s later"
+    LINGERING = "the message was aborted or lost with its interface, and the kernel is not done with it yet"
 
 
 class TxEvent(_Key):
@@ -39,6 +39,8 @@ class TxEvent(_Key):
     """The number is about a reception, and the message has ended: its failure may have stood there before."""
     LOSE_INTERFACE = auto()
     """The number says that the interface is down or gone, while the message is being sent."""
+    ABORT = auto()
+    """The message is given up on this side."""
     END = auto()
     """The kernel is done with the message."""
 
@@ -52,6 +54,7 @@ TRANSMISSION: Final[dict[TxState, dict[TxEvent, TxState]]] = {
         _E.FAIL: _S.FAILED,
         _E.OVERWRITE: _S.UNKNOWN,
         _E.LOSE_INTERFACE: _S.LINGERING,
+        _E.ABORT: _S.LINGERING,
         _E.END: _S.IDLE,
     },
     _S.FAILED: {_E.END: _S.IDLE},

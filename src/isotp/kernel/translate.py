@@ -18,6 +18,7 @@ from ..errors import (
     MessageSizeError,
     NotBoundError,
     SocketClosedError,
+    TransferAbortedError,
     TransmitQueueFullError,
     TransmitTimeoutError,
     UnknownOutcomeError,
@@ -31,6 +32,9 @@ TRANSMISSION_ERRNOS: Final = frozenset({ECOMM, EMSGSIZE})
 RECEPTION_ERRNOS: Final = frozenset({ETIMEDOUT, EILSEQ})
 INTERFACE_ERRNOS: Final = frozenset({ENETDOWN, errno.ENODEV})
 SLOT_ERRNOS: Final = TRANSMISSION_ERRNOS | RECEPTION_ERRNOS | INTERFACE_ERRNOS | {EBADMSG}
+
+_OWN: Final[dict[int, type[IsoTpError]]] = {errno.EIO: UnknownOutcomeError, errno.ECANCELED: TransferAbortedError}
+"""The numbers of failures that the kernel has no number for."""
 
 _UP: Final = "sudo ip link set {interface} up"
 
@@ -52,7 +56,7 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
             link=link,
             remedy="check that another node is on the bus, the bit rate, and that the interface is not bus-off",
         )
-    texts = {
+    texts: dict[int, tuple[str, str | None]] = {
         ECOMM: (
             f"no flow control within 1 s while sending {size} bytes: the receiver does not answer",
             "check that the receiver is awake, that its rxid is our txid and its txid our rxid, and, on a real bus, "
@@ -68,6 +72,10 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
         ),
         ENETDOWN: (f"{interface} went down while sending {size} bytes", _UP.format(interface=interface)),
         errno.ENODEV: (f"{interface} was removed while sending {size} bytes", "close this socket, bind a new one"),
+        errno.ECANCELED: (
+            f"a message of {size} bytes was given up before all of it was sent: it was aborted, or the socket closed",
+            None,
+        ),
         errno.EIO: (
             f"{size} bytes were sent, and whether they got through cannot be known: a reception broke off at the same "
             "time, and the kernel has one place for both errors",
@@ -75,8 +83,7 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
         ),
     }
     what, remedy = texts[number]
-    cls = UnknownOutcomeError if number == errno.EIO else ERRNO_TO_ERROR[number]
-    return cls(what, link=link, remedy=remedy)
+    return (_OWN.get(number) or ERRNO_TO_ERROR[number])(what, link=link, remedy=remedy)
 
 
 def reception_failed(number: int, interface: str | None, link: str) -> IsoTpError:

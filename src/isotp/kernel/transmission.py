@@ -7,12 +7,15 @@ fetches an errno and appends it to `found`, the state is changed last, and each 
 """
 
 import errno
+import math
 import select
 import socket
 import time
 from typing import ClassVar, Final
 
+from ..deadline import Deadline
 from ..errors import EBADMSG, IsoTpError
+from ..linux.closing import close_now
 from ..linux.constants import POLLERR, POLLOUT
 from ..linux.release import has
 from ..linux.traits import TRUTHFUL_POLL
@@ -22,6 +25,7 @@ from .binding import Binding
 from .states import TRANSMISSION, TxEvent, TxState
 
 _IDLE: Final = TxState.IDLE
+_LINGERING: Final = TxState.LINGERING
 _OFFER: Final = TxEvent.OFFER
 _END: Final = TxEvent.END
 # Python 3.11 takes longer to look up a member of an enum than for all the rest of a transition.
@@ -119,13 +123,31 @@ class Transmission:
             self.state = TRANSMISSION[self.state][_END]
         return self.state is _IDLE
 
-    def wait_for_end(self) -> None:
-        """Wait until nothing is being sent any more, without a limit, as the kernel's own close would."""
-        while self.state is not _IDLE and not self.look():
+    def abort(self) -> None:
+        """Give up the message; the kernel goes on with it until its socket is closed."""
+        if not self.look():
+            self._give_up(TxEvent.ABORT, errno.ECANCELED)
+
+    def is_worth_waiting(self) -> bool:
+        """Whether a message is being sent that may still get through; one of the native socket's own counts as well."""
+        return (not self.look() or self.is_transmitting()) and self.state is not _LINGERING
+
+    def wait_for_end(self, deadline: Deadline) -> None:
+        """Wait until nothing is being sent any more, or until `deadline`."""
+        while self.is_worth_waiting() and not deadline.has_passed():
             if self.is_poll_useless:
                 time.sleep(REST_SECONDS)
             else:
-                self.poll(None)
+                left_s = deadline.left()
+                self.poll(None if left_s is None else math.ceil(left_s * 1000))
+
+    def close(self) -> None:
+        """Close the native socket; a message that is still being sent is given up."""
+        self.abort()
+        if self.state is _IDLE and not self.is_transmitting():
+            self._native.close()
+        else:
+            close_now(self._native)
 
     def is_transmitting(self) -> bool:
         """Whether the kernel is still sending.
@@ -151,6 +173,13 @@ class Transmission:
             self.message.failure = failure or self.message.failure
             self.state = row[event]
 
+    def _give_up(self, event: TxEvent, failure: int) -> None:
+        """The message failed, and the kernel goes on with it for a while."""
+        self._move(event, failure)
+        if self.state is _LINGERING:
+            self._keep(self.message)
+            self.message.is_over = True
+
     # --- errors
 
     def sort(self) -> None:
@@ -166,10 +195,7 @@ class Transmission:
             self.reception = number
         elif number == errno.ENODEV or (number in translate.INTERFACE_ERRNOS and self.is_transmitting()):
             self.reception = number
-            self._move(TxEvent.LOSE_INTERFACE, number)
-            if self.state is TxState.LINGERING:
-                self._keep(self.message)
-                self.message.is_over = True
+            self._give_up(TxEvent.LOSE_INTERFACE, number)
         elif self.is_transmitting():
             self.reception = number
         elif number == EBADMSG and self.is_segmented(self.message):

@@ -10,8 +10,8 @@ from ..bus.base import Bus
 from ..deadline import Deadline
 from ..engine.events import Event
 from ..engine.params import Params
-from ..sockets import AsyncIsoTpSocket, ReceivedMessage
-from ..task_lock import TaskLock, settle, until
+from ..sockets import LINGER_S, AsyncIsoTpSocket, ReceivedMessage
+from ..task_lock import TaskLock, settle, until, wait_for_task
 from .end import INBOX_BYTES, SoftEnd, checked_bus
 from .loop_driver import LoopDriver
 from .options import EngineFields
@@ -52,6 +52,8 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         timeout: seconds that `recv` may wait, that `send` may wait for its turn, and that a transfer may stand still;
             None: without limit, 0: calls do not wait at all.
         rcvbuf: bytes of messages to keep until they are read; if they are more, senders are asked to wait.
+        linger: seconds that a message being sent may stand still while `close` waits for it; then it is given up, with
+            an UnconfirmedSendWarning. None: without limit, 0: `close` does not wait.
         on_event: the loop calls it with every event of the engine (`isotp.engine`), such as progress, or a frame of
             this link that was ignored; the socket's next call raises what it raises.
 
@@ -68,9 +70,10 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         timeout: float | None = None,
         *,
         rcvbuf: int = INBOX_BYTES,
+        linger: float | None = LINGER_S,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        super().__init__(SoftEnd(checked_bus(bus), LoopDriver, rcvbuf, on_event), timeout)
+        super().__init__(SoftEnd(checked_bus(bus), LoopDriver, rcvbuf, on_event), timeout, linger)
         self._rx_lock = TaskLock()
         self._sent_at_once = 0
         self._leaving: asyncio.Task[None] | None = None
@@ -132,6 +135,10 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         if self._sent_at_once >= _AT_ONCE:
             self._sent_at_once = 0
             await asyncio.sleep(0)
+
+    def abort(self) -> None:
+        """See `AnySocket`."""
+        self._end.abort()
 
     # --- receiving
 
@@ -206,10 +213,10 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
 
     async def wait_closed(self) -> None:
         """See `AsyncIsoTpSocket`."""
+        if self._leaving is not None and self._leaving.get_loop().is_closed() and not self._leaving.done():
+            self._leaving = asyncio.get_running_loop().create_task(self._leave_later())
         if self._leaving is not None:
-            await asyncio.wait((self._leaving,))
-            if not self._leaving.cancelled():
-                self._leaving.result()
+            await wait_for_task(self._leaving)
         if self._end.served_by is not None:
             await self._end.served_by.wait_for_bus()
 
@@ -219,9 +226,9 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         assert driver is not None
         end.inbox.waiters[wakeup] = None
         try:
-            for seconds in end.waits_for_end():
+            for seconds in end.waits_for_end(self._linger):
                 await self._wait(driver, wakeup, seconds)
-            why = "the receiver asks to wait"
+            why = "it stood still"
         finally:
             end.inbox.waiters.pop(wakeup, None)
             end.leave(why)

@@ -10,7 +10,7 @@ from functools import partial
 from ..address import Address, AsymmetricAddress
 from ..engine.engine import Engine
 from ..engine.events import Direction, Event, FirstFrameReceived, MessageReceived, MessageSent, TransferFailed
-from ..errors import InterfaceError, IsoTpError, TransferError
+from ..errors import InterfaceError, IsoTpError, TransferAbortedError
 from .inbox import Inbox
 from .link import Link
 from .outbox import Outbox
@@ -112,7 +112,8 @@ class Bound:
         """Give up the message being sent; `why`, in words."""
         engine = self.engine
         if engine.is_sending:
-            engine.abort(TransferError(f"the socket was closed after {engine.bytes_sent} bytes were sent: {why}"))
+            what = f"the message was given up after {engine.bytes_sent} bytes were sent: {why}"
+            engine.abort(TransferAbortedError(what), Direction.SENDING)
         self._take_events()
 
     def _take_events(self) -> None:

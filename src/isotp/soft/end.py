@@ -261,6 +261,12 @@ class SoftEnd(Generic[D]):
         """Whether every send is confirmed."""
         return bool(self._options.general.optflags & flags.WAIT_TX_DONE)
 
+    def abort(self) -> None:
+        """Give up the message being sent."""
+        self.check_open()
+        if self.served_by is not None and self.bound is not None:
+            self.served_by.post(partial(self.bound.stop_sending, "abort was called"))
+
     # --- closing
 
     def refuse_calls(self) -> None:
@@ -274,15 +280,17 @@ class SoftEnd(Generic[D]):
         """Whether a message is being sent."""
         return self.bound is not None and self.bound.engine.is_sending
 
-    def waits_for_end(self, clock: Callable[[], float] = time.monotonic) -> Iterator[float | None]:
-        """How `close` waits for the message being sent: as long as it gets on.
+    def waits_for_end(
+        self, linger: float | None, clock: Callable[[], float] = time.monotonic
+    ) -> Iterator[float | None]:
+        """How `close` waits for the message being sent: until it has stood still for `linger` seconds; None: for ever.
 
         Yields how many seconds to wait before the next look. If the message is still being sent at the end, it has to
-        be given up: the receiver only sends WAITs, for which there is no time limit. `clock`: monotonic seconds.
+        be given up. `clock`: monotonic seconds.
         """
         if self.bound is not None and self.served_by is not None:
-            patience, hub = Patience(self.bound.outbox, 0, clock), self.served_by.hub
-            while self.is_sending and not hub.has_failed and (left_s := patience.left()):
+            patience, hub = Patience(self.bound.outbox, linger, clock), self.served_by.hub
+            while self.is_sending and not hub.has_failed and (left_s := patience.left()) != 0:
                 yield left_s
 
     def leave(self, why: str) -> None:

@@ -9,7 +9,7 @@ from ..bus.base import Bus
 from ..deadline import Deadline
 from ..engine.events import Event
 from ..engine.params import Params
-from ..sockets import IsoTpSocket, ReceivedMessage
+from ..sockets import LINGER_S, IsoTpSocket, ReceivedMessage
 from .driver import Driver
 from .end import INBOX_BYTES, SoftEnd, checked_bus
 from .options import EngineFields
@@ -31,6 +31,8 @@ class SoftSocket(IsoTpSocket):
         timeout: seconds that `recv` may wait, that `send` may wait for its turn, and that a transfer may stand still;
             None: without limit, 0: calls do not wait at all.
         rcvbuf: bytes of messages to keep until they are read; if they are more, senders are asked to wait.
+        linger: seconds that a message being sent may stand still while `close` waits for it; then it is given up, with
+            an UnconfirmedSendWarning. None: without limit, 0: `close` does not wait.
         on_event: called with every event of the engine (`isotp.engine`), such as progress, or a frame of this link that
             was ignored. It runs in the thread of the bus and must not wait; the socket's next call raises what it
             raises.
@@ -49,9 +51,10 @@ class SoftSocket(IsoTpSocket):
         timeout: float | None = None,
         *,
         rcvbuf: int = INBOX_BYTES,
+        linger: float | None = LINGER_S,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        super().__init__(SoftEnd(checked_bus(bus), self._driver_kind, rcvbuf, on_event), timeout)
+        super().__init__(SoftEnd(checked_bus(bus), self._driver_kind, rcvbuf, on_event), timeout, linger)
 
     @property
     def bus(self) -> Bus:
@@ -116,6 +119,10 @@ class SoftSocket(IsoTpSocket):
             if not request.has_begun:
                 driver.post(cancel)
 
+    def abort(self) -> None:
+        """See `AnySocket`."""
+        self._end.abort()
+
     # --- receiving
 
     def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
@@ -163,8 +170,7 @@ class SoftSocket(IsoTpSocket):
     def close(self) -> None:
         """See `AnySocket`.
 
-        It waits until a message that is being sent has ended, as the kernel does, unless it is called in a callback. It
-        does not wait for a receiver that only sends WAITs: then the message is given up.
+        Called in a callback it does not wait: a message that is being sent is given up.
         """
         end = self._end
         if end.has_left:
@@ -177,9 +183,9 @@ class SoftSocket(IsoTpSocket):
             if end.is_in_callback:
                 why = "a callback closed it"
             else:
-                for seconds in end.waits_for_end(self._clock.monotonic):
+                for seconds in end.waits_for_end(self._linger, self._clock.monotonic):
                     wakeup.wait(seconds)
-                why = "the receiver asks to wait"
+                why = "it stood still"
         finally:
             end.inbox.waiters.pop(wakeup, None)
             end.leave(why)

@@ -23,14 +23,13 @@ class Patience:
 
     Args:
         outbox: sends it.
-        timeout: how long it may stand still; None: for ever. It may always stand still as long as the protocol allows
-            the receiver; beyond that only a receiver that sends WAITs makes it stand still.
+        longest_s: how long it may stand still; None: for ever.
         clock: returns monotonic seconds.
     """
 
-    def __init__(self, outbox: Outbox, timeout: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, outbox: Outbox, longest_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._outbox = outbox
-        self._longest_s = None if timeout is None else max(timeout, outbox.longest_pause_s)
+        self._longest_s = longest_s
         self._clock = clock
         self._seen: object = None
         self._since = 0.0
@@ -64,7 +63,9 @@ def waits_for(
         cancel: forgets the request, in the driver's thread; returns False if it has begun or ended.
         clock: returns monotonic seconds.
     """
-    patience = Patience(outbox, deadline.left(), clock)
+    # It may always stand still as long as the protocol allows the receiver: beyond that it sends WAITs.
+    turn_s = deadline.left()
+    patience = Patience(outbox, None if turn_s is None else max(turn_s, outbox.longest_pause_s), clock)
     while not request.is_done:
         is_queued = isinstance(request, Outgoing) and not request.has_begun
         left = deadline.left() if is_queued else patience.left()

@@ -7,7 +7,7 @@ from ..bus.base import Bus
 from ..deadline import NOW, Deadline
 from ..engine.events import Event
 from ..linux.timerfd import NEVER
-from ..sockets import MSG_DONTWAIT
+from ..sockets import LINGER_S, MSG_DONTWAIT
 from ..soft.driver import ThreadlessDriver
 from ..soft.end import INBOX_BYTES
 from ..soft.hub import Hub
@@ -122,6 +122,7 @@ class SimulatedSocket(SoftSocket):
         bus: a bus on a `FakeClock`. Any number of SimulatedSockets may share it, and no others.
         timeout: see `SoftSocket`; in simulated seconds.
         rcvbuf: see `SoftSocket`.
+        linger: see `SoftSocket`; in simulated seconds.
         on_event: see `SoftSocket`; it is called while a call waits.
 
     Raises:
@@ -136,12 +137,13 @@ class SimulatedSocket(SoftSocket):
         timeout: float | None = None,
         *,
         rcvbuf: int = INBOX_BYTES,
+        linger: float | None = LINGER_S,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         clock = clock_of(bus)
         if isinstance(bus, Bus) and clock is None:
             raise TypeError(f"{bus!r} is not in simulated time: VirtualBus(clock=FakeClock()) is")
-        super().__init__(bus, timeout, rcvbuf=rcvbuf, on_event=on_event)
+        super().__init__(bus, timeout, rcvbuf=rcvbuf, linger=linger, on_event=on_event)
         assert clock is not None
         self._clock: FakeClock = clock
         self._deadline_after = clock.deadline

@@ -48,7 +48,11 @@ def opened(
         else:
             sock = _soft_socket(stack, link, timeout, rcvbuf, advance, peer_speaks)
         stack.enter_context(in_use())
-        yield sock
+        try:
+            yield sock
+        except KeyboardInterrupt:
+            sock.abort()  # so that closing it does not wait for a receiver
+            raise
 
 
 def _kernel_socket(

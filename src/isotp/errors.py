@@ -34,6 +34,7 @@ ENETDOWN = _linux("ENETDOWN", 100)
 ENOBUFS = _linux("ENOBUFS", 105)
 EISCONN = _linux("EISCONN", 106)
 ETIMEDOUT = _linux("ETIMEDOUT", 110)
+ECANCELED = _linux("ECANCELED", 125)
 
 
 class N_Result(Enum):  # noqa: N801 - the standard's own name
@@ -184,7 +185,7 @@ class BadGeneratorError(TransferError):
 class TransferAbortedError(TransferError):
     """The message was given up on this side: by `abort`, or because its socket was closed."""
 
-    default_errno = _errno.ECANCELED
+    default_errno = ECANCELED
 
 
 class UnknownOutcomeError(TransferError):

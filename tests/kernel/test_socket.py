@@ -862,7 +862,8 @@ def test_close_that_is_interrupted_has_closed(vcan: Link, new_socket: Sockets) -
         with_alarm(a.close)
     assert a.closed
     assert a.fileno() == -1
-    a.close()
+    with pytest.warns(isotp.UnconfirmedSendWarning, match="was given up"):
+        a.close()
 
 
 def test_several_threads_close_at_once(pair: MakePair, background: Background) -> None:

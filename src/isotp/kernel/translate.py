@@ -6,6 +6,7 @@ from typing import Final
 from ..errors import (
     EADDRNOTAVAIL,
     EBADMSG,
+    ECANCELED,
     ECOMM,
     EILSEQ,
     EMSGSIZE,
@@ -33,7 +34,7 @@ RECEPTION_ERRNOS: Final = frozenset({ETIMEDOUT, EILSEQ})
 INTERFACE_ERRNOS: Final = frozenset({ENETDOWN, errno.ENODEV})
 SLOT_ERRNOS: Final = TRANSMISSION_ERRNOS | RECEPTION_ERRNOS | INTERFACE_ERRNOS | {EBADMSG}
 
-_OWN: Final[dict[int, type[IsoTpError]]] = {errno.EIO: UnknownOutcomeError, errno.ECANCELED: TransferAbortedError}
+_OWN: Final[dict[int, type[IsoTpError]]] = {errno.EIO: UnknownOutcomeError, ECANCELED: TransferAbortedError}
 """The numbers of failures that the kernel has no number for."""
 
 _UP: Final = "sudo ip link set {interface} up"
@@ -72,7 +73,7 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
         ),
         ENETDOWN: (f"{interface} went down while sending {size} bytes", _UP.format(interface=interface)),
         errno.ENODEV: (f"{interface} was removed while sending {size} bytes", "close this socket, bind a new one"),
-        errno.ECANCELED: (
+        ECANCELED: (
             f"a message of {size} bytes was given up before all of it was sent: it was aborted, or the socket closed",
             None,
         ),

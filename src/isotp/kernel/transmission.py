@@ -14,7 +14,7 @@ import time
 from typing import ClassVar, Final
 
 from ..deadline import Deadline
-from ..errors import EBADMSG, IsoTpError
+from ..errors import EBADMSG, ECANCELED, IsoTpError
 from ..linux.closing import close_now
 from ..linux.constants import POLLERR, POLLOUT
 from ..linux.release import has
@@ -126,7 +126,7 @@ class Transmission:
     def abort(self) -> None:
         """Give up the message; the kernel goes on with it until its socket is closed."""
         if not self.look():
-            self._give_up(TxEvent.ABORT, errno.ECANCELED)
+            self._give_up(TxEvent.ABORT, ECANCELED)
 
     def is_worth_waiting(self) -> bool:
         """Whether a message is being sent that may still get through; one of the native socket's own counts as well."""

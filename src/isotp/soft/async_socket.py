@@ -228,7 +228,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         try:
             for seconds in end.waits_for_end(self._linger):
                 await self._wait(driver, wakeup, seconds)
-            why = "it stood still"
+            why = f"nothing of it was sent for {self._linger:g} s"
         finally:
             end.inbox.waiters.pop(wakeup, None)
             end.leave(why)

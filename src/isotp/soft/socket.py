@@ -185,7 +185,7 @@ class SoftSocket(IsoTpSocket):
             else:
                 for seconds in end.waits_for_end(self._linger, self._clock.monotonic):
                     wakeup.wait(seconds)
-                why = "it stood still"
+                why = f"nothing of it was sent for {self._linger:g} s"
         finally:
             end.inbox.waiters.pop(wakeup, None)
             end.leave(why)

@@ -51,7 +51,8 @@ def opened(
         try:
             yield sock
         except KeyboardInterrupt:
-            sock.abort()  # so that closing it does not wait for a receiver
+            if not sock.closed:
+                sock.abort()  # so that closing it does not wait for a receiver
             raise
 
 

@@ -721,7 +721,12 @@ def parts(error: OSError) -> tuple[type[OSError], str, str, str]:
 @pytest.mark.parametrize(
     ("number", "error", "what", "remedy"),
     [
-        (S.ECOMM, isotp.FlowControlTimeoutError, "no flow control within 1 s while sending 20", "receiver is awake"),
+        (
+            S.ECOMM,
+            isotp.FlowControlTimeoutError,
+            "no flow control within 1 s while sending 20 bytes, or",
+            "receiver is awake",
+        ),
         (S.EMSGSIZE, isotp.BufferOverflowError, "no room for a message of 20 bytes", "send less at a time"),
         (S.EBADMSG, isotp.InvalidCanDataError, "malformed flow control while sending 20 bytes", "candump"),
         (S.ENETDOWN, isotp.InterfaceDownError, "can3 went down while sending 20", "sudo ip link set can3 up"),
@@ -734,6 +739,16 @@ def test_transmission_failed(number: int, error: type[OSError], what: str, remed
     assert what in told[1]
     assert told[2] == "can3 txid=0x001"
     assert remedy in told[3]
+
+
+@pytest.mark.parametrize(
+    ("is_stuck", "cls"), [(True, isotp.TransmitTimeoutError), (False, isotp.FlowControlTimeoutError)]
+)
+def test_what_was_seen_is_told(is_stuck: bool, cls: type[isotp.TransferError]) -> None:
+    error = translate.transmission_failed(S.ECOMM, 20, True, "can3", "link", is_stuck=is_stuck)
+    assert type(error) is cls
+    assert ("no flow control" in error.what) is not is_stuck
+    assert ("onto the bus" in error.what) is is_stuck
 
 
 def test_a_single_frame_needs_no_flow_control() -> None:

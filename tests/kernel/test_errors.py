@@ -648,6 +648,22 @@ def test_a_single_frame_that_never_gets_out(slow: isotp.socket, slow_link: Link,
     assert [f.data for f in [bus.recv()]] == [b"\x04fine"]
 
 
+def test_a_consecutive_frame_that_never_gets_out(
+    slow: isotp.socket, slow_link: Link, new_bus: Callable[[str], Bus], background: Background
+) -> None:
+    """Seen only while the frames are watched: the transfer has taken longer than 1.2 s by then."""
+    bus = new_bus(slow_link)
+    slow.settimeout(0.1)
+    sending = background(lambda: slow.send(bytes(200)))
+    assert bus.recv().data[0] == 0x10
+    bus.send(B_TO_A, b"\x30\x00\x7f")
+    assert {frame.data[0] >> 4 for frame in bus.take(16)} == {2}  # 2 s
+    slow_link.lose_every_frame()
+    with pytest.raises(isotp.TransmitTimeoutError, match="a frame of 200 bytes did not get onto the bus"):
+        sending.result()
+    slow_link.take_frames_again()
+
+
 def test_a_single_frame_that_gets_out_late(slow: isotp.socket, slow_link: Link) -> None:
     subprocess.run(["modprobe", "sch_netem"], check=False, capture_output=True)
     delay = subprocess.run(

@@ -124,7 +124,7 @@ class AsyncSocket(AsyncIsoTpSocket):
     async def _wait_until_over(self, message: Message, turn: Deadline, what: str, remedy: str = "") -> None:
         """Wait for the outcome of a message that the kernel is sending, as long as it gets on."""
         end = self._end
-        with standstill(end.transmission.bound, turn) as deadline:
+        with standstill(message, end.transmission.bound, turn) as deadline:
             while not message.is_over:
                 await self._wait_for_tx(deadline, what, remedy)
                 self._step(end.transmission.look)

@@ -126,7 +126,7 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
     def _wait_until_over(self, message: Message, turn: Deadline, what: str, remedy: str = "") -> None:
         """Wait for the outcome of a message that the kernel is sending, as long as it gets on."""
         end = self._end
-        with standstill(end.transmission.bound, turn) as deadline:
+        with standstill(message, end.transmission.bound, turn) as deadline:
             while not message.is_over:
                 self._wait_for_tx(deadline, lambda: end.closed or message.is_over, what, remedy)
                 self._alone(end.transmission.look)

@@ -40,7 +40,9 @@ _OWN: Final[dict[int, type[IsoTpError]]] = {errno.EIO: UnknownOutcomeError, ECAN
 _UP: Final = "sudo ip link set {interface} up"
 
 
-def transmission_failed(number: int, size: int, segmented: bool, interface: str, link: str) -> IsoTpError:
+def transmission_failed(
+    number: int, size: int, segmented: bool, interface: str, link: str, *, is_stuck: bool | None = None
+) -> IsoTpError:
     """The error of a message of `size` bytes that the kernel took and that did not get through.
 
     Args:
@@ -49,17 +51,19 @@ def transmission_failed(number: int, size: int, segmented: bool, interface: str,
         segmented: whether it needed flow control from the receiver.
         interface: name of the CAN interface.
         link: the link in words.
+        is_stuck: for ECOMM, whether a frame did not get onto the bus; None: not known.
     """
     number = _gone(number, interface)
-    if number == ECOMM and not segmented:
+    if number == ECOMM and (is_stuck or not segmented):
         return TransmitTimeoutError(
-            f"{size} bytes did not get onto the bus within 2 s",
+            f"{'a frame of ' * segmented}{size} bytes did not get onto the bus within 2 s",
             link=link,
             remedy="check that another node is on the bus, the bit rate, and that the interface is not bus-off",
         )
     texts: dict[int, tuple[str, str | None]] = {
         ECOMM: (
-            f"no flow control within 1 s while sending {size} bytes: the receiver does not answer",
+            f"no flow control within 1 s while sending {size} bytes"
+            + (", or a frame of them did not get onto the bus: the kernel does not tell which" * (is_stuck is None)),
             "check that the receiver is awake, that its rxid is our txid and its txid our rxid, and, on a real bus, "
             "the wiring and the bit rate",
         ),

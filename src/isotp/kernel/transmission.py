@@ -46,6 +46,8 @@ class Message:
     """Whether its outcome is known."""
     failure = 0
     """errno of its failure; EIO: the outcome cannot be known."""
+    is_stuck: bool | None = None
+    """Whether a frame of it did not get onto the bus, where that was seen."""
     is_awaited = False
     """Whether the call that sends it waits for its outcome."""
     is_reported = False
@@ -254,4 +256,6 @@ class Transmission:
         bound = self.bound
         assert bound is not None
         segmented = self.is_segmented(message)
-        return translate.transmission_failed(message.failure, message.size, segmented, bound.interface, str(bound))
+        return translate.transmission_failed(
+            message.failure, message.size, segmented, bound.interface, str(bound), is_stuck=message.is_stuck
+        )

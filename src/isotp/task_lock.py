@@ -40,37 +40,54 @@ class TaskLock:
     """A lock for asyncio tasks: one task holds it, the others wait for it in the order of their calls.
 
     A task that is cancelled or out of time leaves the queue. If it has just been given the lock, the next task gets it.
+    A loop that was closed in the middle of a task holds nothing: what it held is free for the next loop.
     """
 
     def __init__(self) -> None:
-        self.is_held = False
+        self._holder: asyncio.AbstractEventLoop | None = None
         self.queue: deque[asyncio.Future[bool]] = deque()
         """The tasks that wait, the first one at the left."""
 
-    async def acquire(self, deadline: Deadline) -> bool:
-        """Wait for the lock; False if it was not free by `deadline`."""
+    @property
+    def is_held(self) -> bool:
+        """Whether a task holds it."""
+        return self._holder is not None and not self._holder.is_closed()
+
+    def take(self) -> asyncio.AbstractEventLoop:
+        """Hold it, which nobody does; returns the running loop, which `release` needs."""
+        self._holder = asyncio.get_running_loop()
+        return self._holder
+
+    async def acquire(self, deadline: Deadline) -> asyncio.AbstractEventLoop | None:
+        """Wait for the lock, and return the running loop, which `release` needs; None if it was not free in time."""
         if not self.is_held:
-            self.is_held = True
-            return True
+            return self.take()
         if deadline.is_now:
-            return False
-        mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            return None
+        loop = asyncio.get_running_loop()
+        mine: asyncio.Future[bool] = loop.create_future()
         self.queue.append(mine)
         try:
-            return await until(deadline, mine, False)
+            return loop if await until(deadline, mine, False) else None
         except BaseException:
             if mine.done() and not mine.cancelled() and mine.result():
-                self.release()
+                self.release(loop)
             raise
         finally:
             with contextlib.suppress(ValueError):
                 self.queue.remove(mine)
 
-    def release(self) -> None:
-        """Give the lock to the next task that waits."""
+    def release(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the lock to the next task that waits.
+
+        `loop`: of the task that held it. A task of a closed loop may be ended much later: then it holds nothing.
+        """
+        if self._holder is not loop:
+            return
         while self.queue:
             next_one = self.queue.popleft()
             if not next_one.done() and not next_one.get_loop().is_closed():
+                self._holder = next_one.get_loop()
                 next_one.set_result(True)
                 return
-        self.is_held = False
+        self._holder = None

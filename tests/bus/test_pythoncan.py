@@ -250,8 +250,44 @@ def test_close_gives_up_an_adapter_that_keeps_its_thread(monkeypatch: pytest.Mon
     bus = isotp.PythonCanBus(adapter)
     s = isotp.SoftSocket(bus)
     s.bind(rxid=1, txid=2)
-    s.close()
+    with pytest.warns(isotp.IsoTpWarning, match="reading from it has not ended"):
+        s.close()
     assert bus.is_closing
     let_go.set()
     until(lambda: not bus.is_closing)
     adapter.shutdown()
+
+
+@pytest.fixture
+def stuck(buses: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[isotp.PythonCanBus]:
+    """A bus whose adapter's recv never returns, until the end of the test."""
+    is_over = threading.Event()
+    monkeypatch.setattr(buses[0], "recv", lambda timeout: is_over.wait() and None)
+    yield isotp.PythonCanBus(buses[0])
+    is_over.set()
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("isotp")])
+
+
+def test_close_says_that_an_adapter_goes_on_reading(stuck: isotp.PythonCanBus) -> None:
+    s = isotp.SoftSocket(stuck, 30)
+    s.bind(rxid=1, txid=2)
+    with pytest.warns(isotp.IsoTpWarning, match="reading from it has not ended"):
+        s.close()
+    again = isotp.SoftSocket(stuck, 30)
+    again.bind(rxid=1, txid=2)
+    with pytest.raises(isotp.InterfaceError, match="has not returned since the bus was closed"):
+        again.recv()
+    with pytest.warns(isotp.IsoTpWarning, match="reading from it has not ended"):
+        again.close()
+
+
+def test_a_task_is_told_that_an_adapter_goes_on_reading(stuck: isotp.PythonCanBus) -> None:
+    async def run() -> None:
+        s = isotp.AsyncSoftSocket(stuck, 30)
+        s.bind(rxid=1, txid=2)
+        await s.send(b"x")
+        s.close()
+        with pytest.warns(isotp.IsoTpWarning, match="reading from it has not ended"):
+            await s.wait_closed()
+
+    asyncio.run(run())

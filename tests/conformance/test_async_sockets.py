@@ -359,3 +359,62 @@ def test_one_loop_after_the_other(world: AsyncWorld) -> None:
     assert [asyncio.run(exchange()) for _ in range(3)] == [LONG] * 3
     a.close()
     b.close()
+
+
+def in_a_loop_that_is_closed(coroutine: Any) -> Any:
+    """Run `coroutine`, and close the loop without cancelling the tasks that it has started."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: None)  # of tasks that never end
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
+
+
+def test_a_loop_that_was_closed_keeps_no_turn(world: AsyncWorld) -> None:
+    a, b = world.open(30.0), world.open(30.0)
+    slow(b)
+    world.bind(a, 0x7E8, 0x7E0)
+    world.bind(b, 0x7E0, 0x7E8)
+
+    async def begin() -> list[Any]:
+        tasks = [asyncio.create_task(call) for call in (a.send(LONG), a.send(b"queued"), a.recv(), a.recv())]
+        await asyncio.sleep(0.05)
+        return tasks
+
+    async def go_on(tasks: list[Any]) -> None:
+        async with a, b:
+            assert await a.send(b"next") == 4
+            tasks.clear()  # what they still do when they are collected is of no concern
+            gc.collect()
+            received = [await b.recv()]
+            while received[-1] != b"next":
+                received.append(await b.recv())
+            assert received[0] == LONG
+            await b.send(b"reply")
+            assert await a.recv() == b"reply"
+
+    tasks = in_a_loop_that_is_closed(begin())
+    asyncio.run(go_on(tasks))
+
+
+def test_closing_goes_on_in_a_later_loop(world: AsyncWorld) -> None:
+    a, b = world.open(30.0), world.open(30.0)
+    slow(b)
+    world.bind(a, 0x7E8, 0x7E0)
+    world.bind(b, 0x7E0, 0x7E8)
+
+    async def begin() -> None:
+        await a.send(LONG, confirm=False)
+        a.close()
+
+    async def go_on() -> None:
+        receiving = asyncio.create_task(b.recv())
+        await a.wait_closed()
+        gc.collect()
+        assert await receiving == LONG
+        b.close()
+        await b.wait_closed()
+
+    in_a_loop_that_is_closed(begin())
+    asyncio.run(go_on())

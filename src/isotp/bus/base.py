@@ -74,7 +74,10 @@ class Bus(ABC):
 
     @property
     def is_closing(self) -> bool:
-        """Whether something of a closed bus still runs, such as a thread."""
+        """Whether something of a closed bus still runs, such as a thread.
+
+        Sockets wait for that when they close, a second at most, and warn if it still runs then.
+        """
         return False
 
     @abstractmethod

@@ -14,6 +14,7 @@ import can
 
 from ..errors import InterfaceError, InterfaceNotFoundError
 
+_PREVIOUS_S: Final = 1.0  # for how long the thread of a closed bus may go on reading
 _POLL_S: Final = 0.1  # the thread looks that often whether it has to end
 
 
@@ -90,7 +91,15 @@ class ReadingThread(Reader):
 
     def _read(self, bus: can.BusABC, previous: "_Reading | None") -> None:
         if previous is not None:
-            previous.thread.join()
+            previous.thread.join(_PREVIOUS_S)
+            if previous.thread.is_alive():
+                self.report(
+                    InterfaceError(
+                        f"{self._name} cannot be read: recv() of python-can has not returned since the bus was closed",
+                        remedy="shut down the adapter and open it again; if it happens again, update its driver",
+                    )
+                )
+                previous.thread.join()
         while not self._ending.is_set():
             try:
                 message = bus.recv(_POLL_S)

@@ -104,10 +104,7 @@ class AsyncSocket(AsyncIsoTpSocket):
         end = self._end
         tx = end.transmission
         deadline = self._deadline(flags)
-        if message.is_sent:
-            self._tx_lock.is_held = True
-        else:
-            await self._acquire(deadline)
+        loop = self._tx_lock.take() if message.is_sent else await self._acquire(deadline)
         try:
             while not (message.is_sent or self._step(end.send, message, data, flags)):
                 if not message.is_sent:
@@ -119,7 +116,7 @@ class AsyncSocket(AsyncIsoTpSocket):
                 await self._wait_until_over(message, deadline, what, "; confirm() waits for the outcome")
             tx.raise_failure(message)
         finally:
-            self._tx_lock.release()
+            self._tx_lock.release(loop)
 
     async def _wait_until_over(self, message: Message, turn: Deadline, what: str, remedy: str = "") -> None:
         """Wait for the outcome of a message that the kernel is sending, as long as it gets on."""
@@ -134,17 +131,19 @@ class AsyncSocket(AsyncIsoTpSocket):
         end = self._end
         tx = end.transmission
         deadline = self._deadline()
-        await self._acquire(deadline)
+        loop = await self._acquire(deadline)
         try:
             if message := self._step(tx.current):
                 await self._wait_until_over(message, deadline, end.still_sending())
             self._step(tx.raise_unconfirmed)
         finally:
-            self._tx_lock.release()
+            self._tx_lock.release(loop)
 
-    async def _acquire(self, deadline: Deadline) -> None:
-        if not await self._tx_lock.acquire(deadline):
+    async def _acquire(self, deadline: Deadline) -> asyncio.AbstractEventLoop:
+        loop = await self._tx_lock.acquire(deadline)
+        if loop is None:
             raise self._too_late(f"another task is still sending on {self._end.link}", deadline)
+        return loop
 
     async def _wait_for_tx(self, deadline: Deadline, what: str, remedy: str = "") -> None:
         """Wait for the end of a transmission, to be woken, or for `deadline`.
@@ -196,7 +195,8 @@ class AsyncSocket(AsyncIsoTpSocket):
         """Call `take` until it returns something, waiting in between."""
         end, lock = self._end, self._rx_lock
         deadline = receive_until(end.begins, self._deadline(flags), flags, begins_within, monotonic())
-        if not await lock.acquire(deadline):
+        loop = await lock.acquire(deadline)
+        if loop is None:
             raise self._too_late(f"no message on {end.link}", deadline)
         try:
             while (message := self._step(take, bufsize, flags)) is None:
@@ -207,7 +207,7 @@ class AsyncSocket(AsyncIsoTpSocket):
                 await self._waits.to_receive(until_look(end.begins, deadline))
             return message
         finally:
-            lock.release()
+            lock.release(loop)
 
     def _step(self, step: Callable[[Unpack[Args]], T], *args: *Args) -> T:
         """Make a step that does not wait, and wake the task of the other direction if it is concerned."""
@@ -283,13 +283,14 @@ class AsyncSocket(AsyncIsoTpSocket):
             await wait_for_task(self._closing)
 
     async def _close_later(self) -> None:
-        tx = self._end.transmission
+        tx, loop = self._end.transmission, asyncio.get_running_loop()
         try:
             with lingering(tx.bound, self._linger) as deadline:
                 while tx.is_worth_waiting() and not deadline.has_passed():
                     await self._rest(deadline)
         finally:
-            self._close_now()
+            if self._closing is None or self._closing.get_loop() is loop:  # else another loop goes on with it
+                self._close_now()
 
     def _close_now(self) -> None:
         if self._end.native.fileno() < 0:

@@ -118,9 +118,10 @@ class Waits:
         """The watch of the running loop; one loop after the other may use the socket."""
         watch, loop = self._watch, asyncio.get_running_loop()
         if watch is None or watch.loop is not loop:
-            if self._tx or self._rx:
+            if watch is not None and not watch.loop.is_closed() and (self._tx or self._rx):
                 raise RuntimeError("tasks of two event loops wait in one socket; give each loop a socket of its own")
             self.leave()
+            self._tx = self._rx = None  # of a loop that was closed
             watch = watch_of(loop)
             watch.enter(self._fd, self)
             self._watch = watch

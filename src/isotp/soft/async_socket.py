@@ -158,7 +158,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         end.check_receives()
         driver = end.served_by or end.usable_driver()
         driver.attach()
-        while not await self._rx_lock.acquire(Deadline.after(left_s := arrival.left())):
+        while (loop := await self._rx_lock.acquire(Deadline.after(left_s := arrival.left()))) is None:
             if left_s == 0:
                 raise arrival.too_late()
         wakeup = _Wakeup()
@@ -176,7 +176,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
                 await self._wait(driver, wakeup, left_s)
         finally:
             end.inbox.waiters.pop(wakeup, None)
-            self._rx_lock.release()
+            self._rx_lock.release(loop)
 
     # --- waiting
 
@@ -222,7 +222,7 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
 
     async def _leave_later(self) -> None:
         end, wakeup, why = self._end, _Wakeup(), "the event loop has ended"
-        driver = end.served_by
+        driver, loop = end.served_by, asyncio.get_running_loop()
         assert driver is not None
         end.inbox.waiters[wakeup] = None
         try:
@@ -231,7 +231,8 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
             why = f"nothing of it was sent for {self._linger:g} s"
         finally:
             end.inbox.waiters.pop(wakeup, None)
-            end.leave(why)
+            if self._leaving is None or self._leaving.get_loop() is loop:  # else another loop goes on with it
+                end.leave(why)
 
     def __del__(self) -> None:
         if "_end" in self.__dict__ and self.bound and not self.closed:

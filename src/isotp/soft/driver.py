@@ -5,11 +5,21 @@ from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
 from ..bus.base import Bus
-from ..errors import InterfaceError
+from ..errors import InterfaceError, IsoTpWarning, warn
 from .hub import Hub
 from .link import Link
 
 T = TypeVar("T")
+
+
+def warn_if_closing(bus: Bus) -> None:
+    """Warn if something of a closed bus still runs, after it was waited for."""
+    if bus.is_closing:
+        warn(
+            f"{bus.name} was closed, and reading from it has not ended: the adapter's driver does not return; nothing "
+            "can be received from this bus until it does",
+            IsoTpWarning,
+        )
 
 
 class Driver(Protocol):

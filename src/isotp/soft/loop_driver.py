@@ -16,7 +16,7 @@ from typing import Final
 
 from ..bus.base import Bus
 from ..linux.timerfd import NEVER, TimerFd
-from .driver import ThreadlessDriver
+from .driver import ThreadlessDriver, warn_if_closing
 from .hub import Hub
 from .link import Link
 
@@ -73,6 +73,8 @@ class LoopDriver(ThreadlessDriver):
             return
         if self._loop is not None and self._loop.is_running():
             raise RuntimeError(f"{self.hub.bus.name} is driven by another event loop; give each loop a bus of its own")
+        if self._loop is not None and self._loop.is_closed():
+            self.waiting.clear()
         self._detach()
         self._loop = loop
         if self.hub.is_open:
@@ -94,6 +96,8 @@ class LoopDriver(ThreadlessDriver):
         deadline = time.monotonic() + _CLOSING_S
         while self.has_ended and self.hub.bus.is_closing and time.monotonic() < deadline:
             await asyncio.sleep(_PAUSE_S)
+        if self.has_ended:
+            warn_if_closing(self.hub.bus)
 
     # --- for the hub
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from ..bus.base import Bus
 from ..linux.timerfd import TimerFd
-from .driver import bus_is_taken
+from .driver import bus_is_taken, warn_if_closing
 from .hub import Hub
 from .link import Link
 from .request import Wakeup
@@ -147,6 +147,7 @@ class ThreadDriver:
 
         if self.call(remove) and not self.is_current:
             self._thread.join(2 * _CLOSING_S)
+            warn_if_closing(self.hub.bus)
 
     def abandon(self, link: Link) -> None:
         """Stop serving `link` soon; from any thread, and from a garbage collection."""

@@ -704,11 +704,11 @@ S = isotp.errors
 
 @pytest.fixture(autouse=True)
 def interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(translate, "names", lambda: ["can3"])
+    monkeypatch.setattr(translate, "is_removed", lambda name: name != "can3")
 
 
 def test_a_removed_interface_went_down_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(translate, "names", list)
+    monkeypatch.setattr(translate, "is_removed", lambda name: True)
     assert type(translate.reception_failed(S.ENETDOWN, "can3", "link")) is isotp.InterfaceNotFoundError
     assert type(translate.transmission_failed(S.ENETDOWN, 9, True, "can3", "link")) is isotp.InterfaceNotFoundError
 

@@ -57,7 +57,7 @@ def native() -> Native:
 @pytest.fixture
 def tx(native: Native, monkeypatch: pytest.MonkeyPatch) -> Transmission:
     monkeypatch.setattr(Transmission, "poll_is_truthful", True)
-    monkeypatch.setattr(translate, "names", lambda: ["vcan0"])
+    monkeypatch.setattr(translate, "is_removed", lambda name: name != "vcan0")
     tx = Transmission(cast(socket.socket, native))
     tx.poll = native.poll
     tx.bound = BOUND
@@ -332,6 +332,6 @@ def test_an_error_number_outlives_an_interrupt(
         tx.look()
     assert native.slot == 0
     monkeypatch.undo()
-    monkeypatch.setattr(translate, "names", lambda: ["vcan0"])
+    monkeypatch.setattr(translate, "is_removed", lambda name: name != "vcan0")
     assert tx.look()
     assert type(failure(tx)) is isotp.FlowControlTimeoutError

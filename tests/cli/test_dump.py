@@ -408,7 +408,7 @@ def test_ctrl_c_is_130(tmp_path: Path) -> None:
     assert process.stdout.readline().startswith(b"   0.000000  can0  7E0  [1]  41")
     process.send_signal(signal.SIGINT)
     out, complaints = process.communicate(timeout=30)
-    assert (process.returncode, complaints) == (130, b"")
+    assert (process.returncode, complaints) == (130, b"ended by Ctrl-C\n")
     assert b"interrupted after 6 of 16 bytes" in out
 
 

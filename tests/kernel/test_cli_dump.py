@@ -56,7 +56,7 @@ def interrupted(process: "subprocess.Popen[str]", last: str) -> str:
     process.send_signal(signal.SIGINT)
     rest, err = process.communicate(timeout=100)
     assert process.returncode == 130, err
-    assert err == ""
+    assert err == "ended by Ctrl-C\n"
     return out + rest
 
 

@@ -199,7 +199,7 @@ def test_a_message_that_breaks_off(vcan: Link, bus: Bus, start: Start) -> None:
     assert b"N_WRONG_SN" in err
 
 
-@pytest.mark.parametrize(("what", "soft"), [("down", []), ("delete", []), ("down", ["--soft"])])
+@pytest.mark.parametrize(("what", "soft"), [("down", []), ("delete", []), ("down", ["--soft"]), ("delete", ["--soft"])])
 def test_an_interface_that_disappears(vcan: Link, start: Start, what: str, soft: list[str]) -> None:
     before = heard(vcan)
     receiver = start([*ISOTP, "recv", vcan, *US, *soft, "--follow"], lambda: heard(vcan) > before)
@@ -209,6 +209,7 @@ def test_an_interface_that_disappears(vcan: Link, start: Start, what: str, soft:
     assert vcan in err.decode().splitlines()[0]
     assert b"Traceback" not in err
     assert b"socket" not in err  # which a user has none of
+    assert (b"was removed" in err, b"ip link set" in err) == (what == "delete", what == "down")
 
 
 @pytest.mark.parametrize("soft", [[], ["--soft"]], ids=["kernel", "soft"])
@@ -251,7 +252,7 @@ def test_ctrl_c(vcan: Link, start: Start) -> None:
     before = heard(vcan)
     receiver = start([*ISOTP, "recv", vcan, *US], lambda: heard(vcan) > before)
     receiver.send_signal(signal.SIGINT)
-    assert receiver.communicate(timeout=100) == (b"", b"")
+    assert receiver.communicate(timeout=100) == (b"", b"ended by Ctrl-C\n")
     assert receiver.returncode == 130
 
 

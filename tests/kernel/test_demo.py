@@ -122,7 +122,7 @@ def test_ctrl_c(vcan: Link) -> None:
         assert vcan in child.stdout.readline()
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)
-    assert (child.returncode, err) == (130, "")
+    assert (child.returncode, err) == (130, "ended by Ctrl-C\n")
     assert "identical" not in out
 
 

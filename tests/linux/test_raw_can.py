@@ -5,14 +5,14 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import isotp
 from isotp import CAN_EFF_FLAG
 from isotp.can_frame import CanFrame
-from isotp.linux import raw_can
+from isotp.linux import interface, raw_can
 from isotp.linux.interface import CanInterface
 from isotp.linux.raw_can import ANY, RawCanSocket
 
@@ -75,7 +75,7 @@ def native(monkeypatch: pytest.MonkeyPatch) -> Native:
 
     monkeypatch.setattr(socket, "socket", make)
     monkeypatch.setattr(raw_can, "usable", lambda _, name: CanInterface(name, True, True, 72))
-    monkeypatch.setattr(raw_can, "names", lambda: ["can0"])
+    monkeypatch.setattr(raw_can, "is_removed", lambda name: False)
     return native
 
 
@@ -174,7 +174,7 @@ def test_errors(
     present: list[str],
     error: type[OSError],
 ) -> None:
-    monkeypatch.setattr(raw_can, "names", lambda: present)
+    monkeypatch.setattr(raw_can, "is_removed", lambda name: name not in present)
     native.arriving = [OSError(number, os.strerror(number))]
     with pytest.raises(error) as caught:
         raw.receive()
@@ -198,3 +198,22 @@ def test_an_interface_that_will_not_do(native: Native, monkeypatch: pytest.Monke
     with pytest.raises(isotp.InterfaceDownError):
         RawCanSocket("can0")
     assert native.closed
+
+
+def test_an_interface_that_goes_down_just_before_it_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a moment it is still listed."""
+    listed = iter([["can0"], ["can0"], ["can1"]])
+    monkeypatch.setattr(interface, "names", lambda: next(listed))
+    assert interface.is_removed("can0")
+    monkeypatch.setattr(interface, "names", lambda: ["can0"])
+    assert not interface.is_removed("can0")
+
+
+def test_an_interface_that_is_removed_while_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def query(_: object, name: str) -> CanInterface:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(interface, "names", lambda: ["can0"])
+    monkeypatch.setattr(interface, "query", query)
+    with pytest.raises(isotp.InterfaceNotFoundError, match="no interface 'can0'"):
+        interface.usable(cast(socket.socket, None), "can0")

@@ -6,7 +6,7 @@ import pytest
 
 import isotp
 from isotp.sockets import ReceivedMessage
-from isotp.soft.inbox import Inbox
+from isotp.soft.inbox import FAILURES_MAX, Inbox
 
 
 def test_first_in_first_out_and_one_more_than_there_is_room_for() -> None:
@@ -21,16 +21,27 @@ def test_first_in_first_out_and_one_more_than_there_is_room_for() -> None:
     assert inbox.take(None, "", peek=False) == ReceivedMessage(b"g", 4, 1, 4), "it says how many were dropped before it"
 
 
-def test_of_failures_in_a_row_the_latest_is_told_and_once() -> None:
+def test_each_failure_in_a_row_is_told_and_once() -> None:
     inbox = Inbox(10, bool)
     inbox.put(b"a", 0)
     inbox.put_failure(isotp.WrongSequenceNumberError("one"))
     inbox.put_failure(isotp.ConsecutiveFrameTimeoutError("two"))
     inbox.put(b"b", 0)
     assert taken(inbox) == b"a"
+    with pytest.raises(isotp.WrongSequenceNumberError, match="one"):
+        taken(inbox)
     with pytest.raises(isotp.ConsecutiveFrameTimeoutError, match="two"):
         taken(inbox)
     assert taken(inbox) == b"b"
+
+
+def test_an_outage_is_told_once() -> None:
+    inbox = Inbox(10, bool)
+    for n in range(3):
+        inbox.put_failure(isotp.InterfaceDownError(str(n)))
+    with pytest.raises(isotp.InterfaceDownError, match="2"):
+        taken(inbox)
+    assert taken(inbox) is None
 
 
 def taken(inbox: Inbox) -> bytes | None:
@@ -79,14 +90,22 @@ def test_its_descriptor_is_readable_while_there_is_an_entry() -> None:
     inbox.close()
 
 
-def test_its_descriptor_has_room_for_any_number_of_failures_in_a_row() -> None:
+def test_failures_beyond_the_room_for_them_are_counted() -> None:
     inbox = Inbox(100, bool)
     fd = inbox.fileno()
-    for n in range(1000):  # more bytes than a socket pair takes
+    for n in range(FAILURES_MAX + 10):
         inbox.put_failure(isotp.WrongSequenceNumberError(str(n)))
-    with pytest.raises(isotp.WrongSequenceNumberError, match="999"):
+    for n in range(FAILURES_MAX - 1):
+        with pytest.raises(isotp.WrongSequenceNumberError, match=f"^{n} "):
+            taken(inbox)
+    with pytest.raises(isotp.WrongSequenceNumberError, match=f"^{FAILURES_MAX + 9} ") as caught:
         taken(inbox)
+    assert caught.value.__notes__ == ["10 receptions before it broke off, too; their errors had no room"]
     assert not is_readable(fd)
+    inbox.put_failure(isotp.WrongSequenceNumberError("again"))
+    with pytest.raises(isotp.WrongSequenceNumberError, match="again") as caught:
+        taken(inbox)
+    assert not hasattr(caught.value, "__notes__")
     inbox.close()
 
 

@@ -24,7 +24,7 @@ from ..errors import (
     TransmitTimeoutError,
     UnknownOutcomeError,
 )
-from ..linux.interface import names
+from ..linux.interface import is_removed
 from ..linux.modules import has_max_pdu_size_parameter, max_pdu_size
 from ..linux.traits import FIXED_MAX_PDU_SIZE, HIGHEST_MAX_PDU_SIZE
 
@@ -115,8 +115,8 @@ def reception_failed(number: int, interface: str | None, link: str) -> IsoTpErro
 
 
 def _gone(number: int, interface: str | None) -> int:
-    """ENODEV for the ENETDOWN of an interface that was removed: Linux takes it down first."""
-    return errno.ENODEV if number == ENETDOWN and interface not in names() else number
+    """ENODEV for the ENETDOWN of an interface that was removed."""
+    return errno.ENODEV if number == ENETDOWN and (interface is None or is_removed(interface)) else number
 
 
 def send_refused(e: OSError, size: int, single_frame_max: int | None, interface: str | None, link: str) -> OSError:

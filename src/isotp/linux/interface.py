@@ -5,11 +5,13 @@
 
 import socket
 import struct
+import time
 from typing import Final, NamedTuple
 
 from ..errors import InterfaceDownError, InterfaceNotFoundError, NotACanInterfaceError
 from .constants import ARPHRD_CAN, CANFD_MTU, IFF_UP, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFMTU
 
+_REMOVAL_S: Final = 0.05
 _IFREQ: Final = struct.Struct("16sH22x")
 _IFREQ_INT: Final = struct.Struct("16si20x")
 
@@ -32,6 +34,16 @@ class CanInterface(NamedTuple):
 def names() -> list[str]:
     """The names of all network interfaces here."""
     return [name for _, name in socket.if_nameindex()]
+
+
+def is_removed(name: str) -> bool:
+    """Whether interface `name`, which went down, is gone: Linux takes one down first and removes it a moment later."""
+    deadline = time.monotonic() + _REMOVAL_S
+    while name in names():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_REMOVAL_S / 10)
+    return True
 
 
 def query(sock: socket.socket, name: str) -> CanInterface:
@@ -69,14 +81,17 @@ def usable(native: socket.socket, name: object) -> CanInterface:
     """
     if not isinstance(name, str):
         raise TypeError(f"interface must be the name of a CAN interface, not {name!r}")
-    if name not in names():
+    try:
+        interface = query(native, name) if name in names() else None
+    except OSError:  # removed since it was listed
+        interface = None
+    if interface is None or (not (interface.is_up or not interface.is_can) and is_removed(name)):
         known = ", ".join(i.name for i in can_interfaces(native)) or "none"
         raise InterfaceNotFoundError(
             f"no interface {name!r}; CAN interfaces here: {known}",
             remedy=f"a virtual one for tests: sudo ip link add {name or 'vcan0'} type vcan && "
             f"sudo ip link set {name or 'vcan0'} up",
         )
-    interface = query(native, name)
     if not interface.is_can:
         known = ", ".join(i.name for i in can_interfaces(native)) or "none"
         raise NotACanInterfaceError(f"{name} is not a CAN interface; CAN interfaces here: {known}")

@@ -53,7 +53,7 @@ from .constants import (
     SOL_CAN_RAW,
     timestamp_and_drops,
 )
-from .interface import names, usable
+from .interface import is_removed, usable
 from .native import count_drops, set_receive_buffer
 
 ANY: Final = "any"
@@ -225,9 +225,8 @@ class RawCanSocket:
         name = self.interface
         if e.errno == errno.EBADF:
             return SocketClosedError("the raw CAN socket is closed", link=name)
-        # Linux takes an interface down before it removes it: for a moment a removed one may still be listed.
-        is_removed = e.errno == ENETDOWN and name != ANY and name not in names()
-        if is_removed or e.errno in (errno.ENODEV, errno.ENXIO):
+        is_gone = e.errno == ENETDOWN and name != ANY and is_removed(name)
+        if is_gone or e.errno in (errno.ENODEV, errno.ENXIO):
             return InterfaceNotFoundError(f"{name} was removed", remedy="close what uses it, and open it again")
         if e.errno == ENETDOWN:
             return InterfaceDownError(f"{name} is down", remedy=f"sudo ip link set {name} up")

@@ -5,11 +5,14 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from ..errors import IsoTpError, OptionError
+from ..errors import InterfaceError, IsoTpError, OptionError
 from ..sockets import ReceivedMessage, buffer_too_small
 from .request import Wakes
+
+FAILURES_MAX: Final = 4096
+"""How many failures an inbox keeps."""
 
 
 class _Entry(NamedTuple):
@@ -42,6 +45,8 @@ class Inbox:
         self._lock = threading.RLock()
         self._sign: tuple[socket.socket, socket.socket] | None = None  # the first is readable while there is an entry
         self._begin_ns: int | None = None  # when the message that is being received began
+        self._failures = 0  # among the entries
+        self._left_out = 0  # how many failures the last entry stands for, beside itself
         self.waiters: dict[Wakes, None] = {}
         """Calls that wait for an entry."""
         self.dropped = 0
@@ -77,12 +82,19 @@ class Inbox:
             self._end()
 
     def put_failure(self, error: IsoTpError) -> None:
-        """Keep a failure; as in the kernel, of several in a row only the latest is kept."""
+        """Keep a failure. Where there are too many, the last one stands for the others, and a note counts them."""
         with self._lock:
-            if self._entries and isinstance(self._entries[-1].what, IsoTpError):
+            last = self._entries[-1].what if self._entries else None
+            if isinstance(error, InterfaceError) and isinstance(last, InterfaceError):
+                self._entries[-1] = _Entry(error, self._put_bytes)  # what one outage says is said once
+            elif isinstance(last, IsoTpError) and self._failures >= FAILURES_MAX:
+                self._left_out += 1
+                error.add_note(f"{self._left_out} receptions before it broke off, too; their errors had no room")
                 self._entries[-1] = _Entry(error, self._put_bytes)
             else:
                 self._append(error)
+                self._failures += 1
+                self._left_out = 0
             self._end()
 
     def _append(self, what: ReceivedMessage | IsoTpError) -> None:
@@ -117,6 +129,7 @@ class Inbox:
                 if peek:
                     return what
             self._entries.popleft()
+            self._failures -= isinstance(what, IsoTpError)
             if not self._entries:
                 self._clear_sign()
         if was_full and not self.is_full:

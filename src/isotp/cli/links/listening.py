@@ -1,6 +1,5 @@
 """CAN frames as they come, from an interface of Linux or an adapter of python-can; nothing is ever sent."""
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Final
@@ -8,15 +7,13 @@ from typing import Any, Final
 from ...address import CAN_EFF_FLAG
 from ...capture.frames import Frames
 from ...errors import InterfaceDownError, InterfaceError, InterfaceNotFoundError
-from ...linux.interface import names
-from ...linux.raw_can import ANY, RawCanSocket
+from ...linux.raw_can import RawCanSocket
 from ..options.values import Where
 from .buses import python_can_bus
 
 _RCVBUF: Final = 16_000_000  # the terminal may be slow
 _BATCH: Final = 512
 _IDLE_S: Final = 0.1
-_REMOVAL_S: Final = 0.1  # an interface that is removed goes down first
 
 
 class Interface:
@@ -63,10 +60,9 @@ class Interface:
                     (timestamp_ns, interface, frame.can_id, frame.data, frame.is_fd)
                     for frame, timestamp_ns, interface, _ in raw.receive(_BATCH)
                 ]
+        except InterfaceNotFoundError as e:
+            raise InterfaceNotFoundError(f"{self.name} was removed") from e
         except InterfaceDownError as e:
-            time.sleep(_REMOVAL_S)
-            if self.name != ANY and self.name not in names():
-                raise InterfaceNotFoundError(f"{self.name} was removed") from e
             raise InterfaceDownError(f"{self.name} went down", remedy=e.remedy) from e
 
 

@@ -354,3 +354,25 @@ def test_close_does_not_wait_for_a_receiver_that_only_asks_to_wait() -> None:
         with pytest.warns(isotp.UnconfirmedSendWarning, match=r"nothing of it was sent for 2\.5 s"):
             s.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("isotp")]
+
+
+class Full(VirtualBus):
+    """It has no room for frames of its sockets, yet."""
+
+    has_room = False
+
+    def send(self, frames: Sequence[CanFrame]) -> int:
+        return super().send(frames) if self.has_room else 0
+
+
+def test_a_message_whose_sender_heard_another_receiver_first() -> None:
+    """All its consecutive frames are there before our flow control is out."""
+    bus = Full()
+    with isotp.SoftSocket(bus, 30) as s:
+        s.bind(rxid=1, txid=2)
+        bus.inject(CanFrame(1, b"\x10\x64" + LONG[:6]))
+        for n in range(14):
+            bus.inject(CanFrame(1, bytes([0x21 + n]) + LONG[6 + 7 * n : 13 + 7 * n]))
+        assert s.recv() == LONG
+        bus.has_room = True
+        assert s.send(b"x") == 1

@@ -413,7 +413,7 @@ def test_abort_ends_what_is_being_sent(sockets: Sockets) -> None:
     sending = sockets.task(lambda: a.send(LONG))
     while sending.is_alive:  # it may not have begun
         a.abort()
-        time.sleep(0.01)
+        sockets.world.clock.sleep(0.01)
     assert isinstance(sending.outcome(), isotp.TransferAbortedError)
     assert sending.outcome().n_result is isotp.N_Result.N_ERROR
     a.confirm()  # it was raised

@@ -1,7 +1,7 @@
 """Closing a native ISO-TP socket that is sending: the kernel gives up the message.
 
 The kernel's close() waits until the message has ended, which is without limit while the receiver says WAIT; SO_LINGER
-and shutdown() change nothing. Only a signal ends that wait, and the message with it (observed on 6.1, 6.12, 7.2, 7.3).
+and shutdown() change nothing. Only a signal ends that wait, and the message with it (observed on 6.1 and 7.2).
 So a thread closes the socket, and another one sends signals to that thread. The handler is the one of faulthandler:
 it is C, any thread can install it, and Python's own handlers do not notice.
 """

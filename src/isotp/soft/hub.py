@@ -7,7 +7,7 @@ no lock and no thread: only its driver calls it (`ThreadDriver`, `LoopDriver`, o
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Final, Protocol
 
@@ -259,7 +259,7 @@ class Hub:
             link.moved_ns = now
             self._touched[link] = None
 
-    def _dispatch(self, frames: Iterable[CanFrame], now: int) -> None:
+    def _dispatch(self, frames: Sequence[CanFrame], now: int) -> None:
         touched = self._touched
         for stranger, can_ids in self._strangers.items():
             for frame in frames:

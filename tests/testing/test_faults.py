@@ -1,6 +1,7 @@
 """Faults: which frames they happen to, and what comes of it on each kind of socket; the rest is in tests/kernel."""
 
 import contextlib
+import inspect
 import io
 from contextlib import ExitStack
 from itertools import pairwise
@@ -13,6 +14,7 @@ from isotp import Faults
 from isotp.bus import CanFrame
 from isotp.engine import MessageReceived, Params
 from isotp.testing.notation import NotationError, format_frame, parse
+from isotp.testing.wire import Wire
 
 from ..engine.link import Link as SimulatedLink
 from ..engine.link import engine
@@ -183,6 +185,41 @@ def test_what_cannot_be_asked_for(make: Any) -> None:
         make()
 
 
+METHODS: dict[str, dict[str, Any]] = {
+    "lose": {},
+    "double": {},
+    "swap": {},
+    "corrupt": {},
+    "delay": {"seconds": 1.0},
+    "jitter": {"seconds": 1.0},
+    "cut": {"length": 1},
+    "replace": {"by": "FC CTS"},
+    "insert": {"frames": "SF 01"},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_misspelt_argument_is_an_error(method: str) -> None:
+    add = getattr(Faults(), method)
+    assert {"since", "chance"} <= set(inspect.signature(add).parameters)
+    add("FC", since=2, chance=0.5, **METHODS[method])
+    with pytest.raises(TypeError):
+        add("FC", sinse=2, **METHODS[method])
+
+
+@pytest.mark.parametrize("wrong", ["FC", Faults, {"FC": 1}])
+def test_what_is_no_fate(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"allowed is Faults\(\.\.\.\)"):
+        isotp.VirtualBus(fate=wrong)
+    with pytest.raises(TypeError, match=r"allowed is Faults\(\.\.\.\)"):
+        Wire(isotp.VirtualBus(), isotp.VirtualBus(), wrong)
+
+
+def test_a_clock_that_is_none() -> None:
+    with pytest.raises(TypeError, match="clock=1: allowed is a function that returns nanoseconds"):
+        isotp.VirtualBus(clock=1)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -196,6 +233,57 @@ def test_what_cannot_be_asked_for(make: Any) -> None:
 def test_texts_are_checked_at_once(make: Any) -> None:
     with pytest.raises(NotationError):
         make()
+
+
+# --- buses
+
+
+def frame_of(text: str) -> CanFrame:
+    return parse(text).frame()
+
+
+def send_on(bus: isotp.VirtualBus, *texts: str) -> list[str]:
+    """What arrives at a node of `bus` when its sockets send the frames of `texts`."""
+    bus.send([frame_of(text) for text in texts])
+    return [format_frame(frame) for frame in bus.receive().frames]
+
+
+def test_each_bus_begins_anew() -> None:
+    faults = Faults(seed=3).lose("FC", 2).swap("CF", 1).corrupt("SF", chance=0.5)
+    texts = [FC, FC, CF[0], *["001: SF 01 02 03"] * 20]
+    one, other = isotp.VirtualBus(fate=faults), isotp.VirtualBus(fate=faults)
+    arrived_at_one = send_on(one, *texts)
+    assert arrived_at_one.count(FC) == 1
+    assert send_on(other, *texts) == arrived_at_one
+    assert send_on(one, FC) == [FC], "the other bus changes nothing"
+
+
+def test_what_happened_is_that_of_the_latest_bus() -> None:
+    faults = Faults().lose("FC", 1)
+    send_on(isotp.VirtualBus(fate=faults), FC)
+    assert len(faults.done) == 1
+    bus = isotp.VirtualBus(fate=faults)
+    assert faults.done == []
+    send_on(bus, FC, FC)
+    assert [str(fault) for fault in faults.done] == ["lose('FC', 1): 001: FC CTS bs=8 stmin=1ms -> nothing"]
+
+
+def test_a_fault_that_is_added_to_a_bus_counts_from_then_on() -> None:
+    faults = Faults()
+    bus = isotp.VirtualBus(fate=faults)
+    assert send_on(bus, FC) == [FC]
+    faults.lose("FC", 2)
+    assert send_on(bus, FC, FC, FC) == [FC, FC]
+
+
+def test_it_shows_its_faults() -> None:
+    assert repr(Faults()) == "Faults()"
+    assert repr(Faults(7, loss=0.5).lose("FC", 3).cut("7E0: CF", length=2, since=5)) == (
+        "Faults(seed=7).lose('..', chance=0.5).lose('FC', 3).cut('7E0: CF', since=5, length=2)"
+    )
+    assert repr(Faults(address_size=1).replace("FC", by=["FC WAIT", "FC CTS"], seconds=0.1)) == (
+        "Faults(address_size=1).replace('FC', by=['FC WAIT', 'FC CTS'], seconds=0.1)"
+    )
 
 
 # --- what comes of it

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import count
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from ..can_frame import CanFrame
 from ..errors import OptionError
@@ -19,6 +19,28 @@ _WINDOW: Final = 16  # as SocketCanBus
 _BATCH: Final = 1024
 _BACKLOG: Final = 4096  # frames of `inject` that were not received yet; beyond that the injecting thread waits
 _PAUSE_S: Final = 0.001
+
+
+@runtime_checkable
+class FateMaker(Protocol):
+    """What makes a `Fate` for each bus, such as `Faults`."""
+
+    def begin(self) -> Fate:
+        """The fate of the frames of one more bus."""
+
+
+def begin_fate(fate: Fate | FateMaker | None) -> Fate | None:
+    """The fate for a bus.
+
+    Raises:
+        TypeError: `fate` is none.
+    """
+    if fate is not None and (isinstance(fate, type) or not callable(fate)):
+        raise TypeError(
+            f"{fate!r} does not say what becomes of frames: allowed is Faults(...), such as Faults().lose('FC', 1), a "
+            "function that returns the copies of a frame, or None"
+        )
+    return fate.begin() if isinstance(fate, FateMaker) else fate
 
 
 class VirtualBus(Bus):
@@ -38,6 +60,7 @@ class VirtualBus(Bus):
 
     Raises:
         OptionError: a value out of range.
+        TypeError: `fate` or `clock` is something else.
     """
 
     echoes = True
@@ -48,7 +71,7 @@ class VirtualBus(Bus):
         *,
         frame_ns: int = 0,
         queue_length: int | None = None,
-        fate: Fate | None = None,
+        fate: Fate | FateMaker | None = None,
         can_fd: bool = True,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -56,12 +79,15 @@ class VirtualBus(Bus):
             raise OptionError(f"frame_ns={frame_ns}: allowed is 0 or more nanoseconds")
         if queue_length is not None and queue_length < 1:
             raise OptionError(f"queue_length={queue_length}: allowed is 1 or more frames, or None")
+        if not callable(clock):
+            raise TypeError(f"clock={clock!r}: allowed is a function that returns nanoseconds, such as FakeClock()")
         self.name = name
         self.has_can_fd = can_fd
         self.window = _UNLIMITED if not frame_ns and queue_length is None else _WINDOW
         self._frame_ns = frame_ns
         self._queue_length = queue_length
-        self._fate = fate
+        self.fate = begin_fate(fate)
+        """Which copies of a frame arrive; None: the frame itself."""
         self.clock = clock
         """Returns the time in nanoseconds."""
         self._listeners: tuple[Callable[[CanFrame], object], ...] = ()
@@ -143,7 +169,7 @@ class VirtualBus(Bus):
         with self._lock:
             if self._queue_length is not None:
                 frames = frames[: max(0, self._queue_length - self._waiting)]
-            if self._frame_ns or self._fate or self._under_way:
+            if self._frame_ns or self.fate or self._under_way:
                 for frame in frames:
                     self._depart(frame, faults=True)
             else:
@@ -159,7 +185,7 @@ class VirtualBus(Bus):
         if faults:
             self._waiting += 1
             heapq.heappush(self._under_way, (sent_ns, next(self._order), frame, True))
-        copies = self._fate(frame) if self._fate and faults else ((0, frame),)
+        copies = self.fate(frame) if self.fate and faults else ((0, frame),)
         for late_ns, copy in copies:
             heapq.heappush(self._under_way, (sent_ns + late_ns, next(self._order), copy, False))
 

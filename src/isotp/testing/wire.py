@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from ..bus.base import Bus
 from ..bus.socketcan import SocketCanBus
-from ..bus.virtual import Fate
+from ..bus.virtual import Fate, FateMaker, begin_fate
 from ..can_frame import CanFrame
 from ..errors import InterfaceError, InterfaceNotFoundError
 from ..soft.driver import bus_is_taken
@@ -42,9 +42,9 @@ class Wire:
         faults: what goes wrong: `Faults`, or a callable of the same kind; None: nothing.
     """
 
-    def __init__(self, a: str | Bus, b: str | Bus, faults: Fate | None = None) -> None:
+    def __init__(self, a: str | Bus, b: str | Bus, faults: Fate | FateMaker | None = None) -> None:
+        self._faults = begin_fate(faults)
         self._buses = tuple(SocketCanBus(one) if isinstance(one, str) else one for one in (a, b))
-        self._faults = faults
         self._is_up = True
         self._lock = threading.RLock()  # for a turn; `faults` may call `down`
         self._waiting: dict[Bus, deque[CanFrame]] = {bus: deque() for bus in self._buses}  # for room in the bus

@@ -1,11 +1,14 @@
 """Frames: what was on a bus, compared with texts, whole and in parts."""
 
+import re
+from typing import Any
+
 import pytest
 
 import isotp
 from isotp.bus import CanFrame
 from isotp.testing import Frames
-from isotp.testing.notation import NotationError
+from isotp.testing.notation import NotationError, parse
 
 
 def seen(*frames: str) -> Frames:
@@ -69,3 +72,89 @@ def test_what_is_no_frame_is_an_error() -> None:
         assert "SF 3" not in frames
     with pytest.raises(NotationError):
         assert frames != ["SX 3E"]
+    for invalid in (["SF 3E 00", "FC STOP"], ["SF ..", "SF 3E", "SX"]):  # another number of frames, too
+        with pytest.raises(NotationError):
+            assert frames != invalid
+        with pytest.raises(NotationError):
+            assert frames[:1] != invalid
+
+
+@pytest.mark.parametrize("wrong", ["SF 3E 00", [b"\x02\x3e\x00"], [None]])
+def test_what_is_no_text_is_an_error(wrong: Any) -> None:
+    frames = seen("02 3E 00")
+    for part in (frames, frames[:1]):
+        with pytest.raises(TypeError, match=r"allowed .*'SF 22 F1 90'"):
+            assert part != wrong
+
+
+# --- what is shown
+
+
+def explained(have: list[str], wanted: list[str]) -> list[str]:
+    """The comparison, without times."""
+    lines = seen(*(parse(text).encode().hex() for text in have)).explain(wanted)
+    assert lines[0] == "the frames on the bus (left) are those wanted (right)"
+    return [" ".join(re.sub(r"[0-9.]+ ms|7E0:", "", line).split()) for line in lines[1:]]
+
+
+def test_a_frame_too_many_or_too_few_is_one_line() -> None:
+    have = ["SF 01", "FC WAIT", "FC CTS", "CF 1 AA", "CF 2 BB"]
+    assert explained(have, ["SF 01", "FC CTS", "CF 1 ..", "CF 2 .."]) == [
+        "SF 01 SF 01",
+        "! FC WAIT bs=0 stmin=0 nothing",
+        "FC CTS bs=0 stmin=0 FC CTS",
+        "CF 1 AA CF 1 ..",
+        "(1 more as wanted)",
+    ]
+    assert explained(["SF 01", "CF 1 AA", "CF 2 BB"], ["SF 01", "FC CTS", "CF 1 ..", "CF 2 .."]) == [
+        "SF 01 SF 01",
+        "! nothing FC CTS",
+        "CF 1 AA CF 1 ..",
+        "CF 2 BB CF 2 ..",
+    ]
+
+
+def test_frames_that_differ_are_beside_each_other() -> None:
+    have = ["SF 01", "SF 02", "SF 03", "SF 04", "SF 05"]
+    assert explained(have, ["SF 01", "SF 02", "SF 03", "SF 14"]) == [
+        "(1 more as wanted)",
+        "SF 02 SF 02",
+        "SF 03 SF 03",
+        "! SF 04 SF 14",
+        "! SF 05 nothing",
+    ]
+    assert explained(have[:1], []) == ["! SF 01 nothing"]
+
+
+def test_texts_that_match_several_frames() -> None:
+    have = ["FC CTS bs=8", "CF 1 AA", "FC CTS bs=8", "CF 2 BB", "CF 3 CC"]
+    marked = [line for line in explained(have, ["FC CTS ..", "..", "FC CTS bs=8", "CF 3 CC"]) if line[0] == "!"]
+    assert marked == ["! CF 2 BB nothing"]
+
+
+def test_a_comparison_of_many_frames_ends_soon() -> None:
+    frames = seen(*["10 FF 01 02 03 04 05 06", *(f"2{n % 16:X} {n % 251:02X}" for n in range(3000))])
+    wanted = [f"CF {n % 16} {n % 241:02X}" for n in range(3000)]
+    assert len(frames.explain(wanted)) > 100
+
+
+def test_faults_are_shown_beside_the_frames() -> None:
+    faults = isotp.Faults().lose("FC", 1).double("FC", since=2).replace("FC", 2, by="FC WAIT").swap("SF")
+    bus = isotp.VirtualBus(clock=lambda: 0, fate=faults)
+    bus.send([parse("7E8: FC OVFLW").frame()])  # before
+    frames = Frames(bus)
+    sent = parse("7E8: FC CTS").frame()
+    bus.send([sent, parse("7E0: CF 1 AA").frame()])
+    bus.send([sent])
+    bus.send([parse("7E0: SF 01").frame()])
+    faults.lose("CF")
+    bus.send([parse("7E0: CF 2 BB").frame()])
+    wait = "7E8: FC WAIT bs=0 stmin=0"
+    assert [line[15:] for line in str(frames).splitlines()] == [
+        "7E8: FC CTS bs=0 stmin=0   double('FC', since=2) -> 7E8: FC CTS bs=0 stmin=0, 7E8: FC CTS bs=0 stmin=0"
+        f"   replace('FC', 2) -> {wait}, {wait}",
+        "7E0: CF 1 AA",
+        "7E8: FC CTS bs=0 stmin=0   double('FC', since=2) -> 7E8: FC CTS bs=0 stmin=0, 7E8: FC CTS bs=0 stmin=0",
+        "7E0: SF 01   swap('SF') -> after the next frame of its identifier",
+        "7E0: CF 2 BB   lose('CF') -> nothing",
+    ]

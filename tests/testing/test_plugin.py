@@ -34,11 +34,51 @@ def test_frames_are_shown_when_a_test_fails(pytester: pytest.Pytester) -> None:
         [
             r"E +assert the frames on the bus \(left\) are those wanted \(right\)",
             r"E +!      0\.000 ms  7E0: SF 3E 00   SF 3E 80",
-            r"E +!  +SF 7E 00",
+            r"E +! nothing +SF 7E 00",
             r"-+ ISO-TP frames on virtual -+",
             r" +0\.000 ms  7E0: SF 3E 00",
         ]
     )
+
+
+def test_a_part_of_the_frames_is_explained_too(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        def test_wrong(isotp_link, isotp_frames):
+            isotp_link.tester.send(b"\\x3e\\x00")
+            assert ["SF 3E 80"] == isotp_frames[:1]
+        """,
+    )
+    result.stdout.re_match_lines([r"E +!      0\.000 ms  7E0: SF 3E 00   SF 3E 80"])
+
+
+def test_faults_are_shown_when_a_test_fails(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import isotp, pytest
+
+        @pytest.fixture
+        def isotp_bus(isotp_clock):
+            return isotp.VirtualBus(clock=isotp_clock, fate=isotp.Faults().lose("FC"))
+
+        def test_wrong(isotp_link):
+            isotp_link.tester.send(bytes(100))
+        """,
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines([r" +0\.000 ms  7E8: FC CTS bs=0 stmin=0   lose\('FC'\) -> nothing"])
+
+
+def test_a_text_that_is_no_frame_is_an_error_of_the_comparison(pytester: pytest.Pytester) -> None:
+    test = """
+        def test_wrong(isotp_frames):
+            assert isotp_frames == ["FC STOP"]
+    """
+    result = run(pytester, test)
+    result.stdout.re_match_lines([r"E +isotp.testing.notation.NotationError: 'FC STOP': a flow status is needed.*"])
+    result.stdout.no_fnmatch_line("*pluggy/*")
 
 
 def test_a_link_alone_shows_its_frames(pytester: pytest.Pytester) -> None:

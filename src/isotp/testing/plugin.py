@@ -71,9 +71,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Explain `isotp_frames == [...]`."""
-    if op == "==" and type(left).__module__ == f"{__package__}.frames" and isinstance(right, list):
-        return left.explain(right)  # type: ignore[attr-defined, no-any-return]
+    """Explain `isotp_frames == [...]`, and that of a part."""
+    frames, wanted = (right, left) if isinstance(left, list) else (left, right)
+    if op == "==" and isinstance(wanted, list) and type(frames).__module__ == f"{__package__}.frames":
+        return frames.explain(wanted)  # type: ignore[attr-defined, no-any-return]
     return None
 
 

@@ -262,9 +262,12 @@ def _bytes(text: str, words: list[str]) -> Bytes:
         elif len(digits) % 2 == 0 and re.fullmatch("[0-9A-Fa-f]+", digits):
             found += bytes.fromhex(digits)
         else:
+            kinds = (
+                "" if found else f"; a frame begins with {', '.join(_TYPES)} or bytes, behind an identifier as in 7E8:"
+            )
             raise NotationError(
-                f"{word!r} in {text!r} is no byte: two hexadecimal digits each, ?? for any byte, {ANY_REST} at the end "
-                "for any rest"
+                f"{word!r} in {text!r} is no byte: two hexadecimal digits each, {_ANY_BYTE} for any byte, {ANY_REST} at "
+                f"the end for any rest{kinds}"
             )
     return tuple(found)
 

@@ -183,9 +183,9 @@ def test_any_text_is_a_frame_or_an_error(text: str) -> None:
         ("8FF: SF 01", "8FF in '8FF: SF 01' is no identifier"),
         ("7E0#: 01", "'7E0#'"),
         ("00" * 65, "at most 64 bytes"),
-        ("FCC", "; a frame begins with SF, FF, CF, FC or bytes, behind an identifier as in 7E8:"),
+        ("FCC", "; a frame begins with SF, FF, CF, FC, bytes or an identifier, 7E8:"),
         ("7E8 FC", "'7E8' in '7E8 FC' is no byte: "),
-        ("7E8 FC", " behind an identifier as in 7E8:"),
+        ("7E8 FC", "bytes or an identifier, 7E8:"),
         (".. 01", "'..' in '.. 01' is no byte"),
     ],
 )

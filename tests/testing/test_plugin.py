@@ -252,20 +252,48 @@ LEAKS = """
 
 
 @pytest.mark.parametrize("mark", ["", "@pytest.mark.isotp_leaks"])
-def test_what_is_left_is_named(pytester: pytest.Pytester, mark: str) -> None:
+def test_what_is_left_is_named(pytester: pytest.Pytester, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     result = run(pytester, LEAKS.format(mark=mark), *([] if mark else ["--isotp-leaks"]))
     result.assert_outcomes(passed=5, errors=3)
     result.stdout.re_match_lines(
         [
             r".*ERROR at teardown of test_a_thread",
-            r"  thread 'left', started in test_\w+\.py:\d+: threading\.Thread\(target=ended\.wait.*",
+            r"left after the test: thread 'left', started in test_\w+\.py:\d+: threading\.Thread\(target=ended\.wait.*",
             r".*ERROR at teardown of test_a_file",
-            r"  descriptor \d+ .*test_\w+\.py, <_io\.FileIO name=.*",
+            r"left after the test: descriptor \d+ .*test_\w+\.py, <_io\.FileIO name=.*",
             r".*ERROR at teardown of test_a_socket",
-            r"  thread 'isotp virtual', started in test_\w+\.py:\d+: sock\.bind\(rxid=1, txid=2\)",
-            r"  open now: <isotp\.SoftSocket virtual rxid=0x001 txid=0x002>",
+            r"left after the test: thread 'isotp virtual', started in test_\w+\.py:\d+: sock\.bind\(rxid=1, txid=2\)",
+            r"  not closed: <isotp\.SoftSocket virtual rxid=0x001 txid=0x002>, made in test_\w+\.py:\d+: sock = .*",
+            r"ERROR .*test_a_thread - Failed: left after the test: thread 'left', started in .*",
         ]
     )
+
+
+def test_what_is_left_is_named_once_and_in_few_lines(pytester: pytest.Pytester) -> None:
+    test = """
+        import socket, isotp, isotp.testing as kit
+
+        kept = []
+
+        def test_a_car(isotp_bus):
+            ecus = [kit.Ecu(rxid=n, txid=n + 8) for n in (1, 2, 3)]
+            kept.append(kit.Car(isotp_bus, *ecus))
+            kept[-1].start()
+
+        def test_a_socket_of_asyncio():
+            kept.append(isotp.AsyncSoftSocket(isotp.VirtualBus()))
+
+        def test_a_connection():
+            kept.append(socket.create_server(("localhost", 0)))
+    """
+    result = run(pytester, test, "--isotp-leaks")
+    result.assert_outcomes(passed=3, errors=2)
+    lines = [line for line in result.outlines if line.startswith(("left after", "  "))]
+    assert [line.split()[0] for line in lines] == ["left", "thread", "not", "descriptors", "left"]
+    assert all("started in test_what_" in line for line in lines[:2])
+    assert lines[2].endswith("py:8: kept[-1].start()")
+    assert "laddr=('127.0.0.1'" in lines[-1]
 
 
 def test_nothing_is_checked_unasked(pytester: pytest.Pytester) -> None:

@@ -1,5 +1,6 @@
 """A check that a test leaves no thread running and no file descriptor open."""
 
+import functools
 import gc
 import io
 import linecache
@@ -11,10 +12,10 @@ import time
 import traceback
 import tracemalloc
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any, Final, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import pytest
 
@@ -23,6 +24,8 @@ from ..sockets import AnySocket
 THREADS_MAY_END_S: Final = 2.0
 _LISTS: Final = ("/proc/self/fd", "/dev/fd")
 _OWN: Final = str(Path(__file__).parents[1])
+T = TypeVar("T")
+Places = WeakKeyDictionary[T, traceback.StackSummary]
 
 
 class Open(NamedTuple):
@@ -68,30 +71,36 @@ class LeakCheck:
         self._every = every
         self._root = str(root)
         self._before: Open | None = None
-        self._started: WeakKeyDictionary[threading.Thread, traceback.StackSummary] = WeakKeyDictionary()
-        self._real_start = threading.Thread.start
-        self._note_starts()
+        self._started: Places[threading.Thread] = WeakKeyDictionary()
+        self._made: Places[AnySocket] = WeakKeyDictionary()
+        self._sockets_before: WeakSet[AnySocket] = WeakSet()
+        self._end = ExitStack()
+        self._note(threading.Thread, "start", self._started)
+        self._note(AnySocket, "__init__", self._made)
 
-    def _note_starts(self) -> None:
-        """From now on note for each thread where it is started."""
-        real_start, started = self._real_start, self._started
+    def _note(self, kind: Any, method: str, places: "Places[T]") -> None:
+        """From now on note for each object where this method of it is called."""
+        real = getattr(kind, method)
 
-        def start(thread: threading.Thread) -> None:
+        @functools.wraps(real)
+        def noting(thing: T, *args: Any, **how: Any) -> Any:
             frames = traceback.walk_stack(sys._getframe(1))
-            started[thread] = traceback.StackSummary.extract(frames, lookup_lines=False)
-            real_start(thread)
+            places[thing] = traceback.StackSummary.extract(frames, lookup_lines=False)
+            return real(thing, *args, **how)
 
-        threading.Thread.start = start  # type: ignore[assignment, method-assign]
+        setattr(kind, method, noting)
+        self._end.callback(setattr, kind, method, real)
 
     def pytest_unconfigure(self) -> None:
         """Note no more."""
-        threading.Thread.start = self._real_start  # type: ignore[method-assign]
+        self._end.close()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Note what is open before the test."""
         if self._every or item.get_closest_marker("isotp_leaks"):
             self._before = Open.now()
+            self._sockets_before = WeakSet(self._made)
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -99,11 +108,12 @@ class LeakCheck:
         """Note what fixtures open that live longer than the test."""
         if self._before is None or fixturedef.scope == "function":
             return (yield)
-        before = Open.now()
+        before, sockets_before = Open.now(), WeakSet(self._made)
         try:
             return (yield)
         finally:
             self._before |= Open.now().without(before)
+            self._sockets_before |= WeakSet(self._made) - sockets_before
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self) -> Generator[None, Any, Any]:
@@ -111,7 +121,7 @@ class LeakCheck:
         before, self._before = self._before, None
         result = yield
         if before is not None and (left := self._left(before)):
-            pytest.fail("left after the test:\n  " + "\n  ".join(left), pytrace=False)
+            pytest.fail("left after the test: " + "\n  ".join(left), pytrace=False)
         return result
 
     def _left(self, before: Open) -> list[str]:
@@ -126,22 +136,38 @@ class LeakCheck:
         left = Open.now().without(before)
         if not any(left):
             return []
-        lines = [f"thread {thread.name!r}{self._started_in(thread)}" for thread in left.threads]
+        threads = (f"thread {thread.name!r}{self._at('started', self._started, thread)}" for thread in left.threads)
+        return [*threads, *self._sockets(), *self._files(left)]
+
+    def _sockets(self) -> Iterator[str]:
+        """The sockets of this test that are not closed: a hint to which of them a thread or descriptor belongs."""
+        by_place: dict[str, list[str]] = {}
+        for sock in list(self._made):
+            if sock not in self._sockets_before and not sock.closed:
+                by_place.setdefault(self._at("made", self._made, sock), []).append(repr(sock))
+        return (f"not closed: {', '.join(sockets)}{place}" for place, sockets in by_place.items())
+
+    def _files(self, left: Open) -> Iterator[str]:
+        """The descriptors: one line for each that says something, one for the rest."""
         owners = {_number(one): one for one in _objects(socket.socket, io.FileIO)}
+        rest = []
         for number, what in sorted(left.files):
             owner = owners.get(number)
-            lines.append(f"descriptor {number} {what}" + (f", {owner!r}{self._made_in(owner)}" if owner else ""))
-        # A hint, to which socket a thread belongs; those of fixtures that live longer are among them.
-        lines += [f"open now: {one!r}{self._made_in(one)}" for one in _objects(AnySocket) if not one.closed]
-        return lines
-
-    def _started_in(self, thread: threading.Thread) -> str:
-        return self._place("started", [(one.filename, one.lineno or 0) for one in self._started.get(thread, ())])
+            made = self._made_in(owner)
+            if made or isinstance(owner, io.FileIO) or (owner and owner.family != socket.AF_UNIX):
+                yield f"descriptor {number} {what}, {owner!r}{made}"
+            else:
+                rest.append(f"{number} {what}")
+        if rest:
+            yield f"descriptors {', '.join(rest)}"
 
     def _made_in(self, thing: object) -> str:
         """Known with `python -X tracemalloc=25`, which is too slow to be the default."""
-        trace = tracemalloc.get_object_traceback(thing) if tracemalloc.is_tracing() else None
+        trace = tracemalloc.get_object_traceback(thing) if thing and tracemalloc.is_tracing() else None
         return self._place("made", [(one.filename, one.lineno) for one in reversed(trace or ())])
+
+    def _at(self, what: str, places: "Places[T]", thing: T) -> str:
+        return self._place(what, [(one.filename, one.lineno or 0) for one in places.get(thing, ())])
 
     def _place(self, what: str, lines: list[tuple[str, int]]) -> str:
         """The line of the user's own code that comes first in `lines`, innermost first."""

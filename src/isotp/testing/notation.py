@@ -262,12 +262,10 @@ def _bytes(text: str, words: list[str]) -> Bytes:
         elif len(digits) % 2 == 0 and re.fullmatch("[0-9A-Fa-f]+", digits):
             found += bytes.fromhex(digits)
         else:
-            kinds = (
-                "" if found else f"; a frame begins with {', '.join(_TYPES)} or bytes, behind an identifier as in 7E8:"
-            )
+            begins = "" if found else "; a frame begins with SF, FF, CF, FC, bytes or an identifier, 7E8:"
             raise NotationError(
-                f"{word!r} in {text!r} is no byte: two hexadecimal digits each, {_ANY_BYTE} for any byte, {ANY_REST} at "
-                f"the end for any rest{kinds}"
+                f"{word!r} in {text!r} is no byte: two hexadecimal digits each, {_ANY_BYTE} for any byte, {ANY_REST} "
+                f"at the end for any rest{begins}"
             )
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""How asyncio tasks wait: for a future until a deadline, and for a lock, one after the other."""
+"""How asyncio tasks wait: in which loop, for a future until a deadline, and for a lock, one after the other."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,21 @@ from typing import TypeVar
 from .deadline import Deadline
 
 T = TypeVar("T")
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of the task that calls.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "no asyncio event loop is running: await this in a task of asyncio, as by asyncio.run(main()); this is not "
+            "for trio, and tests of anyio need a fixture anyio_backend that returns 'asyncio'"
+        ) from None
 
 
 def settle(future: "asyncio.Future[T] | None", value: T) -> None:

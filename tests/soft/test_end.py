@@ -35,7 +35,7 @@ class Driver(ThreadlessDriver):
     is_current = False
 
     def __init__(self, bus: Bus) -> None:
-        self.clock = Clock()
+        self.clock = bus.clock = Clock()
         self.hub = Hub(bus, self.clock, self)
 
     def abandon(self, link: Link) -> None:

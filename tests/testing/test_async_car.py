@@ -1,9 +1,11 @@
 """ECUs in an event loop."""
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -265,3 +267,19 @@ def test_a_recording() -> None:
             assert await asked(tester, "22 f1 90") == "62 f1 90 41"
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("what", ["send", "recv", "start"])
+def test_without_asyncio(what: str) -> None:
+    """As under trio: no event loop of asyncio runs."""
+    bus = isotp.VirtualBus()
+    with contextlib.closing(bound(bus)) as sock:
+        calls: dict[str, Any] = {
+            "send": partial(sock.send, bytes(20)),
+            "recv": sock.recv,
+            "start": AsyncCar(bus, Ecu(rxid=1, txid=2)).start,
+        }
+        with pytest.raises(
+            RuntimeError, match=r"no asyncio event loop is running: .* anyio_backend that returns 'asyncio'"
+        ):
+            calls[what]().send(None)

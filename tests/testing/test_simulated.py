@@ -1,5 +1,7 @@
 """Simulated time: sockets that never sleep."""
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +31,19 @@ def pair(bus: isotp.VirtualBus) -> Iterator[tuple[SimulatedSocket, SimulatedSock
         tester.bind(rxid=0x7E8, txid=0x7E0)
         ecu.bind(rxid=0x7E0, txid=0x7E8)
         yield tester, ecu
+
+
+@pytest.mark.parametrize("kind", [isotp.SoftSocket, isotp.AsyncSoftSocket])
+def test_sockets_in_real_time_are_refused(kind: Any) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    bus = isotp.VirtualBus(clock=FakeClock())
+    with contextlib.closing(kind(bus)) as sock:
+        for _ in range(2):
+            with pytest.raises(TypeError, match=r"VirtualBus 'virtual'> is in simulated time: .* SimulatedSocket"):
+                sock.bind(rxid=1, txid=2)
+    with isotp.testing.SimulatedSocket(bus) as other:
+        other.bind(rxid=1, txid=2)
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def test_a_transfer_takes_what_frames_and_stmin_take(

@@ -1,5 +1,6 @@
 """Bus: what sends and receives the CAN frames of user-space sockets, and how to write one."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -68,6 +69,9 @@ class Bus(ABC):
     when `send` takes it."""
     window: int = 64
     """How many frames of one link may be taken and not echoed at a time, so that links share the bus fairly."""
+
+    clock: Callable[[], int] = staticmethod(time.monotonic_ns)
+    """Returns the time in nanoseconds; a bus in simulated time has another one."""
 
     driver: Any = None
     """What serves the links of this bus; only the library uses it."""

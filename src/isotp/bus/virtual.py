@@ -55,8 +55,8 @@ class VirtualBus(Bus):
         fate: which copies of a frame arrive, and when: `Faults(seed, loss=...)`, or a callable of the same kind. The
             sender's frame counts as sent in any case.
         can_fd: whether it carries CAN FD frames.
-        clock: returns the time in nanoseconds: an `isotp.testing.FakeClock` for simulated time. `SoftSocket` and
-            `AsyncSoftSocket` use `time.monotonic_ns`.
+        clock: returns the time in nanoseconds: an `isotp.testing.FakeClock` for simulated time. Only
+            `SimulatedSocket` and `Car` can use it then, and no other sockets.
 
     Raises:
         OptionError: a value out of range.
@@ -89,7 +89,6 @@ class VirtualBus(Bus):
         self.fate = begin_fate(fate)
         """Which copies of a frame arrive; None: the frame itself."""
         self.clock = clock
-        """Returns the time in nanoseconds."""
         self._listeners: tuple[Callable[[CanFrame], object], ...] = ()
         self._lock = threading.RLock()  # any thread may call `inject`, and a signal handler on top of it
         self._order = count()

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..deadline import Deadline
 from ..linux.constants import POLLERR, POLLHUP, POLLIN
-from ..task_lock import settle, until
+from ..task_lock import running_loop, settle, until
 
 _watches: "weakref.WeakValueDictionary[int, Watch]" = weakref.WeakValueDictionary()
 _watches_lock: Final = threading.Lock()
@@ -116,7 +116,7 @@ class Waits:
 
     def _enter(self) -> Watch:
         """The watch of the running loop; one loop after the other may use the socket."""
-        watch, loop = self._watch, asyncio.get_running_loop()
+        watch, loop = self._watch, running_loop()
         if watch is None or watch.loop is not loop:
             if watch is not None and not watch.loop.is_closed() and (self._tx or self._rx):
                 raise RuntimeError("tasks of two event loops wait in one socket; give each loop a socket of its own")

@@ -49,7 +49,7 @@ class Hub:
 
     Args:
         bus: sends and receives the frames; only this hub calls it.
-        clock: returns monotonic nanoseconds.
+        clock: returns monotonic nanoseconds; that of the bus, or it raises TypeError.
         driver: calls the hub.
         time_ns: returns nanoseconds since the epoch, for time stamps.
     """
@@ -57,6 +57,8 @@ class Hub:
     def __init__(
         self, bus: Bus, clock: Callable[[], int], driver: Driver, time_ns: Callable[[], int] = time.time_ns
     ) -> None:
+        if bus.clock is not clock:
+            raise TypeError(f"{bus!r} is in simulated time: sockets on it are SimulatedSocket, ECUs a Car")
         self.bus = bus
         self.clock = clock
         self.time_ns = time_ns

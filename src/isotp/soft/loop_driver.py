@@ -16,6 +16,7 @@ from typing import Final
 
 from ..bus.base import Bus
 from ..linux.timerfd import NEVER, TimerFd
+from ..task_lock import running_loop
 from .driver import ThreadlessDriver, warn_if_closing
 from .hub import Hub
 from .link import Link
@@ -68,7 +69,7 @@ class LoopDriver(ThreadlessDriver):
         Raises:
             RuntimeError: it runs in another event loop.
         """
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if loop is self._loop:
             return
         if self._loop is not None and self._loop.is_running():

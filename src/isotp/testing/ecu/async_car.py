@@ -23,6 +23,7 @@ from ...errors import (
 )
 from ...sockets import AsyncIsoTpSocket
 from ...soft.async_socket import AsyncSoftSocket
+from ...task_lock import running_loop
 from ..simulated import clock_of
 from .addresses import AnyAddress
 from .base import LAST_WORDS_S, LONGEST_PDU, AnyCar, Reception
@@ -73,6 +74,7 @@ class AsyncCar(AnyCar[AsyncIsoTpSocket]):
         """Let the ECUs answer until `close`; see `Car.start`."""
         if self._receivers:
             raise RuntimeError("the car runs already")
+        running_loop()
         try:
             for ecu in self.ecus:
                 ecu.power_on()

@@ -13,7 +13,7 @@ LINK = """
 """
 
 KERNEL = """
-    import socket, isotp
+    import socket, isotp, isotp.testing
 
     def test_kernel(isotp_kernel):
         with isotp.socket(5) as a, isotp.socket(5) as b:
@@ -21,7 +21,16 @@ KERNEL = """
             b.bind(isotp_kernel, rxid=0x7E0, txid=0x7E8)
             a.send(b"\\x3e\\x00")
             assert b.recv() == b"\\x3e\\x00"
-        assert [name for _, name in socket.if_nameindex() if "can" in name] == ["vcan0"]
+        assert [name for _, name in socket.if_nameindex() if "can" in name] == ["vcan0", "vcan1"]
+
+    def test_a_wire(isotp_kernel):
+        faults = isotp.Faults().lose("SF", 1)
+        with isotp.testing.Wire(isotp_kernel, "vcan1", faults), isotp.socket(5) as a, isotp.socket(5) as b:
+            a.bind(isotp_kernel, rxid=0x7E8, txid=0x7E0)
+            b.bind("vcan1", rxid=0x7E0, txid=0x7E8)
+            a.send(b"\\x3e\\x00")
+            a.send(b"\\x3e\\x01")
+            assert b.recv() == b"\\x3e\\x01"
 """
 
 

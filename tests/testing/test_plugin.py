@@ -375,7 +375,7 @@ def test_no_kernel_skips_and_says_why(pytester: pytest.Pytester, monkeypatch: py
         "isotp.socket = no_socket"
     )
     result = run(pytester, KERNEL, "-rs")
-    result.assert_outcomes(skipped=1)
+    result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*there is no module; to do: python -m isotp.testing.kernel -- python -m pytest"])
     monkeypatch.setenv("ISOTP_KERNEL_RUN", "vm")
-    run(pytester, KERNEL).assert_outcomes(errors=1)
+    run(pytester, KERNEL).assert_outcomes(errors=2)

@@ -180,9 +180,14 @@ def test_it_can_be_used_again() -> None:
             assert any("isotp.testing.Wire" in thread.name for thread in threading.enumerate())
 
 
-def test_an_interface_that_is_not_there() -> None:
-    with pytest.raises((isotp.InterfaceNotFoundError, isotp.UnavailableError)), Wire("nocan0", "nocan1"):
-        pass
+@pytest.mark.parametrize("a", ["nocan0", VirtualBus()])
+def test_an_interface_that_is_not_there(a: str | VirtualBus) -> None:
+    made = Wire(a, "nocan1")
+    files = len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        with pytest.raises((isotp.InterfaceNotFoundError, isotp.UnavailableError)), made:
+            pass
+        assert len(os.listdir("/proc/self/fd")) == files
 
 
 def test_faults_may_break_the_wire() -> None:

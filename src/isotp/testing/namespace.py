@@ -1,4 +1,4 @@
-"""A network namespace with a virtual CAN interface, for one test."""
+"""A network namespace with virtual CAN interfaces, for one test."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ import isotp
 from ..linux.rtnetlink import add_vcan
 
 REMEDY: Final = "python -m isotp.testing.kernel -- python -m pytest"
-INTERFACE: Final = "vcan0"
+INTERFACES: Final = ("vcan0", "vcan1")
 _CLONE_NEWNET: Final = 0x40000000
 
 
@@ -27,7 +27,9 @@ def must_be() -> bool:
 
 @contextmanager
 def private() -> Iterator[str]:
-    """Enter a new namespace with this thread, and those it starts; the name of its interface. At the end leave it.
+    """Enter a new namespace with this thread, and those it starts; at the end leave it.
+
+    It is entered with the name of the first of `INTERFACES`, which are up.
 
     Raises:
         CannotError: this kernel or this user cannot do it.
@@ -46,10 +48,11 @@ def private() -> Iterator[str]:
             raise CannotError(f"only root may make a network namespace ({why}); to do: {REMEDY}")
         try:
             try:
-                add_vcan(INTERFACE)
+                for name in INTERFACES:
+                    add_vcan(name)
             except OSError as e:
                 raise CannotError(f"this kernel makes no virtual CAN interface: {e}; to do: {REMEDY}") from None
-            yield INTERFACE
+            yield INTERFACES[0]
         finally:
             if libc.setns(own, _CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "the thread cannot return to its network namespace")

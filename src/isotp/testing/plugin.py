@@ -178,7 +178,9 @@ def isotp_ecu(
 
 @pytest.fixture
 def isotp_kernel() -> Iterator[str]:
-    """The name of a virtual CAN interface in a network namespace of this test alone, for `isotp.socket`.
+    """The name of a virtual CAN interface, vcan0, in a network namespace of this test alone, for `isotp.socket`.
+
+    There is a second one in it, vcan1: `Wire("vcan0", "vcan1", Faults().lose("FC"))` joins them.
 
     The test is skipped where this kernel or this user cannot have one; under isotp-kernel it fails then.
     """

@@ -78,10 +78,11 @@ class Wire:
         """
         self._drop()
         self._error: BaseException | None = None
-        self._wakeup = wakeup = WakeSockets()
         with ExitStack() as stack:
+            self._wakeup = WakeSockets()
+            stack.callback(setattr, self, "_wakeup", None)  # which closes it
             self._selector = stack.enter_context(selectors.DefaultSelector())
-            self._selector.register(wakeup.receiver, selectors.EVENT_READ)
+            self._selector.register(self._wakeup.receiver, selectors.EVENT_READ)
             for bus in self._buses:
                 if bus.driver is not None and not bus.driver.has_ended:
                     raise bus_is_taken(bus)
@@ -108,7 +109,6 @@ class Wire:
         self.wake()
         self._thread.join()
         self._closing.close()
-        self._wakeup = None
         if self._error is not None:
             raise self._error
 

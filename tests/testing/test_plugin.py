@@ -81,6 +81,32 @@ def test_a_text_that_is_no_frame_is_an_error_of_the_comparison(pytester: pytest.
     result.stdout.no_fnmatch_line("*pluggy/*")
 
 
+@pytest.mark.parametrize(("options", "is_shown"), [([], False), (["--full-trace"], True)])
+def test_a_traceback_ends_in_the_users_line(pytester: pytest.Pytester, options: list[str], is_shown: bool) -> None:
+    test = """
+        def test_wrong(isotp_clock, isotp_tester):
+            isotp_tester.recv()
+    """
+    text = run(pytester, test, *options).stdout.str()
+    assert "TimeoutError: no message" in text
+    assert ("isotp_tester.recv()\nE " in text) != is_shown
+    assert ("socket.py" in text) == is_shown
+
+
+def test_the_traceback_of_a_fixture_of_ours_is_there(pytester: pytest.Pytester) -> None:
+    test = """
+        import pytest
+
+        @pytest.fixture
+        def isotp_bus():
+            pass
+
+        def test_wrong(isotp_tester):
+            pass
+    """
+    run(pytester, test).stdout.re_match_lines([".*plugin.py:[0-9]+: .*"])
+
+
 def test_a_link_alone_shows_its_frames(pytester: pytest.Pytester) -> None:
     result = run(pytester, "def test_wrong(isotp_link):\n    isotp_link.tester.send(b'a')\n    assert 0")
     result.stdout.re_match_lines([r"-+ ISO-TP frames on virtual -+", r" +0\.000 ms  7E0: SF 61"])

@@ -5,8 +5,10 @@ pytest loads it wherever isotp is installed, so it imports the rest of the libra
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,8 +61,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what was on the bus if the test failed."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """If the test failed, show the user's lines, and what was on the bus."""
+    if call.excinfo is not None and not item.config.getoption("fulltrace"):
+        _hide_library(call.excinfo, item.config.rootpath)
     report = yield
     frames = item.stash.get(_FRAMES, None)
     if frames is not None and report.failed:
@@ -68,6 +74,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if frames is not None and report.when == "teardown":
         del item.stash[_FRAMES]  # pytest keeps each item to the end
     return report
+
+
+def _hide_library(excinfo: pytest.ExceptionInfo[BaseException], project: Path) -> None:
+    """Leave the lines of this library out of a traceback with lines of `project`, unless it is the library's own."""
+
+    def is_in_project(path: Path) -> bool:
+        return path.is_relative_to(project) and not path.is_relative_to(sys.prefix)
+
+    library = Path(__file__).parents[1]
+    if not is_in_project(library) and any(is_in_project(Path(entry.path)) for entry in excinfo.traceback):
+        for entry in excinfo.traceback:
+            if Path(entry.path).is_relative_to(library):
+                entry.frame.f_globals["__tracebackhide__"] = True  # pytest looks at it there, too
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:

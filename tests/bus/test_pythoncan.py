@@ -291,3 +291,12 @@ def test_a_task_is_told_that_an_adapter_goes_on_reading(stuck: isotp.PythonCanBu
             await s.wait_closed()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(("said", "name"), [("PCAN_USBBUS1", "PCAN_USBBUS1"), ("unknown", "VirtualBus 0")])
+def test_its_name_says_where_it_is(
+    buses: tuple[Any, Any], said: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buses[0], "channel_info", said)
+    monkeypatch.setattr(buses[0], "channel", 0, raising=False)
+    assert isotp.PythonCanBus(buses[0]).name == name

@@ -155,6 +155,7 @@ def test_what_is_not_ok_is_in_the_verdict() -> None:
     assert str(Report((good,), True)).endswith("\n\nISO-TP works here.")
     assert str(Report((bad, good), True)).endswith("ISO-TP works here, except for what is marked as not ok above.")
     assert "does not work here" in str(Report((bad,), False))
+    assert "isotp-kernel -- COMMAND" in Report((bad,), False).table(1000)
 
 
 def test_can_isotp_beside_this_package(tmp_path: Path) -> None:

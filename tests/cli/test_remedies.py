@@ -67,7 +67,7 @@ def test_a_command_for_the_system_stays() -> None:
 @pytest.mark.parametrize("more", ["", "; or use the engine in Python: isotp.SoftSocket(bus)"])
 def test_a_kernel_without_iso_tp_has_ways_out(more: str) -> None:
     shown = advice(isotp.UnavailableError("no ISO-TP", remedy=f"sudo modprobe can-isotp{more}"))
-    assert shown == "sudo modprobe can-isotp; or use the engine in Python: --soft, or --bus"
+    assert shown == "sudo modprobe can-isotp; or use the engine in Python: --soft, or --bus; or a VM: isotp-kernel"
 
 
 def test_what_only_a_program_can_do_is_left_out() -> None:

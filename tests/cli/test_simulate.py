@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,10 @@ def load_quick(path: str) -> tuple[Ecu, ...]:
         ([CAR], 2, "--bus is missing"),
         ([], 2, "FILE"),
         ([CAR, "--bus", "x:"], 2, "allowed is virtual, or an interface of python-can"),
+        pytest.param(
+            *([CAR, "--bus", "udp_multicast"], 2, "allowed is virtual, or an interface of python-can with its channel"),
+            marks=pytest.mark.skipif(not find_spec("can"), reason="python-can is not installed"),
+        ),
         ([CAR, "--bus", "vcan0", "--bitrate", "500000"], 2, "--bitrate 500000 is for an adapter of python-can"),
         ([CAR, "--bus", "virtual", "--soft"], 2, "--bus always takes the engine: leave out --soft"),
         (["nothing.toml", "--check"], 1, "No such file or directory: nothing.toml"),

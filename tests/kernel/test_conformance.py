@@ -52,6 +52,15 @@ def test_this_kernel(vcan: Link, group: str) -> None:
     assert differing == {case.name for case in cases if differs(case)}
 
 
+def test_an_interface_in_use_is_refused(vcan: Link, new_socket: Sockets) -> None:
+    new_socket(None).bind(vcan, rxid=0x7E0, txid=0x7E8)
+    program = [sys.executable, "-m", "isotp", "conform", vcan, "--of", "kernel", "--cases", "sequence/*"]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(re.findall("is in use by another program", done.stderr)) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_an_ecu_on_a_kernel_socket(vcan: Link, new_socket: Sockets, background: Background) -> None:
     ecu = new_socket(None)
     ecu.bind(vcan, rxid=0x7E0, txid=0x7E8)

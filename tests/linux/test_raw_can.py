@@ -186,7 +186,9 @@ def test_no_raw_sockets_here(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    with pytest.raises(isotp.UnavailableError, match=r"no raw CAN sockets: Address family.*\n.*modprobe can-raw"):
+    with pytest.raises(
+        isotp.UnavailableError, match=r"no raw CAN sockets: Address family.*\n.*modprobe can-raw.*isotp-kernel"
+    ):
         RawCanSocket("can0")
 
 

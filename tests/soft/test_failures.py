@@ -224,7 +224,7 @@ def test_where_the_warning_is_an_error_nothing_is_bound(kind: type[isotp.SoftSoc
     first.bind(rxid=1, txid=2)
     with warnings.catch_warnings():
         warnings.simplefilter("error", isotp.DuplicateBindingWarning)
-        with pytest.raises(isotp.DuplicateBindingWarning):
+        with pytest.raises(isotp.DuplicateBindingWarning, match="exchange rxid and txid if they are swapped"):
             second.bind(rxid=1, txid=3)
     assert not second.bound
     second.bind(rxid=4, txid=3)

@@ -58,7 +58,7 @@ class PythonCanBus(Bus):
             raise TypeError(f"notifier must be a can.Notifier, not {notifier!r}")
         self._bus = bus
         self._notifier = notifier
-        self.name = str(getattr(bus, "channel_info", "python-can"))
+        self.name = _name_of(bus)
         self.echoes = echoes
         self.has_can_fd = "FD" in bus.protocol.name if can_fd is None else can_fd
         self._reader: Reader | None = None
@@ -129,3 +129,9 @@ class PythonCanBus(Bus):
         if reader.messages:
             reader.wake()
         return received
+
+
+def _name_of(bus: Any) -> str:
+    """What python-can says of its channel; some interfaces say "unknown"."""
+    info = str(getattr(bus, "channel_info", "unknown"))
+    return info if info != "unknown" else f"{type(bus).__name__} {getattr(bus, 'channel', '')}".rstrip()

@@ -79,7 +79,10 @@ class Report:
 
     def _verdict(self) -> str:
         if not self.works:
-            return f"The kernel's ISO-TP does not work here; the lines above say what to do. Or use {_ENGINE}."
+            return (
+                f"The kernel's ISO-TP does not work here; the lines above say what to do. Or use {_ENGINE}; or a VM: "
+                "isotp-kernel -- COMMAND."
+            )
         if any(finding.ok is False for finding in self.findings):
             return "ISO-TP works here, except for what is marked as not ok above."
         return "ISO-TP works here."

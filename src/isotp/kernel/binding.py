@@ -156,7 +156,7 @@ def _warn_of_others(interface: str, rx_id: int) -> None:
         warn(
             f"{others} other ISO-TP socket(s) already listen to {CanAddress(rx_id)} on {interface}: all of them answer "
             "with flow control, and transfers will break; close the other one (python -m isotp doctor lists them), "
-            "or set LISTEN_MODE here to listen only",
+            "or exchange rxid and txid if they are swapped, or set LISTEN_MODE here to listen only",
             DuplicateBindingWarning,
         )
 

@@ -107,7 +107,8 @@ class RawCanSocket:
         except OSError as e:
             raise UnavailableError(
                 f"this system has no raw CAN sockets: {e.strerror}",
-                remedy="Linux: sudo modprobe can-raw; elsewhere python-can reaches CAN adapters (PythonCanBus)",
+                remedy="Linux: sudo modprobe can-raw, or a VM: isotp-kernel -- COMMAND; elsewhere python-can reaches "
+                "CAN adapters (PythonCanBus)",
             ) from e
         try:
             if interface != ANY:

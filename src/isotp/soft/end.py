@@ -159,8 +159,8 @@ class SoftEnd(Generic[D]):
         if others and engine.address.tx is not None and not engine.params.listen_only:
             warn(
                 f"{others} other socket(s) already listen to {engine.address.rx} on {self.bus.name}: all of them "
-                "answer with flow control, and transfers will break; close the other one, or set LISTEN_MODE here to "
-                "listen only",
+                "answer with flow control, and transfers will break; close the other one, or exchange rxid and "
+                "txid if they are swapped, or set LISTEN_MODE here to listen only",
                 DuplicateBindingWarning,
             )
 

@@ -12,7 +12,7 @@ from ...testing.ecu.car import Car
 from ...testing.ecu.car_file import load_car
 from ...testing.ecu.ecu import Ecu, Exchange
 from .. import status
-from ..links.buses import open_bus, socketcan_bus
+from ..links.buses import is_of_python_can, open_bus, socketcan_bus
 from ..links.link import Link
 from ..links.remedies import in_options, in_use
 from ..options import values
@@ -41,7 +41,7 @@ _FLOW_CONTROL: Final = ("bs", "stmin", "tx_stmin")
 
 
 def _place(text: str) -> "str | values.Where":
-    return values.where(text) if ":" in text or text == "virtual" else text
+    return values.where(text) if ":" in text or text == "virtual" or is_of_python_can(text) else text
 
 
 def add_arguments(parser: Parser) -> None:

@@ -1,5 +1,6 @@
 """The buses that --soft and --bus reach."""
 
+import socket
 from contextlib import ExitStack
 from typing import Any
 
@@ -23,6 +24,17 @@ def check_bitrate(where: Where | None, bitrate: int | None) -> None:
 def socketcan_bus(interface: str) -> Bus:
     """A CAN interface of Linux, for the engine."""
     return isotp.SocketCanBus(interface)
+
+
+def is_of_python_can(name: str) -> bool:
+    """Whether python-can has an interface of this name, and this system has not."""
+    if name in {interface for _, interface in socket.if_nameindex()}:
+        return False
+    try:
+        import can
+    except ImportError:
+        return False
+    return name in can.VALID_INTERFACES
 
 
 def open_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) -> Bus:

@@ -39,7 +39,7 @@ def in_options(link: Link) -> Iterator[None]:
     except UnavailableError as e:
         if link.bus is None and not link.soft:
             system = re.sub(r"; or use the engine.*", "", e.remedy or "")
-            e.remedy = f"{system}; or use the engine in Python: --soft, or --bus"
+            e.remedy = f"{system}; or use the engine in Python: --soft, or --bus; or a VM: isotp-kernel"
         raise
     except IsoTpError as e:
         remedy = e.remedy or ""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ...bus.virtual import VirtualBus
 from ...can_frame import CanFrame
-from ...errors import SocketClosedError, TransferError, UnconfirmedSendWarning
+from ...errors import BusyError, DuplicateBindingWarning, SocketClosedError, TransferError, UnconfirmedSendWarning
 from ...kernel.socket import socket
 from ...linux.release import kernel_release
 from ...linux.traits import FLAGS
@@ -134,6 +134,22 @@ class KernelSubject(SocketSubject):
         if release is not None and not FLAGS["DYN_FC_PARMS"].is_in(release):
             self.abilities -= {Need.DYNAMIC}
         self._where = interface
+
+    def open(self, setup: Setup) -> None:
+        """See `Subject`.
+
+        Raises:
+            BusyError: another program uses the interface.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DuplicateBindingWarning)
+            try:
+                super().open(setup)
+            except DuplicateBindingWarning as e:
+                raise BusyError(
+                    f"{self._where} is in use by another program, with the same identifiers: {e}",
+                    remedy="end it, or take an interface that no other program uses: sudo isotp vcan up vcan1",
+                ) from None
 
     def _node(self) -> Node:
         return RawNode(self._where)

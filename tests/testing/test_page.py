@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,14 @@ def test_what_it_prints_is_compared() -> None:
     assert sum(len(SAID.findall(block.code)) for block in PYTHON) == 6
 
 
-def test_its_command_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_command_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
-    (shell,) = blocks(PAGE, "")
+    shell, between_processes = blocks(PAGE, "")
     check, serve = shell.code.splitlines()
     assert main(shlex.split(check)[1:]) == 0
     assert main([*shlex.split(serve)[1:-3], "--bus", "virtual", "--duration", "1ms"]) == 0
+    simulate, send = (shlex.split(line)[1:] for line in between_processes.code.splitlines())
+    monkeypatch.setitem(sys.modules, "can", None)  # their options are right: nothing else is missing
+    capsys.readouterr()
+    assert main(simulate) == main(send) == 1
+    assert capsys.readouterr().err.count("python-can is not installed") == 2

@@ -38,13 +38,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--isotp-leaks",
         action="store_true",
-        help="fail tests that leave a thread running or a file descriptor open, as the mark isotp_leaks does for one",
+        help="an error for tests that leave a thread or a descriptor open, as the mark isotp_leaks does for one",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark, and refuse a bus that cannot be."""
-    config.addinivalue_line("markers", "isotp_leaks: fail it if it leaves a thread running or a file descriptor open")
+    config.addinivalue_line("markers", "isotp_leaks: an error if it leaves a thread running or a file descriptor open")
     if (where := config.getoption("--isotp-bus")) != "virtual":
         from .buses import check
 
@@ -109,7 +109,8 @@ def isotp_address() -> Address | AsymmetricAddress:
 def isotp_clock() -> FakeClock:
     """Simulated time: no call of a test that has this fixture sleeps, whatever it waits for on `isotp_bus`.
 
-    An `isotp_bus` of your own has to be on it: `VirtualBus(clock=isotp_clock)`.
+    The sockets on it are SimulatedSocket, ECUs a Car: others, as for asyncio, raise TypeError. An `isotp_bus` of
+    your own has to be on it: `VirtualBus(clock=isotp_clock)`.
     """
     from .clock import FakeClock
 

@@ -12,6 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 # can-isotp, for the benchmarks: it has the same import name as this package, so it gets a folder of its own
 CAN_ISOTP := $(VENV)/can-isotp
+AUTOMOTIVE := $(VENV)/clients/automotive
 KERNEL_RUN := tools/kernel-run
 SUITES ?= bookworm bookworm-backports trixie sid experimental
 
@@ -53,13 +54,19 @@ $(CAN_ISOTP)/ready: benchmarks/can-isotp.txt $(VENV)/ready
 	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --target $(CAN_ISOTP) -r $<
 	@touch $@
 
-bench: $(VENV)/ready $(CAN_ISOTP)/ready
+$(AUTOMOTIVE)/ready: benchmarks/automotive.txt $(VENV)/ready
+	@rm -rf $(AUTOMOTIVE)
+	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --target $(AUTOMOTIVE) -r $<
+	@touch $@
+
+bench: $(VENV)/ready $(CAN_ISOTP)/ready $(AUTOMOTIVE)/ready
 	@missed=0; \
 	$(VENV)/bin/python benchmarks/core_engine.py --can-isotp $(CAN_ISOTP) || missed=1; \
 	$(VENV)/bin/python benchmarks/soft_socket.py --can-isotp $(CAN_ISOTP) || missed=1; \
 	$(VENV)/bin/python benchmarks/switching.py --can-isotp $(CAN_ISOTP) || missed=1; \
 	$(VENV)/bin/python benchmarks/busy_bus.py || missed=1; \
-	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/soft_kernel.py --can-isotp $(CAN_ISOTP) || missed=1; \
+	$(KERNEL_RUN) --vm --cpus 1 -- $(VENV)/bin/python benchmarks/soft_kernel.py --can-isotp $(CAN_ISOTP) \
+		--automotive $(AUTOMOTIVE) || missed=1; \
 	$(VENV)/bin/python benchmarks/async_sockets.py soft || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/kernel_socket.py || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/async_sockets.py kernel || missed=1; \

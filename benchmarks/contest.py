@@ -63,25 +63,29 @@ class Times(Generic[Key]):
         return statistics.median(a / b for a, b in zip(self._rounds[one], self._rounds[other], strict=True))
 
 
-def in_processes(paths: Mapping[str, str], counts: Mapping[int, int], rounds: int) -> Times[tuple[str, int]]:
+def in_processes(
+    paths: Mapping[str, str], counts: Mapping[int, int], rounds: int, alone: bool = False
+) -> Times[tuple[str, int]]:
     """Time per message of each contender and size.
 
     Args:
         paths: PYTHONPATH of each contender; the running script calls `serve` for it when started with `--serve NAME`.
         counts: the sizes, and how many messages of each are in a round.
         rounds: how many rounds.
+        alone: whether a contender runs while no other one does: where one takes time though it has nothing to do.
     """
     times: Times[tuple[str, int]] = Times()
     for _ in range(GENERATIONS):
-        contenders = {name: _start(name, path) for name, path in paths.items()}
-        try:
-            for _ in range(-(-rounds // GENERATIONS)):
-                for size, count in counts.items():
-                    for name, contender in contenders.items():
-                        times.add((name, size), _round(contender, size, count))
-        finally:
-            for contender in contenders.values():
-                contender.communicate()
+        for together in [{name: path} for name, path in paths.items()] if alone else [paths]:
+            contenders = {name: _start(name, path) for name, path in together.items()}
+            try:
+                for _ in range(-(-rounds // GENERATIONS)):
+                    for size, count in counts.items():
+                        for name, contender in contenders.items():
+                            times.add((name, size), _round(contender, size, count))
+            finally:
+                for contender in contenders.values():
+                    contender.communicate()
     return times
 
 

@@ -232,6 +232,10 @@ def test_the_check_finds_circles(b: str, has_circle: bool) -> None:
 
 
 LATE_IMPORTS = {
+    "ctypes takes milliseconds, and does not load where os.uname is missing": {
+        "isotp.linux.raw_can: isotp.linux.batches.Inlet",
+        "isotp.linux.raw_can: isotp.linux.batches.Outlet",
+    },
     "public names are loaded on first use": {"isotp: importlib.import_module"},
     "an extra: it need not be installed": {
         "isotp.bus.pythoncan: isotp.bus.pythoncan_readers.NotifierListener",

@@ -24,7 +24,7 @@ class SocketCanBus(Bus):
     """
 
     echoes = True
-    window = 16
+    window = 64
 
     def __init__(self, interface: str) -> None:
         if not isinstance(interface, str):
@@ -81,14 +81,7 @@ class SocketCanBus(Bus):
 
     def receive(self) -> Received:
         """See `Bus`."""
-        frames: list[CanFrame] = []
-        echoes: list[CanFrame] = []
-        echoed_ns = None
-        for frame, timestamp_ns, _, is_own in self._open_raw().receive():
-            frames.append(frame)
-            if is_own:
-                echoes.append(frame)
-                echoed_ns = timestamp_ns
+        frames, echoes, echoed_ns = self._open_raw().receive_own()
         return Received(frames, echoes, None if echoed_ns is None else _monotonic(echoed_ns))
 
 

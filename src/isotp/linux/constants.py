@@ -44,7 +44,7 @@ CANFD_BRS: Final = 0x01  # bit rate switch: the faster bit rate for the data
 CANFD_ESI: Final = 0x02  # error state indicator of the sender
 CAN_FRAME: Final = struct.Struct("=IBB2x8s")
 CANFD_FRAME: Final = struct.Struct("=IBB2x64s")
-FRAME_HEADER: Final = struct.Struct("=IBB2x")  # can_id, length, flags of CAN FD; the data follows
+SOCKADDR_CAN: Final = struct.Struct("=H2xi16x")  # address family, index of the interface
 CAN_FILTER: Final = struct.Struct("=II")  # can_id, mask
 
 # linux/can/raw.h

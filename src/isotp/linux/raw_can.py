@@ -15,9 +15,12 @@ import errno
 import math
 import select
 import socket
-from collections.abc import Collection, Sequence
+import struct
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby, repeat
+from operator import itemgetter
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK, CAN_SFF_MASK
 from ..can_frame import CanFrame
@@ -33,9 +36,9 @@ from ..errors import (
 )
 from .constants import (
     AF_CAN,
-    CAN_ERR_FLAG,
     CAN_FILTER,
     CAN_FRAME,
+    CAN_MTU,
     CAN_RAW,
     CAN_RAW_FD_FRAMES,
     CAN_RAW_FILTER,
@@ -46,17 +49,24 @@ from .constants import (
     CANFD_FRAME,
     CANFD_MTU,
     CONTROL_SIZE,
-    FRAME_HEADER,
     MSG_CONFIRM,
     SO_RXQ_OVFL,
     SO_TIMESTAMPNS,
+    SOCKADDR_CAN,
     SOL_CAN_RAW,
     timestamp_and_drops,
 )
 from .interface import is_removed, usable
 from .native import count_drops, set_receive_buffer
 
+if TYPE_CHECKING:
+    from .batches import Outlet
+
 ANY: Final = "any"
+
+_BATCH: Final = 64  # frames in one system call
+_IS_FD: Final = itemgetter(2)
+_CLASSICAL: Final = struct.Struct("=IB3x8s56x")  # a CAN_FRAME, where one of CAN FD has room
 
 _FULL: Final = (ENOBUFS, errno.EAGAIN)  # the interface's transmit queue; this socket's share of it
 
@@ -96,12 +106,14 @@ class RawCanSocket:
         own_frames: bool = False,
         rcvbuf: int = 4_000_000,
     ) -> None:
+        from .batches import Inlet  # ctypes takes milliseconds, and does not load on every platform
+
         self.interface = interface
         self.has_can_fd = True
         """Whether the interface carries CAN FD frames; with ANY each its own."""
+        self._outlets: dict[bool, Outlet] = {}  # for CAN FD, and for Classical CAN; many of these sockets never send
         self.dropped = 0
         """How many frames the kernel had dropped on this socket before the one received last."""
-        self._failure: IsoTpError | None = None
         try:
             self._socket = raw = socket.socket(AF_CAN, socket.SOCK_RAW, CAN_RAW)
         except OSError as e:
@@ -121,6 +133,7 @@ class RawCanSocket:
             raw.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
             set_receive_buffer(raw, rcvbuf)
             raw.bind(("" if interface == ANY else interface,))
+            self._inlet = Inlet(raw, _BATCH, CANFD_MTU, CONTROL_SIZE, SOCKADDR_CAN.size if interface == ANY else 0)
         except BaseException:
             raw.close()
             raise
@@ -131,7 +144,7 @@ class RawCanSocket:
         The kernel takes 512 of them; with more it passes all frames. The echo of own frames has to pass as well.
         """
         if can_ids is None or len(can_ids) > CAN_RAW_FILTER_MAX:
-            filters = CAN_FILTER.pack(0, 0)
+            filters = CAN_FILTER.pack(0, CAN_RTR_FLAG)
         else:
             filters = b"".join(map(_filter, can_ids))
         self._socket.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, filters)
@@ -142,52 +155,87 @@ class RawCanSocket:
         Raises:
             InterfaceError: the interface is down, gone, or does not take such a frame.
         """
-        send = self._socket.send
-        for taken, (can_id, data, is_fd, bitrate_switch) in enumerate(frames):
+        taken = 0
+        for is_fd, run in groupby(frames, _IS_FD):
+            outlet = self._outlets.get(is_fd) or self._new_outlet(is_fd)
+            packed = _pack(run, is_fd)
             try:
-                if is_fd:
-                    send(CANFD_FRAME.pack(can_id, len(data), CANFD_BRS if bitrate_switch else 0, data))
-                else:
-                    send(CAN_FRAME.pack(can_id, len(data), 0, data))
+                while packed:
+                    count = outlet.send(packed)
+                    taken += count
+                    packed = packed[count * outlet.size :]
             except OSError as e:
                 if e.errno in _FULL:
                     return taken
                 raise self._error(e) from e
-        return len(frames)
+        return taken
 
-    def receive(self, limit: int = 256) -> list[ReceivedFrame]:
+    def _new_outlet(self, is_fd: bool) -> "Outlet":
+        from .batches import Outlet
+
+        outlet = self._outlets[is_fd] = Outlet(self._socket, _BATCH, CANFD_MTU if is_fd else CAN_MTU)
+        return outlet
+
+    def receive(self, limit: int = _BATCH) -> list[ReceivedFrame]:
         """The frames that have arrived, oldest first, at most `limit`; [] if there are none.
 
         Raises:
             InterfaceError: the interface went down or away; the frames before that were returned.
         """
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
-        received: list[ReceivedFrame] = []
-        recvmsg, unpack = self._socket.recvmsg, FRAME_HEADER.unpack_from
-        for _ in range(limit):
-            try:
-                raw, control, flags, address = recvmsg(CANFD_MTU, CONTROL_SIZE)
-            except BlockingIOError:
-                break
-            except OSError as e:
-                failure = self._error(e)
-                if not received:
-                    raise failure from e
-                self._failure = failure
-                break
-            timestamp_ns, drops = timestamp_and_drops(control)
-            if drops is not None:
-                self.dropped = drops
-            can_id, length, fd_flags = unpack(raw)
-            if can_id & (CAN_RTR_FLAG | CAN_ERR_FLAG):
-                continue
-            is_fd = len(raw) == CANFD_MTU
-            start = FRAME_HEADER.size
-            frame = CanFrame(can_id, raw[start : start + length], is_fd, is_fd and bool(fd_flags & CANFD_BRS))
-            received.append(ReceivedFrame(frame, timestamp_ns, address[0], bool(flags & MSG_CONFIRM)))
-        return received
+        return [
+            ReceivedFrame(frame, self._time_ns(index), self._interface(index), bool(flags & MSG_CONFIRM))
+            for index, (frame, flags) in enumerate(zip(*self._take(limit), strict=True))
+        ]
+
+    def receive_own(self) -> tuple[list[CanFrame], list[CanFrame], int | None]:
+        """The frames that have arrived, those of them that this socket sent, and when the last of these was sent.
+
+        The time is that of the kernel, see `ReceivedFrame`. Raises as `receive`.
+        """
+        frames, flags = self._take(_BATCH)
+        own = [index for index, of_frame in enumerate(flags) if of_frame & MSG_CONFIRM]
+        if not own:
+            return frames, [], None
+        echoes = frames if len(own) == len(frames) else [frames[index] for index in own]
+        return frames, echoes, self._time_ns(own[-1])
+
+    def _take(self, limit: int) -> tuple[list[CanFrame], list[int]]:
+        """The frames that have arrived, and the flags that the kernel gave each."""
+        inlet = self._inlet
+        try:
+            count = inlet.receive(limit)
+        except OSError as e:
+            raise self._error(e) from e
+        if not count:
+            return [], []
+        lengths = inlet.lengths(count)
+        rows: list[tuple[int, bytes, bool, bool]]
+        if CANFD_MTU in lengths:
+            rows = [
+                (can_id, data[:length], size == CANFD_MTU, size == CANFD_MTU and bool(flags & CANFD_BRS))
+                for (can_id, length, flags, data), size in zip(inlet.rows(CANFD_FRAME, count), lengths, strict=True)
+            ]
+        else:  # for these alone it takes two thirds of the time
+            rows = [
+                (can_id, data if length == 8 else data[:length], False, False)
+                for can_id, length, data in inlet.rows(_CLASSICAL, count)
+            ]
+        return list(map(tuple.__new__, repeat(CanFrame), rows)), inlet.flags(count)
+
+    def _time_ns(self, index: int) -> int:
+        """When a frame of the batch was received, and the number of frames dropped before it goes to `dropped`."""
+        timestamp_ns, drops = timestamp_and_drops(self._inlet.control(index))
+        if drops is not None:
+            self.dropped = drops
+        return timestamp_ns
+
+    def _interface(self, index: int) -> str:
+        if self.interface != ANY:
+            return self.interface
+        try:
+            return socket.if_indextoname(SOCKADDR_CAN.unpack_from(self._inlet.name(index))[1])
+        except OSError:  # it was removed
+            return ""
 
     def count_dropped(self) -> int:
         """How many frames the kernel has dropped so far; `dropped` lags behind until the next one is received."""
@@ -195,8 +243,6 @@ class RawCanSocket:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until `receive` has something to return or to raise; False if `timeout` seconds passed first."""
-        if self._failure is not None:
-            return True
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(None if timeout is None else math.ceil(timeout * 1000)))
@@ -232,6 +278,15 @@ class RawCanSocket:
         if e.errno == ENETDOWN:
             return InterfaceDownError(f"{name} is down", remedy=f"sudo ip link set {name} up")
         return InterfaceError(f"{name}: {e.strerror}", errno=e.errno)
+
+
+def _pack(frames: Iterable[CanFrame], is_fd: bool) -> bytes:
+    """The frames in the layout of the kernel, one after the other; either all are CAN FD or none is."""
+    if is_fd:
+        pack = CANFD_FRAME.pack
+        return b"".join([pack(can_id, len(d), CANFD_BRS if brs else 0, d) for can_id, d, _, brs in frames])
+    pack = CAN_FRAME.pack
+    return b"".join([pack(can_id, len(d), 0, d) for can_id, d, _, _ in frames])
 
 
 def _filter(can_id: int) -> bytes:

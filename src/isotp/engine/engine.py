@@ -211,7 +211,8 @@ class Engine:
 
     def get_timer(self) -> int | None:
         """When to call `handle_timer`, and `frames_to_send` after it; None: no timer runs."""
-        of_sender, of_receiver = self._sender.get_timer(), self._receiver.get_timer()
+        of_sender = None if self._sender.state is _SENDER_IDLE else self._sender.get_timer()
+        of_receiver = None if self._receiver.state is _RECEIVER_IDLE else self._receiver.get_timer()
         if of_sender is None or (of_receiver is not None and of_receiver < of_sender):
             return of_receiver
         return of_sender

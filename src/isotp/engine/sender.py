@@ -264,14 +264,12 @@ class Sender(Transfer[SenderState, SenderInput]):
 
     def get_timer(self) -> int | None:
         """When `handle_timer` or `take` is due, in nanoseconds; None: no timer runs."""
-        due = []
         if self._out:
-            due.append(self._out_ns + self._params.n_as_ns)
-        elif self.state is _BLOCK_DUE and self._gap_ns:
-            due.append(self._due_ns)
+            of_frame = self._out_ns + self._params.n_as_ns
+            return min(of_frame, self._wait_ns + self._params.n_bs_ns) if self.state is _WAIT_FC else of_frame
         if self.state is _WAIT_FC:
-            due.append(self._wait_ns + self._params.n_bs_ns)
-        return min(due, default=None)
+            return self._wait_ns + self._params.n_bs_ns
+        return self._due_ns if self.state is _BLOCK_DUE and self._gap_ns else None
 
     def handle_timer(self, now: int) -> None:
         """Give up if N_As or N_Bs is over."""

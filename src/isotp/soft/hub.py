@@ -8,7 +8,6 @@ no lock and no thread: only its driver calls it (`ThreadDriver`, `LoopDriver`, o
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
 from typing import Final, Protocol
 
 from ..address import CanAddress
@@ -267,8 +266,7 @@ class Hub:
             for frame in frames:
                 if frame.can_id in can_ids:
                     stranger(frame)
-        for links, run in groupby(frames, self._routes.of):  # the frames of a long message often follow each other
-            together = tuple(run)
+        for links, together in self._routes.runs(frames):
             for link in links:
                 link.engine.receive_frames(together, now)
                 touched[link] = None

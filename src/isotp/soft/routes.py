@@ -1,11 +1,16 @@
 """Routes: which links a frame is for. A look-up by identifier, and one by identifier and address byte."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
 
 from ..address import CanAddress
 from ..can_frame import CanFrame
 from .link import Link
+
+_CAN_ID: Final = itemgetter(0)
 
 
 class Routes:
@@ -59,6 +64,18 @@ class Routes:
                 self._can_ids[half.can_id] -= 1
                 if not self._can_ids[half.can_id]:
                     del self._can_ids[half.can_id]
+
+    def runs(self, frames: Iterable[CanFrame]) -> Iterator[tuple[tuple[Link, ...], Sequence[CanFrame]]]:
+        """Frames in order, those for the same links together, with these links.
+
+        The frames of a long message often follow each other.
+        """
+        if self._by_id_and_byte:
+            for links, run in groupby(frames, self.of):
+                yield links, tuple(run)
+        else:
+            for can_id, run in groupby(frames, _CAN_ID):
+                yield self._by_id.get(can_id, ()), tuple(run)
 
     def of(self, frame: CanFrame) -> tuple[Link, ...]:
         """The links that `frame` is for."""

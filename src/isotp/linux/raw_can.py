@@ -15,7 +15,6 @@ import errno
 import math
 import select
 import socket
-import struct
 from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby, repeat
 from operator import itemgetter
@@ -66,7 +65,6 @@ ANY: Final = "any"
 
 _BATCH: Final = 64  # frames in one system call
 _IS_FD: Final = itemgetter(2)
-_CLASSICAL: Final = struct.Struct("=IB3x8s56x")  # a CAN_FRAME, where one of CAN FD has room
 
 _FULL: Final = (ENOBUFS, errno.EAGAIN)  # the interface's transmit queue; this socket's share of it
 
@@ -208,19 +206,12 @@ class RawCanSocket:
             raise self._error(e) from e
         if not count:
             return [], []
-        lengths = inlet.lengths(count)
-        rows: list[tuple[int, bytes, bool, bool]]
-        if CANFD_MTU in lengths:
-            rows = [
-                (can_id, data[:length], size == CANFD_MTU, size == CANFD_MTU and bool(flags & CANFD_BRS))
-                for (can_id, length, flags, data), size in zip(inlet.rows(CANFD_FRAME, count), lengths, strict=True)
-            ]
-        else:  # for these alone it takes two thirds of the time
-            rows = [
-                (can_id, data if length == 8 else data[:length], False, False)
-                for can_id, length, data in inlet.rows(_CLASSICAL, count)
-            ]
-        return list(map(tuple.__new__, repeat(CanFrame), rows)), inlet.flags(count)
+        rows = zip(inlet.rows(CANFD_FRAME, count), inlet.lengths(count), strict=True)
+        fields = [
+            (can_id, data[:length], size == CANFD_MTU, size == CANFD_MTU and bool(flags & CANFD_BRS))
+            for (can_id, length, flags, data), size in rows
+        ]
+        return list(map(tuple.__new__, repeat(CanFrame), fields)), inlet.flags(count)
 
     def _time_ns(self, index: int) -> int:
         """When a frame of the batch was received, and the number of frames dropped before it goes to `dropped`."""

@@ -6,7 +6,7 @@
 # make lint         ruff (with the rules of bandit), mypy, and known vulnerabilities of the packages in constraints.txt
 # make bench        how fast it is: ratios against others, and whether each target is met
 # make fuzz         random input for all that reads what others wrote (MINUTES=5)
-# make docs         redraw the diagrams of docs/architecture.md from their tables
+# make docs         redraw what is drawn from tables and runs, and build the documentation site into build/docs
 # make clean        remove what the others made
 PYTHON ?= python3
 VENV := .venv
@@ -43,6 +43,7 @@ lint: $(VENV)/ready
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy -p tools.soak
+	$(VENV)/bin/mypy -p tools.site
 	$(VENV)/bin/mypy --scripts-are-modules tools/test
 	$(VENV)/bin/mypy --scripts-are-modules tools/kernel-run
 	$(VENV)/bin/mypy --scripts-are-modules tools/draw
@@ -79,7 +80,11 @@ fuzz: $(VENV)/ready
 
 docs: $(VENV)/ready
 	@$(VENV)/bin/python tools/draw
+	@$(VENV)/bin/python -m tools.site.made
+	@$(VENV)/bin/python -m sphinx -q -W --keep-going -n -b html docs build/docs
+	@$(VENV)/bin/python -m tools.site.links build/docs
+	@echo "build/docs/index.html"
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf docs/_made $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
 	find . -name __pycache__ -not -path './.git/*' -exec rm -rf {} +

@@ -1,0 +1,35 @@
+"""Where names are documented: `isotp.soft.socket.SoftSocket` is on the page as `isotp.SoftSocket`."""
+
+from importlib import import_module
+from typing import Any, Final
+
+PUBLIC: Final = (
+    *("isotp", "isotp.opts", "isotp.engine", "isotp.bus", "isotp.capture", "isotp.testing"),
+    *("isotp.testing.conformance", "isotp.clients.udsoncan"),
+)
+"""The modules whose `__all__` is public."""
+
+
+def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """Sphinx's `missing-reference`: the link to the public name of something, or None."""
+    if node.get("refdomain") != "py":
+        return None
+    name = node["reftarget"].rpartition(".")[2]
+    domain = env.get_domain("py")
+    for module in PUBLIC:
+        if name in import_module(module).__all__:
+            target = f"{module}.{name}"
+            if target in domain.objects:
+                return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
+    return None
+
+
+def mark_code(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Sphinx's `autodoc-process-docstring`: an indented block after an empty line is code, as in our docstrings."""
+    done: list[str] = []
+    for line in lines:
+        before = next((one for one in reversed(done) if one), "")
+        if line.startswith("    ") and done and not done[-1] and before and before[0] not in " -:":
+            done += ["::", ""]
+        done.append(line)
+    lines[:] = done

@@ -81,7 +81,7 @@ fuzz: $(VENV)/ready
 docs: $(VENV)/ready
 	@$(VENV)/bin/python tools/draw
 	@$(VENV)/bin/python -m tools.site.made
-	@$(VENV)/bin/python -m sphinx -q -W --keep-going -n -b html docs build/docs
+	@$(VENV)/bin/python -m sphinx -q -E -W --keep-going -n -b html docs build/docs
 	@$(VENV)/bin/python -m tools.site.links build/docs
 	@echo "build/docs/index.html"
 

@@ -25,11 +25,11 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!isotp\.).*"),  # what is not ours
     # inner parts that signatures name
     ("py:class", r"isotp\..*\.(CanAddress|ReceivedFrame|StreamView|Reader|RateLimiter|FiniteByteGenerator|Source)"),
-    ("py:class", r"isotp\..*\.(End|Service|Testers|F|ProcessStats|SendRequest)"),
+    ("py:class", r"isotp\..*\.(End|Service|Testers|F|ProcessStats|SendRequest|Timed|Deadline|When|Follow)"),
 ]
 highlight_language = "none"  # blocks without a language are shell lines and output
 
-myst_enable_extensions = ["colon_fence", "attrs_inline"]
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"

@@ -1,7 +1,8 @@
-"""The Python in the pages of docs/: each block runs by itself, in a process, as its readers run it.
+"""The Python in README.md and the pages of docs/: each block runs by itself, in a process, as its readers run it.
 
-An ECU answers it: on python-can's virtual channel "can0", or on a CAN interface. A block after the line
-`<!-- kernel -->` needs such an interface; one after `<!-- other -->` belongs to another package and is not run.
+An ECU answers it: on python-can's virtual channel "can0", or on a CAN interface. The line before a block may mark it:
+`<!-- kernel -->` needs such an interface; `<!-- pytest -->` is a file of tests; `<!-- other -->` belongs to another
+package and is not run. `<!-- before: CODE -->` and `<!-- pytest: CODE -->` run CODE before it.
 """
 
 import logging
@@ -17,9 +18,13 @@ import isotp
 from isotp.testing import Car, Ecu, Request
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("docs/coming-from-can-isotp.md", "docs/coming-from-can-utils.md", "docs/coming-from-scapy.md")
+GUIDES = ("docs/coming-from-can-isotp.md", "docs/coming-from-can-utils.md", "docs/coming-from-scapy.md")
+RUN_ELSEWHERE = ("docs/faults.md", "docs/testing.md", "docs/use-with.md")
+"""Pages with tests of their own, which also compare what the blocks do."""
+ALL = ("README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")))
+PAGES = tuple(page for page in ALL if page not in RUN_ELSEWHERE and not page.startswith("docs/_made/"))
 VIN = b"WVWZZZ1JZXW000001"
-_BLOCK = re.compile(r"^(?:<!-- (\w+) -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^(?:<!-- (\w+)(?:: ([^\n]*))? -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
@@ -30,6 +35,7 @@ class Block(NamedTuple):
     language: str
     mark: str
     code: str
+    before: str
 
     def __str__(self) -> str:
         return f"{Path(self.page).name}:{self.line}"
@@ -37,7 +43,11 @@ class Block(NamedTuple):
     def output(self, folder: Path, interface: str = "") -> str:
         """What the block prints; it runs in `folder`, must end well and complain of nothing."""
         command = [sys.executable, "-W", "error", "-X", "dev", __file__, self.page, str(self.line), interface]
-        env = os.environ | {"PYTHONPATH": str(Path(isotp.__file__).parents[1])}
+        if self.mark == "pytest":
+            folder.joinpath("test_page.py").write_text(self.before + "\n" + self.code, encoding="utf-8")
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"]
+        places = (Path(isotp.__file__).parents[1], ROOT / "examples" / "testing" / "src")
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places))}
         done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=50)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
@@ -48,9 +58,15 @@ def blocks(page: str, language: str) -> list[Block]:
     text = (ROOT / page).read_text(encoding="utf-8")
     found = []
     for match in _BLOCK.finditer(text):
-        line = text.count("\n", 0, match.start(3)) + 1
-        found.append(Block(page, line, match[2], match[1] or "", match[3]))
+        line = text.count("\n", 0, match.start(4)) + 1
+        mark = (match[1] or "").replace("before", "")
+        found.append(Block(page, line, match[3], mark, match[4], match[2] or ""))
     return [block for block in found if block.language == language]
+
+
+def said(code: str) -> list[str]:
+    """What the comments of a block say that it prints: `print(...)  # this`, in the order of the lines."""
+    return re.findall(r"print\(.*\S  # (.*)$", code, re.M)
 
 
 def table(page: str, heading: str) -> list[list[str]]:
@@ -66,20 +82,25 @@ def _answer(request: Request) -> bytes:
 
 def main(page: str, line: int, interface: str) -> None:
     """Run the block that begins in `line` of `page`."""
-    (code,) = [block.code for block in blocks(page, "python") if block.line == line]
+    (block,) = [block for block in blocks(page, "python") if block.line == line]
+    code = block.code
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # no warnings of a slow machine
     ecu = Ecu(rxid=0x7E0, txid=0x7E8, rules={"*": _answer})
     with ExitStack() as end:
         if interface:
             end.enter_context(Car(interface, ecu))
-            code = code.replace('"can0"', repr(interface))
+            code = code.replace('"can0"', repr(interface)).replace('"vcan0"', repr(interface))
         else:
             import can
 
             bus = end.enter_context(can.Bus(interface="virtual", channel="can0"))
             end.enter_context(Car(isotp.PythonCanBus(bus), ecu))
         namespace: dict[str, Any] = {"__name__": "__main__"}
+        exec(block.before, namespace)
         exec(compile("\n" * (line - 1) + code, page, "exec"), namespace)  # tracebacks show the line of the page
+        for value in namespace.values():  # what it leaves open ends with its process
+            if isinstance(value, isotp.IsoTpSocket):
+                value.close()
 
 
 if __name__ == "__main__":

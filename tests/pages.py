@@ -21,10 +21,13 @@ ROOT = Path(__file__).parents[1]
 GUIDES = ("docs/coming-from-can-isotp.md", "docs/coming-from-can-utils.md", "docs/coming-from-scapy.md")
 RUN_ELSEWHERE = ("docs/faults.md", "docs/testing.md", "docs/use-with.md")
 """Pages with tests of their own, which also compare what the blocks do."""
-ALL = ("README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")))
-PAGES = tuple(page for page in ALL if page not in RUN_ELSEWHERE and not page.startswith("docs/_made/"))
+ALL = (
+    "README.md",
+    *sorted(page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md") if "_made" not in page.parts),
+)
+PAGES = tuple(page for page in ALL if page not in RUN_ELSEWHERE)
 VIN = b"WVWZZZ1JZXW000001"
-_BLOCK = re.compile(r"^(?:<!-- (\w+)(?:: ([^\n]*))? -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^(?:<!-- (\w+)(?:: ([^\n]*))? -->\n)?```([^`\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):

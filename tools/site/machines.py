@@ -1,4 +1,4 @@
-"""The drawings of docs/architecture.md as SVG: they are text there (`tools/draw` makes it), and become pictures here."""
+"""The drawings of docs/architecture.md as SVG: they are text there, which `tools/draw` makes."""
 
 import re
 import textwrap
@@ -27,8 +27,8 @@ def draw(lines: Iterable[str]) -> Drawing:
     kind, *rest = [line.strip() for line in lines]
     arrows = [Arrow(found[1], found[2], found[3] or "") for line in rest if (found := _ARROW.fullmatch(line))]
     if kind == "stateDiagram-v2":
-        return machine(dict(found.groups() for line in rest if (found := _STATE.fullmatch(line))), arrows)
-    return layers(dict(found.groups() for line in rest if (found := _NODE.fullmatch(line))), arrows)
+        return machine({found[1]: found[2] for line in rest if (found := _STATE.fullmatch(line))}, arrows)
+    return layers({found[1]: found[2] for line in rest if (found := _NODE.fullmatch(line))}, arrows)
 
 
 # --- states: a column of boxes; arrows down at their right, arrows up at their left
@@ -62,7 +62,7 @@ def machine(states: dict[str, str], arrows: list[Arrow]) -> Drawing:
     shown = [arrow for arrow in arrows if arrow.source in states and arrow.target not in (first, arrow.source)]
     sides = {arrow: 1 if order.index(arrow.target) > order.index(arrow.source) else -1 for arrow in shown}
     at_side = {side: [arrow for arrow in shown if sides[arrow] == side] for side in (-1, 1)}
-    for side, ends in at_side.items():
+    for ends in at_side.values():
         for name, box in boxes.items():
             count = sum((arrow.source == name) + (arrow.target == name) for arrow in ends)
             box.height = max(box.height, 15 * count + 16)
@@ -96,8 +96,8 @@ def _side(
         # arrows from above end above those that begin here, so that they cross less
         ends = [(arrow, True) for arrow in arrows if arrow.target == name]
         begins = [(arrow, False) for arrow in reversed(arrows) if arrow.source == name]
-        for end in (*ends, *begins) if side > 0 else (*begins, *ends):
-            points[end] = boxes[name].port(side)
+        for point in (*ends, *begins) if side > 0 else (*begins, *ends):
+            points[point] = boxes[name].port(side)
     for number, arrow in enumerate(arrows):
         x, start, end = lane + side * _LANE * number, points[arrow, False], points[arrow, True]
         drawing.arrow((edge, start), (x, start), (x, end), (edge, end))

@@ -99,7 +99,7 @@ def draw(seen: Run, title: str) -> Drawing:
 
 def _draw_frame(picture: Drawing, frame: Seen, y: float) -> None:
     is_ours = frame.can_id == _SENDER
-    start, end = (_LEFT, _RIGHT) if is_ours else (_RIGHT, _LEFT)
+    start, end = (float(_LEFT), float(_RIGHT)) if is_ours else (float(_RIGHT), float(_LEFT))
     kind = "" if is_ours else "mark"
     if frame.is_lost:
         end = (start + 5 * end) / 6

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from sphinx.pycode import ModuleAnalyzer
 
@@ -14,6 +14,8 @@ from isotp.cli.parser import Parser
 from isotp.errors import IsoTpError, IsoTpWarning, N_Result
 from isotp.linux.traits import FLAGS
 from isotp.opts import flags
+
+_T = TypeVar("_T")
 
 
 def table(head: str, rows: Iterable[Iterable[str]]) -> str:
@@ -26,7 +28,7 @@ def table(head: str, rows: Iterable[Iterable[str]]) -> str:
 # --- errors
 
 
-def _classes(base: type) -> list[type]:
+def _classes(base: type[_T]) -> list[type[_T]]:
     found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, base)]
     return list(dict.fromkeys(found))  # `OverflowError` is another name of a class
 

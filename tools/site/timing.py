@@ -44,7 +44,7 @@ def limits() -> Drawing:
 
 # --- frames
 
-_SHOWN: Final = (
+_SHOWN: Final[tuple[tuple[str, SingleFrame | FirstFrame | FlowControl | ConsecutiveFrame, int], ...]] = (
     ("SingleFrame: the whole message", SingleFrame(b"\x22\xf1\x90"), 1),
     ("FirstFrame: the length, and the first bytes", FirstFrame(62, b"Hello,"), 2),
     ("FlowControl: CTS, BS 10, STmin 5 ms", FlowControl(FlowStatus.CTS, 10, 5), 3),

@@ -19,10 +19,11 @@ version = release = isotp.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_made"]
-default_role = "code"  # single backticks in docstrings are code
+default_role = "py:obj"  # single backticks in docstrings: code, and a link where the name is documented
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!isotp\.).*"),  # what is not ours
+    ("py:obj", r".*[^\w.].*"),  # more than a name
     # inner parts that signatures name
     ("py:class", r"isotp\..*\.(CanAddress|ReceivedFrame|StreamView|Reader|RateLimiter|FiniteByteGenerator|Source)"),
     ("py:class", r"isotp\..*\.(End|Service|Testers|F|ProcessStats|SendRequest|Timed|Deadline|When|Follow)"),

@@ -66,21 +66,10 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    command = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-q",
-        "-E",
-        "-W",
-        "--keep-going",
-        "-n",
-        "-b",
-        "html",
-        "-d",
-        tmp_path / "d",
-    ]
-    built = subprocess.run([*command, "docs", site], cwd=ROOT, capture_output=True, text=True)
+    how: list[str | Path] = ["-q", "-E", "-W", "--keep-going", "-n", "-b", "html", "-d", tmp_path / "d"]
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", *how, "docs", site], cwd=ROOT, capture_output=True, text=True
+    )
     assert (built.returncode, built.stderr) == (0, "")
     assert links.broken(site) == []
     assert "SoftSocket" in (site / "searchindex.js").read_text(encoding="utf-8")  # search needs no server

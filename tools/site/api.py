@@ -1,26 +1,23 @@
 """Where names are documented: `isotp.soft.socket.SoftSocket` is on the page as `isotp.SoftSocket`."""
 
-from importlib import import_module
 from typing import Any, Final
 
 PUBLIC: Final = (
-    *("isotp", "isotp.opts", "isotp.engine", "isotp.bus", "isotp.capture", "isotp.testing"),
-    *("isotp.testing.conformance", "isotp.clients.udsoncan"),
+    *("isotp", "isotp.errors", "isotp.opts", "isotp.engine", "isotp.bus", "isotp.capture", "isotp.testing"),
+    *("isotp.testing.conformance", "isotp.clients.udsoncan", "isotp.compat"),
 )
-"""The modules whose `__all__` is public."""
+"""The modules under whose names the reference has something."""
 
 
 def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
     """Sphinx's `missing-reference`: the link to the public name of something, or None."""
-    if node.get("refdomain") != "py":
+    if node.get("refdomain") != "py" or not node["reftarget"].startswith("isotp."):
         return None
-    name = node["reftarget"].rpartition(".")[2]
     domain = env.get_domain("py")
-    for module in PUBLIC:
-        if name in import_module(module).__all__:
-            target = f"{module}.{name}"
-            if target in domain.objects:
-                return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
+    name = node["reftarget"].rpartition(".")[2]
+    for target in (f"{module}.{name}" for module in PUBLIC):
+        if target in domain.objects:
+            return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
     return None
 
 

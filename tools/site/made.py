@@ -4,12 +4,18 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from . import machines, sequence, tables, timing
+from . import charts, machines, sequence, tables, timing
 from .svg import DARK, LIGHT, style_sheet
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 _DRAWING: Final = re.compile(r"<!-- drawn: (\w+) -->\n```mermaid\n(.*?)```\n<!-- end -->", re.DOTALL)
-_PICTURES: Final = {"transfer": sequence.transfer, "limits": timing.limits, "n_pdus": timing.n_pdus}
+_PICTURES: Final = {
+    "transfer": sequence.transfer,
+    "limits": timing.limits,
+    "n_pdus": timing.n_pdus,
+    "speed_process": charts.in_a_process,
+    "speed_vm": charts.in_the_vm,
+}
 _TABLES: Final = {
     "errors": tables.all_errors,
     "warnings": tables.all_warnings,

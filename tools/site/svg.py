@@ -11,6 +11,7 @@ _STYLE: Final = (
     "text.soft{fill:var(--soft)}text.strong{font-weight:600}text.mark{fill:var(--mark)}"
     ".middle{text-anchor:middle}.end{text-anchor:end}"
     "rect{fill:var(--fill);stroke:var(--line)}rect.plain{fill:none}rect.mark{stroke:var(--mark)}"
+    "rect.solid{fill:var(--line)}rect.solid.mark{fill:var(--mark)}"
     "path{fill:none;stroke:var(--line)}path.mark{stroke:var(--mark)}path.tip{fill:var(--line);stroke:none}"
     "path.tip.mark{fill:var(--mark)}path.dashed{stroke-dasharray:4 4}"
 )
@@ -36,7 +37,7 @@ class Drawing:
         self._parts.append(f'<text x="{x:g}" y="{y:g}"{_class(kind)}>{escape(text)}</text>')
 
     def box(self, x: float, y: float, width: float, height: float, kind: str = "") -> None:
-        """Draw a box; `kind`: plain, mark."""
+        """Draw a box; `kind`: plain, mark, solid."""
         self._parts.append(f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="5"{_class(kind)}/>')
 
     def line(self, *points: tuple[float, float], kind: str = "") -> None:

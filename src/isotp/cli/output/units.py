@@ -1,6 +1,6 @@
 """How addresses, times and rates are written, in lines and in JSON.
 
-The README lists all keys of --json; those of one command alone are made by that command.
+docs/reference/json.md lists all keys of --json; those of one command alone are made by that command.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Tables of the reference, made from the code: errors, flags, commands."""
 
 import argparse
+import errno
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any, TypeVar
@@ -34,10 +35,8 @@ def _classes(base: type[_T]) -> list[type[_T]]:
 
 
 def _errno(error: type[IsoTpError]) -> str:
-    import errno
-
     number = error.default_errno
-    return errors._NAMES.get(number) or errno.errorcode[number]
+    return "" if number is None else errors._NAMES.get(number) or errno.errorcode[number]
 
 
 def _first_line(value: Any) -> str:

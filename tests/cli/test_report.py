@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import pytest
 
 from isotp.cli.main import main
+
+from ..browsers import chromium, complaints, wait_until
 
 pytest.importorskip("plotly", reason="plotly is not installed (to do: pip install 'isotp[report]')")
 
@@ -143,35 +144,9 @@ def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Any]:
-    """Chromium without a window, its console kept."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium (to do: apt install chromium chromium-driver)")
-    webdriver = pytest.importorskip(
-        "selenium.webdriver", reason="selenium is not installed (to do: pip install selenium)"
-    )
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "window-size=1200,900"):
-        options.add_argument(f"--{flag}")
-    for flag in ("background-networking", "component-update", "sync", "dev-shm-usage"):
-        options.add_argument(f"--disable-{flag}")
-    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with webdriver.Chrome(options, Service(driver)) as browser:
+    """Chromium without a window."""
+    with chromium(tmp_path) as browser:
         yield browser
-
-
-def wait_until(browser: Any, script: str) -> None:
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    WebDriverWait(browser, 40).until(lambda _: browser.execute_script(f"return {script}"))
-
-
-def complaints(browser: Any) -> list[str]:
-    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
 
 @pytest.mark.timeout(180)

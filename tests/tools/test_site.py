@@ -14,6 +14,7 @@ from isotp.cli.main import COMMANDS
 from isotp.engine.states import RECEIVER, SENDER
 from tools.site import links, made, sequence, tables
 
+from ..browsers import chromium, complaints, wait_until
 from ..pages import ROOT
 
 
@@ -64,14 +65,33 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
     assert links.broken(tmp_path.resolve()) == ["a.html: b.html#x", "a.html: c.html"]
 
 
-def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    how: list[str | Path] = ["-q", "-E", "-W", "--keep-going", "-n", "-b", "html", "-d", tmp_path / "d"]
-    built = subprocess.run(
-        [sys.executable, "-m", "sphinx", *how, "docs", site], cwd=ROOT, capture_output=True, text=True
-    )
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without a warning."""
+    folder = tmp_path_factory.mktemp("site")
+    how: list[str | Path] = ["-q", "-E", "-W", "--keep-going", "-n", "-b", "html", "-d", folder / "kept"]
+    command = [sys.executable, "-m", "sphinx", *how, "docs", folder / "site"]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (built.returncode, built.stderr) == (0, "")
+    return folder / "site"
+
+
+def test_links_of_the_site_lead_somewhere_and_it_loads_nothing(site: Path) -> None:
     assert links.broken(site) == []
-    assert "SoftSocket" in (site / "searchindex.js").read_text(encoding="utf-8")  # search needs no server
-    loaded = re.findall(r'(?:src|href)="(https?:[^"]*)"', (site / "index.html").read_text(encoding="utf-8"))
-    assert [url for url in loaded if "pradyunsg" not in url] == []
+    for page in site.rglob("*.html"):
+        assert (
+            re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="(?:https?:)?//', page.read_text(encoding="utf-8")) == []
+        )
+
+
+@pytest.mark.timeout(200)
+def test_the_site_in_a_browser_that_is_as_narrow_as_a_telephone(site: Path, tmp_path: Path) -> None:
+    with chromium(tmp_path) as browser:
+        metrics = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        for name in ("index", "architecture", "reference/options", "reference/command-line", "explanation/errors"):
+            browser.get((site / f"{name}.html").as_uri())
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= 390, name
+        assert complaints(browser) == []
+        browser.get((site / "search.html").as_uri() + "?q=N_TIMEOUT_Bs")  # from disk; only summaries need a server
+        wait_until(browser, "document.querySelectorAll('#search-results li').length > 3")

@@ -84,7 +84,6 @@ def test_links_of_the_site_lead_somewhere_and_it_loads_nothing(site: Path) -> No
         )
 
 
-@pytest.mark.timeout(200)
 def test_the_site_in_a_browser_that_is_as_narrow_as_a_telephone(site: Path, tmp_path: Path) -> None:
     with chromium(tmp_path) as browser:
         metrics = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}

@@ -21,6 +21,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_made"]
 default_role = "py:obj"  # single backticks in docstrings: code, and a link where the name is documented
 nitpicky = True
+smartquotes = False  # -- and quotes in options and code stay what they are
 nitpick_ignore_regex = [
     ("py:.*", r"(?!isotp\.).*"),  # what is not ours
     ("py:obj", r".*[^\w.].*"),  # more than a name

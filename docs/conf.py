@@ -25,9 +25,6 @@ smartquotes = False  # -- and quotes in options and code stay what they are
 nitpick_ignore_regex = [
     ("py:.*", r"(?!isotp\.).*"),  # what is not ours
     ("py:obj", r".*[^\w.].*"),  # more than a name
-    # inner parts that signatures name
-    ("py:class", r"isotp\..*\.(CanAddress|ReceivedFrame|StreamView|Reader|RateLimiter|FiniteByteGenerator|Source)"),
-    ("py:class", r"isotp\..*\.(End|Service|Testers|F|ProcessStats|SendRequest|Timed|Deadline|When|Follow)"),
 ]
 highlight_language = "none"  # blocks without a language are shell lines and output
 

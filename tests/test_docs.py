@@ -6,7 +6,7 @@ import pytest
 
 from .pages import ALL, ROOT
 
-PLACES = (ROOT, ROOT / "src" / "isotp")
+PLACES = (ROOT, ROOT / "src" / "isotp", ROOT / "examples" / "testing" / "tests")
 NAMED = re.compile(r"`((?!/)(?:tools/[\w-]+|[\w./-]+/|[\w./-]+\.(?:py|md|toml|txt)))(?: --[^`]*)?`")
 
 

@@ -10,7 +10,11 @@ PUBLIC: Final = (
 
 
 def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
-    """Sphinx's `missing-reference`: the link to the public name of something, or None."""
+    """Sphinx's `missing-reference`: the link to the public name of something.
+
+    A type in a signature need not be public; then it is the text alone. A name in a docstring that leads nowhere is None,
+    which Sphinx complains of.
+    """
     if node.get("refdomain") != "py" or not node["reftarget"].startswith("isotp."):
         return None
     domain = env.get_domain("py")
@@ -18,7 +22,7 @@ def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
     for target in (f"{module}.{name}" for module in PUBLIC):
         if target in domain.objects:
             return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
-    return None
+    return content if node["reftype"] == "class" else None
 
 
 def mark_code(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:

@@ -12,8 +12,8 @@ PUBLIC: Final = (
 def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
     """Sphinx's `missing-reference`: the link to the public name of something.
 
-    A type in a signature need not be public; then it is the text alone. A name in a docstring that leads nowhere is None,
-    which Sphinx complains of.
+    A type in a signature need not be public: then it is the text alone. For a name in a docstring that leads nowhere it
+    is None, and Sphinx complains.
     """
     if node.get("refdomain") != "py" or not node["reftarget"].startswith("isotp."):
         return None

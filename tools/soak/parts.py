@@ -8,6 +8,7 @@ import resource
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from ctypes import Array, c_double
 
@@ -38,6 +39,7 @@ def run(work: tuple[str, str | None, int, float]) -> Record:
     part, interface, seed, seconds = work
     if part == "engines":
         return engines.run(seed, seconds)
+    warnings.simplefilter("ignore", isotp.UnconfirmedSendWarning)  # a cancelled send, and a fault
     before = _resources()
     memory: list[int] = []
     record = Record()

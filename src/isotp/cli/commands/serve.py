@@ -2,9 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
-import signal
-from collections.abc import Callable, Iterator
 from typing import Final
 
 from .. import status
@@ -37,7 +34,6 @@ EXAMPLES: Final = (
 _HOST: Final = "127.0.0.1"
 _PORT: Final = 28700
 _LIMITS: Final = Limits(clients=256, message=1 << 20, held=1 << 26, unread=1 << 22, linger_s=5.0)
-_CLOSE_S: Final = 0.2
 
 
 def add_arguments(parser: Parser) -> None:
@@ -98,9 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     limits = Limits(
         arguments.max_clients, arguments.max_message, arguments.max_held, arguments.max_unread, arguments.linger
     )
-    with unblocked_stderr(), _interruptible_close() as begin_close:
+    with unblocked_stderr():
         try:
-            return status.of_signal(asyncio.run(_serve(link, limits, place, begin_close)))
+            return status.of_signal(asyncio.run(_serve(link, limits, place)))
         except OSError as e:
             ended, text = status.of_error(e)
             to_stderr(text)  # here, where that does not wait for a reader
@@ -121,27 +117,6 @@ def _place(arguments: argparse.Namespace) -> Place:
     return UnixPlace(arguments.unix)
 
 
-async def _serve(link: Link, limits: Limits, place: Place, begin_close: Callable[[], object]) -> int:
+async def _serve(link: Link, limits: Limits, place: Place) -> int:
     with opened_in_loop(link) as sock:
-        try:
-            return await Server(sock, limits, to_stderr).run(place)
-        finally:
-            begin_close()
-
-
-@contextlib.contextmanager
-def _interruptible_close() -> Iterator[Callable[[], object]]:
-    """Within this block, after a call of the function it returns, no close() takes longer than _CLOSE_S.
-
-    The kernel's close waits for the message that it sends, without a limit if the receiver asks to wait. A signal ends
-    that, and the message.
-    """
-    if not hasattr(signal, "setitimer"):  # nor is there such a kernel
-        yield bool
-        return
-    before = signal.signal(signal.SIGALRM, lambda *_: None)
-    try:
-        yield lambda: signal.setitimer(signal.ITIMER_REAL, _CLOSE_S, _CLOSE_S)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        return await Server(sock, limits, to_stderr).run(place)

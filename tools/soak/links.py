@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from ctypes import Array, c_double
+from pathlib import Path
 
 import isotp
 from isotp.bus import Bus, CanFrame
@@ -19,6 +20,7 @@ from .judge import Outcome, Record
 
 LATE_S = 20.0
 """Longest time in seconds from a message's end at the sender to that at the receiver, on a busy machine."""
+_DROPPED = "statistics/rx_dropped"
 QUIET_S = 2.5
 """After a fault, how long in seconds to wait for what the receiver may still tell (N_Cr is 1 s)."""
 
@@ -36,6 +38,10 @@ class Where:
     def new_bus(self) -> Bus:
         """A bus for sockets of one kind: those that block, or those of asyncio."""
         return isotp.SocketCanBus(self.interface) if self.interface else isotp.VirtualBus(fate=self._fate)
+
+    def dropped(self) -> int:
+        """How many frames the interface has dropped: a vcan drops those above net.core.netdev_max_backlog."""
+        return int(Path("/sys/class/net", self.interface, _DROPPED).read_text()) if self.interface else 0
 
     def _fate(self, frame: CanFrame) -> list[tuple[int, CanFrame]]:
         return self.faults[frame.can_id](frame)
@@ -59,7 +65,7 @@ class Plan:
         self.faults = where.link_faults(*self.ids)
         self.name = f"{name} {number} (seed {seed})"
         self._own: list[str] = []
-        self._began = 0.0
+        self._began, self._dropped = 0.0, 0
 
     def addresses(self) -> list[isotp.Address]:
         """What both ends bind to."""
@@ -79,7 +85,7 @@ class Plan:
         """A message is about to be sent: causes are those from now on."""
         self._own.clear()
         self.faults.done.clear()
-        self._began = time.monotonic()
+        self._began, self._dropped = time.monotonic(), self.where.dropped()
 
     def cause(self, what: str) -> None:
         """Note what is done to this link."""
@@ -90,7 +96,9 @@ class Plan:
         """What was done to the link since `begin`."""
         begin, end = self.where.outage
         outage = [f"outage from {begin} to {end}"] if end >= self._began else []
-        return [*self._own, *map(str, self.faults.done), *outage]
+        dropped = self.where.dropped() - self._dropped
+        drops = [f"{dropped} frames dropped by {self.where.interface}"] if dropped else []
+        return [*self._own, *map(str, self.faults.done), *outage, *drops]
 
     def wait_s(self, received: list[Outcome], failure: Exception | None) -> float:
         """How long to wait, in seconds, for what else the receiver may tell of the message."""

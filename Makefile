@@ -16,16 +16,23 @@ AUTOMOTIVE := $(VENV)/clients/automotive
 KERNEL_RUN := tools/kernel-run
 SUITES ?= bookworm bookworm-backports trixie sid experimental
 
+# Before all that needs it: a sentence, not a traceback.
+CHECK_PYTHON = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo "make: $(PYTHON) is missing or older than 3.11; name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+
 .PHONY: demo demo-kernel test test-kernels soak lint bench fuzz docs clean
 .DEFAULT_GOAL := demo
 
 demo:
+	$(CHECK_PYTHON)
 	@PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m isotp demo
 
 demo-kernel:
+	$(CHECK_PYTHON)
 	@$(KERNEL_RUN) -- env PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 $$(command -v $(PYTHON)) -m isotp demo
 
 $(VENV)/ready: pyproject.toml constraints.txt tools/venv
+	$(CHECK_PYTHON)
 	@tools/venv $(PYTHON) $(VENV)
 
 test: $(VENV)/ready

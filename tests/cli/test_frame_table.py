@@ -55,6 +55,16 @@ def test_a_narrow_table_fits_80_columns_and_a_wide_one_sets_bytes_apart() -> Non
     assert len(narrow) == len(wide) == 1 + len(message)
 
 
+def test_sixty_columns() -> None:
+    shown = list(lines(frames("170f000102030405", "300501", *["2f060708090a0b0c"] * 584), 0x6A0, 60))
+    assert shown[:3] == [
+        "      ms    id  data             meaning",
+        "   0.000 -> 6A0 170f000102030405 FF FF_DL=1807, bytes 0..5",
+        "   1.000 <- 6A8 300501           FC CTS, BS=5, STmin=1 ms",
+    ]
+    assert max(map(len, shown)) <= 60
+
+
 def test_a_long_run_is_summed_up() -> None:
     message = frames("1fff000102030405", "300000", *["2f060708090a0b0c"] * 584)
     shown = list(lines(message, 0x6A0, 80))

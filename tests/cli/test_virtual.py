@@ -436,7 +436,7 @@ def run_alone(*arguments: str) -> tuple[int, str, str]:
         (["dump", "-"], "SF len 3      22 F1 90"),
         (["dump", "-m", "-"], "[3]  22 F1 90"),
         (["perf", "-"], "1 transfer, 1 failed"),
-        (["perf", "--self", "--size", "9"], "engine on a virtual bus"),
+        (["perf", "--self", "--size", "9"], "engine on VirtualBus"),
         (["demo", "--soft"], "identical to what was sent"),
         (["serve", "--help"], "--port"),
         (["--help"], "commands:"),
@@ -548,13 +548,21 @@ def test_perf_self(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["perf", "--self", "--size", "100"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.split() == ["path", "bytes", "median", "95", "%", "bytes/s", "messages"]
-    path, numbers = rows[-1][:24].rstrip(), rows[-1][24:].split()
-    assert path == "engine on a virtual bus"
+    path, numbers = rows[-1][:22].rstrip(), rows[-1][22:].split()
+    assert path == "engine on VirtualBus"
     size, _, _, _, _, throughput, messages = numbers
     assert size == "100"
     assert int(throughput.replace(",", "")) > 0
     assert int(messages) >= 10
     assert max(map(len, rows)) <= 80
+
+
+def test_perf_self_in_sixty_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["perf", "--self", "--size", "4095"]) == 0
+    out, err = capsys.readouterr()
+    assert "engine on VirtualBus    4095" in out
+    assert max(map(len, [*out.splitlines(), *err.splitlines()])) <= 60
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")

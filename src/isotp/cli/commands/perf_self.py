@@ -54,16 +54,16 @@ def measure(interface: str | None, size: int | None) -> int:
                 for length in _SIZES if size is None else (size,):
                     _print(path.name, length, _speed(pair, length))
         except UnavailableError as e:
-            print(f"{path.name:24} not here: {e.what}")
+            terminal.print_wrapped(f"{path.name:22} not here: {e.what}", indent=" " * 23)
     return status.DONE
 
 
 def _row(path: str, *numbers: str) -> str:
-    """A line of the table; the last column only where there is room for it."""
+    """A line of the table, 60 columns; the last column only where there is room for it."""
     widths = (6, 9, 9, 11, 8)
     shown = len(widths) if terminal.width() >= _WIDE else len(widths) - 1
     cells = [f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True)]
-    return f"{path:24}" + " ".join(cells[:shown])
+    return f"{path:22}" + " ".join(cells[:shown])
 
 
 def _print(name: str, size: int, speed: Speed) -> None:
@@ -77,11 +77,13 @@ def _time(seconds: float) -> str:
 
 def _paths(name: str | None) -> Iterator[Path]:
     if name is None:
-        terminal.to_stderr("no vcan is up, so only the engine is measured; for all: sudo isotp vcan up vcan0")
+        terminal.to_stderr(
+            terminal.wrapped("no vcan is up, so only the engine is measured; for all: sudo isotp vcan up vcan0")
+        )
     else:
         yield Path(f"kernel on {name}", lambda stack: _kernel(stack, name))
         yield Path(f"engine on {name}", lambda stack: _socketcan(stack, name))
-    yield Path("engine on a virtual bus", _virtual)
+    yield Path("engine on VirtualBus", _virtual)
 
 
 def _vcan(wanted: str | None) -> str | None:

@@ -9,10 +9,12 @@ from . import terminal
 from .units import stmin_text
 
 _WIDE: Final = 96  # columns from which the data bytes are set apart
+_NARROW: Final = 76  # columns below which names are short
 _LONGEST: Final = 40  # rows; longer tables show these many of both ends:
 _FIRST, _LAST = 20, 6
 
 _KINDS: Final = ("SingleFrame", "FirstFrame", "ConsecutiveFrame", "FlowControl")
+_SHORT: Final = dict(zip(_KINDS, ("SF", "FF", "CF", "FC"), strict=True))
 _FLOW_STATUS: Final = ("CTS", "WAIT", "OVFLW")
 
 
@@ -67,10 +69,13 @@ def explain(frames: Iterable[Frame]) -> Iterator[str]:
 def lines(frames: Sequence[Frame], forth: int, width: int) -> Iterator[str]:
     """The table, line by line; frames with the identifier `forth` get "->", all others "<-".
 
-    80 columns are enough for messages of up to 9999 bytes.
+    80 columns are enough for messages of up to 9999 bytes. Where there are fewer, 60 are: the gaps are left out, and
+    the kinds are CF and so on.
     """
     space, data_width = (" ", 23) if width >= _WIDE else ("", 16)
-    yield f"{'ms':>8} {'gap':>6}    id  {'data':{data_width}} meaning"
+    is_narrow = width < _NARROW
+    gap = "" if is_narrow else f" {'gap':>6}"
+    yield f"{'ms':>8}{gap}    id  {'data':{data_width}} meaning"
     hidden = range(_FIRST, len(frames) - _LAST) if len(frames) > _LONGEST else range(0)
     for number, (frame, meaning) in enumerate(zip(frames, explain(frames), strict=True)):
         if hidden and number == hidden.start:
@@ -78,12 +83,16 @@ def lines(frames: Sequence[Frame], forth: int, width: int) -> Iterator[str]:
         if number in hidden:
             continue
         time = f"{(frame.time_ns - frames[0].time_ns) / 1e6:8.3f}"
-        gap = f"{(frame.time_ns - frames[number - 1].time_ns) / 1e6:6.3f}" if number else " " * 6
+        if is_narrow:
+            name = kind(frame)
+            meaning = meaning.replace(name, _SHORT.get(name, name))
+        else:
+            gap = f" {(frame.time_ns - frames[number - 1].time_ns) / 1e6:6.3f}" if number else " " * 7
         arrow, colour = ("->", terminal.CYAN) if frame.can_id == forth else ("<-", terminal.YELLOW)
         rest = (
             f"{arrow} {frame.can_id:03X} {frame.data.hex(space) if space else frame.data.hex():{data_width}} {meaning}"
         )
-        yield f"{time} {gap} {terminal.paint(rest, colour)}"
+        yield f"{time}{gap} {terminal.paint(rest, colour)}"
 
 
 def _summary(frames: Sequence[Frame], width: int) -> Iterator[str]:

@@ -250,7 +250,7 @@ LATE_IMPORTS = {
         "isotp.cli.links.buses: can",
         "isotp.testing.ecu.car_file: yaml",
         "isotp.cli.links.listening: can",
-        "isotp.cli.main: shtab",
+        "isotp.cli.completion: shtab",
         "isotp.cli.output.report.figures: plotly",
         "isotp.cli.output.report.figures: plotly.graph_objects",
         "isotp.cli.output.report.page: plotly.offline.get_plotlyjs",

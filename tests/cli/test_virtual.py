@@ -27,6 +27,7 @@ from .terminals import ERASED, bars, on_terminal
 VIRTUAL = ["--bus", "virtual"]
 LINK = [*VIRTUAL, "-s", "7E0", "-d", "7E8"]
 ISOTP = [sys.executable, "-m", "isotp"]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -498,13 +499,18 @@ def test_a_command_loads_what_it_needs(arguments: list[str], needed: set[str]) -
 
 
 @pytest.fixture(scope="module")
-def bash_completion() -> str:
-    """The script of `isotp --print-completion bash`."""
+def bash_completion(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of `isotp --print-completion bash`, on a machine with the CAN interfaces can0 and vcan3."""
     pytest.importorskip("shtab")
     if shutil.which("bash") is None:
         pytest.skip("no bash")
     done = subprocess.run([*ISOTP, "--print-completion", "bash"], capture_output=True, text=True, check=True)
-    return done.stdout
+    net = tmp_path_factory.mktemp("net")
+    for name, kind in (("can0", 280), ("vcan3", 280), ("eth0", 1)):
+        (net / name).mkdir()
+        (net / name / "type").write_text(f"{kind}\n")
+    assert done.stdout.count("/sys/class/net") == 2
+    return done.stdout.replace("/sys/class/net", str(net))
 
 
 @pytest.mark.parametrize(
@@ -514,6 +520,11 @@ def bash_completion() -> str:
         ("isotp send --int", {"--interval"}),
         ("isotp vcan l", {"list"}),
         ("isotp recv --check-padding ", {"l", "c", "a"}),
+        ("isotp simulate pyproj", {"pyproject.toml"}),
+        ("isotp dump pyproj", {"pyproject.toml"}),
+        ("isotp dump ", {"any", "can0", "vcan3", "pyproject.toml"}),
+        ("isotp demo --interface v", {"vcan3"}),
+        ("isotp vcan down v", {"vcan3"}),
     ],
 )
 def test_completion(bash_completion: str, words: str, wanted: set[str]) -> None:
@@ -521,9 +532,18 @@ def test_completion(bash_completion: str, words: str, wanted: set[str]) -> None:
         COMP_WORDS=({words}{" ''" * words.endswith(" ")}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
         _shtab_isotp; echo "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", bash_completion + ask], capture_output=True, text=True)
+    done = subprocess.run(["bash", "-c", bash_completion + ask], capture_output=True, text=True, cwd=ROOT)
     assert wanted <= set(done.stdout.split()), done.stderr
     assert "-D" not in done.stdout  # what is only there to be answered
+
+
+@pytest.mark.parametrize("command", ["send", "recv", "conform", "serve", "scan"])
+def test_completion_of_an_interface_is_no_file(bash_completion: str, command: str) -> None:
+    ask = f"""
+        COMP_WORDS=(isotp {command} ''); COMP_CWORD=2; _shtab_isotp; echo "${{COMPREPLY[@]}}"; complete -p isotp
+    """
+    done = subprocess.run(["bash", "-c", bash_completion + ask], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines() == ["can0 vcan3", "complete -F _shtab_isotp isotp"], done.stderr
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])

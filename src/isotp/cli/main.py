@@ -11,8 +11,7 @@ from types import FrameType
 from typing import Any, Final
 
 from .. import __version__
-from ..errors import UnavailableError
-from . import status
+from . import completion, status
 from .output import terminal
 from .parser import Parser, WrongUsage
 
@@ -115,13 +114,9 @@ def _run_without_command(parser: Parser, argv: list[str]) -> int:
         return status.DONE
     if arguments.print_completion is None:
         raise WrongUsage("COMMAND is missing")
-    try:
-        import shtab
-    except ImportError:
-        raise UnavailableError("shtab is not installed", remedy="pip install 'isotp[completion]'") from None
     every = _all_commands(with_options=True)
     every.prog = "isotp"
-    print(shtab.complete(every, arguments.print_completion))
+    print(completion.script(every, arguments.print_completion))
     return status.DONE
 
 

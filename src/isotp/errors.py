@@ -234,6 +234,18 @@ class UnavailableError(IsoTpError):
     missing: str = "kernel"
 
 
+def not_installed(package: str, what: str | None = None, otherwise: str = "") -> UnavailableError:
+    """The error where a package of another project is needed. `otherwise` follows the command that installs it.
+
+    The command names that package and not our extra, so it is right however this package was installed, and it names
+    the Python that is running.
+    """
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable or "python"
+    return UnavailableError(
+        what or f"{package} is not installed", remedy=f"{python} -m pip install {package}{otherwise}"
+    )
+
+
 class AddressError(IsoTpError, ValueError):
     """A CAN identifier or an address that is not valid."""
 

@@ -330,4 +330,4 @@ def test_without_python_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(OSError, match="python-can db is read by python-can") as caught:
         open_recording(path)
     remedy: Any = caught.value
-    assert "isotp[can]" in remedy.remedy
+    assert remedy.remedy == f"{sys.executable} -m pip install python-can"

@@ -82,8 +82,28 @@ def test_another_over_it(site: Site) -> None:
         f"{site.package} was installed by can-isotp 1.0 (complete) "
         "and by isotp 1.0 (overwritten: __init__.py; missing: cli/start.py)"
     )
-    python = f"{Path(sys.executable).name} -m pip"
-    assert found[1] == f"keep one of them: {python} uninstall can-isotp isotp; {python} install isotp"
+    python = f"{sys.executable} -m pip"
+    assert found[1] == f"keep one of them: {python} uninstall can-isotp isotp; {python} install -e {ROOT}"
+
+
+@pytest.mark.parametrize(
+    ("origin", "shown"),
+    [
+        ({"url": "file:///home/a/isotp", "dir_info": {"editable": True}}, "-e file:///home/a/isotp"),
+        (
+            {"url": "file:///tmp/isotp-1.0-py3-none-any.whl", "archive_info": {}},
+            "file:///tmp/isotp-1.0-py3-none-any.whl",
+        ),
+        ({"url": "https://example.com/isotp", "vcs_info": {"vcs": "git"}}, "git+https://example.com/isotp"),
+    ],
+)
+def test_the_remedy_installs_what_was_installed(site: Site, origin: dict[str, object], shown: str) -> None:
+    site.install("isotp", {"__init__.py": "", "cli/main.py": "main"})
+    (site.folder / "isotp-1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
+    (site.package / "cli" / "main.py").unlink()
+    found = clash()
+    assert found is not None
+    assert found[1].endswith(f" -m pip install {shown}")
 
 
 def test_the_other_alone(site: Site) -> None:
@@ -102,7 +122,7 @@ def test_a_module_that_is_gone(ours: Site) -> None:
     assert done.stderr.splitlines()[-1] == (
         f"ImportError: {ours.package} was installed by isotp 1.0 (missing: sockets.py): another distribution with this "
         "package was installed over it, or uninstalled; to do: "
-        f"{Path(sys.executable).name} -m pip uninstall isotp; {Path(sys.executable).name} -m pip install isotp"
+        f"{sys.executable} -m pip uninstall isotp; {sys.executable} -m pip install isotp"
     )
 
 
@@ -133,7 +153,7 @@ def test_the_command_says_it_too(ours: Site, damaged: str) -> None:
     assert done.returncode == 1
     what, remedy = done.stderr.splitlines()
     assert what.startswith(f"isotp: {ours.package} was installed by isotp 1.0 (missing: {damaged})")
-    assert remedy.startswith("  to do: python")
+    assert remedy.startswith(f"  to do: {sys.executable} -m pip ")
 
 
 def test_the_command_hides_no_other_import_error(ours: Site) -> None:
@@ -173,6 +193,8 @@ class Environment:
     def __init__(self, folder: Path, wheels: dict[str, Path]) -> None:
         venv.create(folder, with_pip=False)
         self._folder, self._wheels = folder, wheels
+        self.wheel = wheels["isotp"]
+        self.python = folder / "bin" / "python"
 
     def pip(self, step: str) -> None:
         """`+isotp` installs it, `-isotp` uninstalls it."""
@@ -209,7 +231,8 @@ def says(program: "subprocess.CompletedProcess[str]", what: str, uninstall: str)
     first, second = program.stderr.splitlines()
     assert first.startswith("isotp: ")
     assert what in first
-    assert f"pip uninstall {uninstall}; python -m pip install isotp" in second
+    assert f"pip uninstall {uninstall}; " in second
+    assert second.endswith(".whl"), "the wheel that was installed, not what an index has"
 
 
 @needs_bin
@@ -218,7 +241,8 @@ def test_can_isotp_then_this(environment: Environment) -> None:
     ok, what, remedy = environment.package()
     assert not ok
     assert f"by can-isotp 2.0.7 (overwritten: {OVERWRITTEN}) and by isotp {isotp.__version__} (complete)" in what
-    assert remedy == "keep one of them: python -m pip uninstall can-isotp isotp; python -m pip install isotp"
+    pip = f"{environment.python} -m pip"
+    assert remedy == f"keep one of them: {pip} uninstall can-isotp isotp; {pip} install {environment.wheel.as_uri()}"
     assert environment.run("python", "-c", "import isotp; isotp.socket; isotp.SoftSocket").returncode == 0
     for step in ("-can-isotp", "-isotp", "+isotp"):
         environment.pip(step)
@@ -251,6 +275,7 @@ def test_this_takes_files_of_can_isotp_along(environment: Environment) -> None:
     ok, what, remedy = environment.package(PYTHONPATH=str(SOURCE.parent))
     assert not ok
     assert f"was installed by can-isotp 2.0.7 (missing: {MISSING}): another distribution" in what
-    assert remedy == "python -m pip uninstall can-isotp; python -m pip install isotp"
+    pip = f"{environment.python} -m pip"
+    assert remedy == f"{pip} uninstall can-isotp; {pip} install -e {ROOT}"
     environment.pip("+isotp")
     assert "by can-isotp 2.0.7 (overwritten" in environment.package()[1]

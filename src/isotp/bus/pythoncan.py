@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..address import CAN_EFF_FLAG, CAN_EFF_MASK
 from ..can_frame import CanFrame
-from ..errors import UnavailableError
+from ..errors import not_installed
 from .base import NOTHING, Bus, Received
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class PythonCanBus(Bus):
         try:
             self._can: Any = import_module("can")
         except ImportError as e:
-            raise UnavailableError("python-can is not installed", remedy="pip install isotp[can]") from e
+            raise not_installed("python-can") from e
         if not isinstance(bus, self._can.BusABC):
             raise TypeError(f"bus must be a can.BusABC, not {bus!r}")
         if notifier is not None and not isinstance(notifier, self._can.Notifier):

@@ -5,12 +5,13 @@ the first, and the one that is uninstalled takes files of the other along. This 
 so it works in what is left of it.
 """
 
+import json
 import sys
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import new
 from importlib.metadata import Distribution, PackagePath, distributions
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
@@ -66,6 +67,18 @@ def _examined(distribution: Distribution, files: list[PackagePath]) -> Installed
     return Installed(distribution.name, distribution.version, folder, tuple(overwritten), tuple(missing))
 
 
+def _source() -> str:
+    """What pip installed this package from, or would: the name alone where that was the index."""
+    for distribution in islice(distributions(name=_OURS), 1):
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+        if url := origin.get("url"):
+            vcs = origin.get("vcs_info", {}).get("vcs")
+            is_editable = origin.get("dir_info", {}).get("editable")
+            return ("-e " if is_editable else "") + (f"{vcs}+{url}" if vcs else str(url))
+    checkout = Path(__file__).parents[3]
+    return f"-e {checkout}" if (checkout / "pyproject.toml").is_file() else _OURS
+
+
 def clash() -> tuple[str, str] | None:
     """What is wrong with the installation, in one sentence, and what to do; None: nothing is."""
     found = installed()
@@ -76,9 +89,9 @@ def clash() -> tuple[str, str] | None:
         for folder, those in groupby(found, attrgetter("folder"))
     ]
     what = "; ".join(folders)
-    pip = f"{Path(sys.executable).name or 'python'} -m pip"
+    pip = f"{sys.executable or 'python'} -m pip"
     names = " ".join(dict.fromkeys(one.name for one in found))
-    cure = f"{pip} uninstall {names}; {pip} install isotp"
+    cure = f"{pip} uninstall {names}; {pip} install {_source()}"
     if len(found) > 1 or found[0].is_complete:
         return what, f"keep one of them: {cure}"
     return f"{what}: another distribution with this package was installed over it, or uninstalled", cure

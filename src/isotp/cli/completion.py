@@ -8,7 +8,7 @@ from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Iterator
 from typing import Final
 
-from ..errors import UnavailableError
+from ..errors import not_installed
 
 _CAN: Final = "sh -c 'cd /sys/class/net && grep -lx 280 */type | cut -d/ -f1' 2>/dev/null"  # 280: ARPHRD_CAN
 _PREAMBLE: Final = {
@@ -39,7 +39,7 @@ def script(parser: ArgumentParser, shell: str) -> str:
     try:
         import shtab
     except ImportError:
-        raise UnavailableError("shtab is not installed", remedy="pip install 'isotp[completion]'") from None
+        raise not_installed("shtab") from None
     by_metavar = {
         "INTERFACE": _INTERFACE,
         "INTERFACE HEX": _INTERFACE,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from ...errors import UnavailableError
+from ...errors import not_installed
 from ..frames import Frames, frames_of
 from .base import Reader
 from .source import Source, UnreadableError
@@ -27,9 +27,8 @@ class _PythonCan(Reader):
         try:
             import can
         except ImportError:
-            raise UnavailableError(
-                f"{self.name}: {self.format} is read by python-can, which is not installed",
-                remedy="pip install 'isotp[can]'",
+            raise not_installed(
+                "python-can", f"{self.name}: {self.format} is read by python-can, which is not installed"
             ) from None
         self._can = can
 

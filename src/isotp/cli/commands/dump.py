@@ -4,7 +4,7 @@ import argparse
 from importlib.util import find_spec
 from typing import Final
 
-from ...errors import UnavailableError
+from ...errors import not_installed
 from .. import status
 from ..links.sources import add_source, open_capture, report
 from ..links.watching import Watch
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _display(arguments: argparse.Namespace) -> Display:
     is_installed = find_spec("udsoncan") is not None
     if arguments.uds and not is_installed:
-        raise UnavailableError("udsoncan is not installed", remedy="pip install 'isotp[uds]', or leave out --uds")
+        raise not_installed("udsoncan", otherwise=", or leave out --uds")
     names = is_installed if arguments.uds is None else arguments.uds
     out = Writer(arguments.count)
     if arguments.json:

@@ -6,7 +6,7 @@ import os
 from importlib import import_module
 from typing import Any, Final
 
-from ...errors import NotACanInterfaceError, UnavailableError
+from ...errors import NotACanInterfaceError, UnavailableError, not_installed
 from ...linux.constants import ARPHRD_CAN, CAN_MTU, CANFD_MTU
 from .. import status
 from ..links.interfaces import VIRTUAL_KINDS, check_linux, remedy_for_module
@@ -70,7 +70,7 @@ def _pyroute2() -> Any:
     try:
         return import_module("pyroute2")
     except ImportError:
-        raise UnavailableError("pyroute2 is not installed", remedy="pip install 'isotp[vcan]'") from None
+        raise not_installed("pyroute2") from None
 
 
 def _up(kernel: Any, name: str, classical: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import isotp
 
 from ...bus.base import Bus
-from ...errors import InterfaceError, UnavailableError
+from ...errors import InterfaceError, not_installed
 from ..options.values import Where
 from ..parser import WrongUsage
 
@@ -54,7 +54,7 @@ def python_can_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: 
     try:
         import can
     except ImportError:
-        raise UnavailableError("python-can is not installed", remedy="pip install 'isotp[can]'") from None
+        raise not_installed("python-can") from None
     options: dict[str, Any] = {"bitrate": bitrate} if bitrate is not None else {}
     if can_fd:
         options["fd"] = True

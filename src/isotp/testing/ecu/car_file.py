@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ...errors import AddressError, UnavailableError
+from ...errors import AddressError, not_installed
 from . import file_addresses as addresses
 from . import file_values as values
 from .answers import Answer, Nrc, Reply
@@ -56,9 +56,7 @@ def _yaml(text: str) -> Any:
     try:
         import yaml
     except ImportError:
-        raise UnavailableError(
-            "PyYAML is not installed", remedy="pip install 'isotp[yaml]', or write the file in TOML"
-        ) from None
+        raise not_installed("PyYAML", otherwise=", or write the file in TOML") from None
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as e:

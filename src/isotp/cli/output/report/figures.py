@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ....capture.verdict import LinkVerdict
-from ....errors import UnavailableError
+from ....errors import not_installed
 from ..units import short_address
 from .content import FAILED, KINDS, Content
 
@@ -21,7 +21,7 @@ def check_plotly() -> None:
     try:
         import plotly  # noqa: F401 - slow, and for reports alone
     except ImportError:
-        raise UnavailableError("plotly is not installed", remedy="pip install 'isotp[report]'") from None
+        raise not_installed("plotly") from None
 
 
 def figures(

@@ -63,7 +63,28 @@ except isotp.UnavailableError as e:
     print(e)
 """
     told = run(platform, program)
-    assert "Linux" in told
+    assert f"exist on Linux only, and this is {platform}" in told
+    assert "SoftSocket" in told or "PythonCanBus" in told, "what to use here"
+    assert "modprobe" not in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["send can0 -s 1 -d 2 01", "recv can0 -s 1 -d 2", "send can0 --soft -s 1 -d 2 01", "dump can0", "vcan list",
+     "serve can0 -s 1 -d 2", "scan can0"],
+)  # fmt: skip
+def test_commands_that_need_linux_name_the_engine(platform: str, words: str) -> None:
+    program = f"""
+import sys
+from isotp.cli.main import main
+sys.stderr = sys.stdout
+print("status", main({words.split()!r}))
+"""
+    told = run(platform, program)
+    assert told.endswith("status 1\n")
+    assert f"this is {platform}" in told
+    assert "the engine" in told
+    assert "--bus" in told
 
 
 def test_captures(platform: str) -> None:

@@ -15,6 +15,7 @@ import errno
 import math
 import select
 import socket
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby, repeat
 from operator import itemgetter
@@ -115,11 +116,7 @@ class RawCanSocket:
         try:
             self._socket = raw = socket.socket(AF_CAN, socket.SOCK_RAW, CAN_RAW)
         except OSError as e:
-            raise UnavailableError(
-                f"this system has no raw CAN sockets: {e.strerror}",
-                remedy="Linux: sudo modprobe can-raw, or a VM: isotp-kernel -- COMMAND; elsewhere python-can reaches "
-                "CAN adapters (PythonCanBus)",
-            ) from e
+            raise _unavailable(e) from e
         try:
             if interface != ANY:
                 self.has_can_fd = usable(raw, interface).has_can_fd
@@ -269,6 +266,19 @@ class RawCanSocket:
         if e.errno == ENETDOWN:
             return InterfaceDownError(f"{name} is down", remedy=f"sudo ip link set {name} up")
         return InterfaceError(f"{name}: {e.strerror}", errno=e.errno)
+
+
+def _unavailable(e: OSError) -> UnavailableError:
+    if sys.platform != "linux":
+        return UnavailableError(
+            f"raw CAN sockets exist on Linux only, and this is {sys.platform}",
+            remedy="the engine works here over other buses: isotp.PythonCanBus(bus) for the adapters of python-can, "
+            "isotp.VirtualBus(); commands have --bus INTERFACE:CHANNEL and --bus virtual for it",
+        )
+    return UnavailableError(
+        f"this system has no raw CAN sockets: {e.strerror}",
+        remedy="sudo modprobe can-raw, or a VM: isotp-kernel -- COMMAND",
+    )
 
 
 def _pack(frames: Iterable[CanFrame], is_fd: bool) -> bytes:

@@ -1,5 +1,6 @@
 """isotp perf --self: what this machine's own ISO-TP paths can do, both ends in one process."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -77,9 +78,8 @@ def _time(seconds: float) -> str:
 
 def _paths(name: str | None) -> Iterator[Path]:
     if name is None:
-        terminal.to_stderr(
-            terminal.wrapped("no vcan is up, so only the engine is measured; for all: sudo isotp vcan up vcan0")
-        )
+        more = "; for all: sudo isotp vcan up vcan0" if sys.platform == "linux" else ""
+        terminal.to_stderr(terminal.wrapped(f"no vcan is up, so only the engine is measured{more}"))
     else:
         yield Path(f"kernel on {name}", lambda stack: _kernel(stack, name))
         yield Path(f"engine on {name}", lambda stack: _socketcan(stack, name))

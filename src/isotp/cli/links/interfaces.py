@@ -51,7 +51,11 @@ def check_virtual(name: str) -> None:
 def check_linux() -> None:
     """Raise UnavailableError on a system that has no virtual CAN interfaces."""
     if sys.platform != "linux":
-        raise UnavailableError(f"virtual CAN interfaces exist on Linux only, and this is {sys.platform}")
+        raise UnavailableError(
+            f"virtual CAN interfaces exist on Linux only, and this is {sys.platform}",
+            remedy="use the engine in Python: --bus virtual in one process, between processes "
+            "--bus udp_multicast:239.74.163.2 of python-can",
+        )
 
 
 def check_iso_tp() -> None:

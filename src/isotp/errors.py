@@ -360,7 +360,7 @@ class MessagesDroppedWarning(IsoTpWarning):
 
 
 class UnconfirmedSendWarning(IsoTpWarning):
-    """A message sent with `confirm=False` failed, and no call asked for its outcome."""
+    """A message failed, and no call asked for its outcome: `confirm=False`, or its send was cancelled or timed out."""
 
 
 class OptionIgnoredWarning(IsoTpWarning):

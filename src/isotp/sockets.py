@@ -338,7 +338,8 @@ class AnySocket(ABC):
     def close(self) -> None:
         """Close the socket; calls that wait in it get SocketClosedError. Closing again does nothing.
 
-        A message that is still being sent is waited for as long as it gets on; see `linger` of each socket.
+        A message that is still being sent is waited for as long as it gets on; see `linger` of each socket. A send
+        that was cancelled or timed out leaves such a message; `abort` gives it up.
 
         Warns:
             UnconfirmedSendWarning: a message failed or was given up, and no call asked for its outcome.
@@ -539,7 +540,9 @@ class UnconfirmedFailures:
         """Warn of failures that no call has asked about; the socket is being closed, so none can any more."""
         if failures := self.failures:
             warn(
-                f"{failures} message(s) failed whose outcome no call asked about; the first one: {self.take_failure()}",
+                f"{failures} message(s) failed whose outcome no call asked about (sent with confirm=False, or the send "
+                "was cancelled or timed out, which takes no message back: confirm() tells its outcome, abort() gives "
+                f"it up, close waits for it); the first one: {self.take_failure()}",
                 UnconfirmedSendWarning,
             )
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -100,10 +101,14 @@ def test_unknown_imports() -> None:
         exec("from isotp import sokcet")
 
 
-def test_version_is_that_of_the_package() -> None:
+def test_the_version_stands_in_one_place() -> None:
     pyproject = Path(__file__).parents[1] / "pyproject.toml"
-    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    assert project["version"] == isotp.__version__
+    settings = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    project = settings["project"]
+    assert "version" not in project
+    assert project["dynamic"] == ["version"]
+    assert settings["tool"]["hatch"]["version"]["path"] == "src/isotp/__init__.py"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", isotp.__version__)
     assert project["dependencies"] == []
 
 

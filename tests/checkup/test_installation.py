@@ -9,6 +9,7 @@ import venv
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -184,6 +185,23 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     subprocess.run([*pip_wheel, source], check=True)
+    return _by_name(folder)
+
+
+@pytest.fixture(scope="session")
+def wheel_of_sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that pip makes of the source distribution, as where somebody has `--no-binary`."""
+    pytest.importorskip("hatchling", reason="hatchling is not installed (to do: pip install isotp[dev])")
+    folder = tmp_path_factory.mktemp("sdist")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (sdist,) = folder.glob("*.tar.gz")
+    no_index = ["--no-index", "--no-build-isolation"]
+    subprocess.run([*PIP, "wheel", "--no-deps", *no_index, "--wheel-dir", str(folder), str(sdist)], check=True)
+    return _by_name(folder)["isotp"]
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
     return {path.name.partition("-")[0].replace("_", "-"): path for path in folder.glob("*.whl")}
 
 
@@ -279,3 +297,39 @@ def test_this_takes_files_of_can_isotp_along(environment: Environment) -> None:
     assert remedy == f"{pip} uninstall can-isotp; {pip} install -e {ROOT}"
     environment.pip("+isotp")
     assert "by can-isotp 2.0.7 (overwritten" in environment.package()[1]
+
+
+# --- what a release has
+
+EVERY_NAME = """
+import importlib
+for room in ("isotp", "isotp.opts", "isotp.engine", "isotp.bus", "isotp.capture", "isotp.compat"):  # testing has pytest
+    module = importlib.import_module(room)
+    for name in module.__all__:
+        getattr(module, name)
+"""
+
+
+@needs_bin
+@pytest.mark.parametrize("source", ["wheel", "sdist"])
+def test_a_fresh_environment(source: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """It has nothing but this package; each warning is an error."""
+    found = request.getfixturevalue("wheels" if source == "wheel" else "wheel_of_sdist")
+    new = Environment(tmp_path / "venv", found if source == "wheel" else {"isotp": found})
+    new.pip("+isotp")
+    done = new.run("python", "-W", "error", "-c", EVERY_NAME)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert new.run("isotp", "--version").stdout == f"isotp {isotp.__version__}\n"
+    assert new.run("python", "-W", "error", "-m", "isotp", "demo", "--soft").returncode == 0
+    assert new.run("isotp-kernel", "--help").returncode == 0
+    assert new.package()[0]
+
+
+def test_the_wheel_of_the_source_distribution_is_that_of_the_checkout(
+    wheels: dict[str, Path], wheel_of_sdist: Path
+) -> None:
+    contents = [set(ZipFile(path).namelist()) for path in (wheels["isotp"], wheel_of_sdist)]
+    assert contents[0] == contents[1]
+    ours = {path.relative_to(SOURCE.parent).as_posix() for path in SOURCE.rglob("*") if path.is_file()}
+    ours = {name for name in ours if "__pycache__" not in name}
+    assert {name for name in contents[0] if not name.startswith("isotp-")} == ours

@@ -4,8 +4,9 @@ import ast
 import importlib
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import pytest
 
@@ -67,6 +68,36 @@ def test_every_public_method_says_what_it_does(name: str) -> None:
         if base.__module__.startswith("isotp"):
             silent = [n for n in public_parts(base) if not getattr(base, n).__doc__]
             assert silent == []
+
+
+ROOMS = ["opts", "engine", "bus", "capture", "testing", "compat", "clients.udsoncan"]
+
+
+def members(owner: type) -> Iterator[tuple[str, object]]:
+    """The public methods and properties that classes of ours give to `owner`."""
+    for base in owner.__mro__:
+        if base.__module__.startswith("isotp"):
+            for name, part in vars(base).items():
+                if not name.startswith("_") and (callable(part) or isinstance(part, property | classmethod)):
+                    yield f"{base.__qualname__}.{name}", getattr(owner, name, None)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_name_of_the_rooms_says_what_it_is(room: str) -> None:
+    if room == "clients.udsoncan":
+        pytest.importorskip("udsoncan", reason="udsoncan is not installed (to do: pip install isotp[dev])")
+    module = importlib.import_module(f"isotp.{room}")
+    silent = []
+    for name in module.__all__:
+        value = getattr(module, name)
+        if not isinstance(value, type | FunctionType | ModuleType):
+            continue
+        own = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
+        if not own or own.startswith(f"{name}("):  # as dataclasses write it
+            silent.append(name)
+        if isinstance(value, type):
+            silent += [f"{name}: {where}" for where, part in members(value) if not getattr(part, "__doc__", None)]
+    assert silent == []
 
 
 def test_all_of_opts() -> None:

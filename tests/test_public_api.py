@@ -2,11 +2,14 @@
 
 import ast
 import importlib
+import inspect
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import Any
 
 import pytest
 
@@ -73,7 +76,15 @@ def test_every_public_method_says_what_it_does(name: str) -> None:
 ROOMS = ["opts", "engine", "bus", "capture", "testing", "compat", "clients.udsoncan"]
 
 
-def members(owner: type) -> Iterator[tuple[str, object]]:
+def public(room: str) -> list[tuple[str, Any]]:
+    """The public names of a room and what they are; "" is `isotp` itself."""
+    if room == "clients.udsoncan":
+        pytest.importorskip("udsoncan", reason="udsoncan is not installed (to do: pip install isotp[dev])")
+    module = importlib.import_module(f"isotp.{room}".rstrip("."))
+    return [(name, getattr(module, name)) for name in module.__all__]
+
+
+def members(owner: type) -> Iterator[tuple[str, Any]]:
     """The public methods and properties that classes of ours give to `owner`."""
     for base in owner.__mro__:
         if base.__module__.startswith("isotp"):
@@ -84,12 +95,8 @@ def members(owner: type) -> Iterator[tuple[str, object]]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_name_of_the_rooms_says_what_it_is(room: str) -> None:
-    if room == "clients.udsoncan":
-        pytest.importorskip("udsoncan", reason="udsoncan is not installed (to do: pip install isotp[dev])")
-    module = importlib.import_module(f"isotp.{room}")
     silent = []
-    for name in module.__all__:
-        value = getattr(module, name)
+    for name, value in public(room):
         if not isinstance(value, type | FunctionType | ModuleType):
             continue
         own = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
@@ -97,6 +104,26 @@ def test_every_name_of_the_rooms_says_what_it_is(room: str) -> None:
             silent.append(name)
         if isinstance(value, type):
             silent += [f"{name}: {where}" for where, part in members(value) if not getattr(part, "__doc__", None)]
+    assert silent == []
+
+
+def raised(function: FunctionType) -> set[str]:
+    """The exceptions that the function itself raises by name; TypeError needs no word."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    calls = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    return {call.func.id for call in calls if isinstance(call.func, ast.Name)} - {"NotImplementedError", "TypeError"}
+
+
+@pytest.mark.parametrize("room", ["", *ROOMS])
+def test_what_a_public_function_raises_stands_in_its_docstring(room: str) -> None:
+    silent = []
+    for name, value in public(room):
+        parts = members(value) if isinstance(value, type) else [(name, value)]
+        for where, part in parts:
+            function = part.fget if isinstance(part, property) else inspect.unwrap(getattr(part, "__func__", part))
+            if isinstance(function, FunctionType):
+                text = function.__doc__ or ""
+                silent += [f"{where}: {e}" for e in raised(function) if e not in text and "aises" not in text]
     assert silent == []
 
 

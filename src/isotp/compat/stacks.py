@@ -32,7 +32,7 @@ class CanStack(TransportLayer):
         super().__init__(self._receive, self._send, *args, **kwargs)
 
     def set_bus(self, bus: Any) -> None:
-        """Use another bus; a started layer does so from its next `start` on."""
+        """Use another bus, a `can.BusABC`, else ValueError; a started layer does so from its next `start` on."""
         self._can: Any = import_module("can")
         if not isinstance(bus, self._can.BusABC):
             raise ValueError(f"bus must be a can.BusABC, not {bus!r}")

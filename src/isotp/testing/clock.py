@@ -82,7 +82,7 @@ class FakeClock:
         self._parts.remove(part)
 
     def do_due(self) -> None:
-        """Do all that is due now, if it is not being done already."""
+        """Do all that is due now, if it is not being done already; BusyError in another thread than the clock's."""
         if threading.get_ident() != self._thread:
             raise BusyError(
                 "simulated time goes on in one thread, and this is another one",

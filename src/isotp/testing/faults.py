@@ -165,7 +165,7 @@ class Faults:
         since: int | None = None,
         chance: float = 1.0,
     ) -> Self:
-        """Only its first `length` bytes arrive."""
+        """Only its first `length` bytes arrive; OptionError if that is negative."""
         if length < 0:
             raise OptionError(f"length={length}: allowed is 0 or more bytes")
 

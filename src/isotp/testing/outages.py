@@ -53,8 +53,8 @@ def bus_down(bus: Bus) -> Iterator[None]:
 def bus_gone(bus: Bus) -> Iterator[None]:
     """During the block `bus` is like an adapter that was pulled out, or an interface that was removed.
 
-    All that its sockets do fails with InterfaceError, after the block, too: close them and bind new ones. During the
-    block no socket can be bound.
+    All that its sockets do fails with InterfaceNotFoundError, after the block, too: close them and bind new
+    ones. During the block no socket can be bound.
     """
 
     def gone(frames: Sequence[CanFrame] = ()) -> Any:

@@ -71,7 +71,7 @@ class AsyncCar(AnyCar[AsyncIsoTpSocket]):
         return sock
 
     async def start(self) -> None:
-        """Let the ECUs answer until `close`; see `Car.start`."""
+        """Let the ECUs answer until `close`; see `Car.start`. RuntimeError if they do already."""
         if self._receivers:
             raise RuntimeError("the car runs already")
         running_loop()

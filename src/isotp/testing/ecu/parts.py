@@ -211,7 +211,7 @@ class Download:
         self._transfer = None
 
     def request(self, data: bytes) -> bytes:
-        """The answer to RequestDownload."""
+        """The answer to RequestDownload, or `Refused` for what does not fit."""
         address_bytes, size_bytes = data[2] & 0x0F, data[2] >> 4
         if not address_bytes or not size_bytes:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
@@ -227,7 +227,7 @@ class Download:
         return b"\x74\x20" + self.block.to_bytes(2)
 
     def take(self, data: bytes) -> bytes:
-        """The answer to TransferData."""
+        """The answer to TransferData, or `Refused` for a block that is out of turn."""
         transfer = self._transfer
         if transfer is None:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
@@ -248,7 +248,7 @@ class Download:
         return bytes((0x76, counter))
 
     def finish(self, data: bytes) -> bytes:
-        """The answer to RequestTransferExit."""
+        """The answer to RequestTransferExit, or `Refused`: bytes are missing, or the checksum is another."""
         transfer = self._transfer
         if transfer is None or len(transfer.data) < transfer.size:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)

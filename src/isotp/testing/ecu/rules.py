@@ -10,7 +10,11 @@ _BYTE: Final = re.compile(r"[0-9A-Fa-f]{2}")
 
 
 def in_turn(*answers: Answer) -> Callable[[Request], Answer]:
-    """A rule whose first request gets the first answer, the next one the next; after the last it begins again."""
+    """A rule whose first request gets the first answer, the next one the next; after the last it begins again.
+
+    Raises:
+        ValueError: there are no answers, or one is none.
+    """
     if not answers:
         raise ValueError("in_turn() takes one answer or more")
     answers = tuple(map(checked, answers))

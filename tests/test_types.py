@@ -1,5 +1,7 @@
 """What mypy --strict says of a program that uses the library."""
 
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +39,19 @@ reveal_type(isotp.Address.normal(rxid=1, txid=2))
     assert [line.rpartition("  ")[2] for line in told[:3]] == ["[attr-defined]"] * 3
     assert [line.split(":")[0] for line in told] == ["3", "4", "5", "6", "7", "8"]
     assert [line.partition("is ")[2] for line in told[3:]] == ['"bytes"', '"int"', '"isotp.address.Address"']
+
+
+CLIENT = Path(__file__).with_name("typed_client.py").read_text(encoding="utf-8")
+
+
+def test_a_client_with_every_name(tmp_path: Path) -> None:
+    assert mypy(CLIENT, tmp_path) == []
+
+
+@pytest.mark.parametrize("room", ["isotp", "opts", "engine", "bus", "capture", "testing", "compat"])
+def test_the_client_has_every_name(room: str) -> None:
+    module = importlib.import_module("isotp" if room == "isotp" else f"isotp.{room}")
+    names = set(re.findall(rf"\b{room}\.(\w+)", CLIENT))
+    if room == "isotp":  # imported by name
+        names |= {"bus", "capture", "compat", "engine", "opts", "testing"}
+    assert set(module.__all__) - names == set()

@@ -31,7 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("kernel")
-            item.add_marker("isotp_leaks")
+            if not item.name.startswith("test_no_interrupt_"):  # one may come between a descriptor and its owner
+                item.add_marker("isotp_leaks")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -92,7 +92,7 @@ class _Pair:
                 break
             if abort_ns is not None and self._now >= abort_ns and sender.is_sending:
                 causes.append("aborted")
-                sender.abort(isotp.TransferError("aborted"))
+                sender.abort(isotp.TransferAbortedError("aborted"))
         link = f"engine pair {self._seed}"
         causes += map(str, self._faults.done)
         self._record.judge(link, message, sent[0] if sent else None, received, causes)

@@ -20,9 +20,9 @@ from .judge import Outcome, Record
 
 LATE_S = 20.0
 """Longest time in seconds from a message's end at the sender to that at the receiver, on a busy machine."""
-_DROPPED = "statistics/rx_dropped"
 QUIET_S = 2.5
 """After a fault, how long in seconds to wait for what the receiver may still tell (N_Cr is 1 s)."""
+_DROPPED = "statistics/rx_dropped"  # in sysfs
 
 
 class Where:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from isotp.deadline import NEVER, NOW, Deadline
-from isotp.kernel.waiting import Waits
+from isotp.deadline import LONGEST_WAIT_S, NEVER, NOW, Deadline
+from isotp.kernel.waiting import Wait, Waits
+from isotp.soft.request import Wakeup
 
 from .waiting import until
 
@@ -216,3 +217,29 @@ def test_descriptors_are_freed(pair: tuple[socket.socket, socket.socket]) -> Non
     waits.wait(0, NOW, never)
     del waits
     assert descriptors() == before
+
+
+@pytest.mark.parametrize(("seconds", "longest_s"), [(None, LONGEST_WAIT_S), (1e6, LONGEST_WAIT_S), (0.25, 0.25)])
+def test_no_wait_is_so_long_that_a_signal_that_was_missed_is_felt(
+    seconds: float | None, longest_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited_s = []
+
+    class Poll:
+        def register(self, fd: int, events: int) -> None:
+            pass
+
+        def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+            waited_s.append(milliseconds / 1000)
+            return []
+
+    class Lock:
+        def acquire(self, timeout: float = 0) -> bool:
+            waited_s.append(timeout)
+            return False
+
+    monkeypatch.setattr(select, "poll", Poll)
+    Wait(0).poll(seconds)
+    monkeypatch.setattr(threading, "Lock", Lock)
+    assert not Wakeup().wait(seconds)
+    assert waited_s == [longest_s, 0, longest_s]

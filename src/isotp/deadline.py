@@ -52,5 +52,8 @@ class Deadline:
         return self.at is not None and time.monotonic() >= self.at
 
 
+LONGEST_WAIT_S: Final = 0.5
+"""No wait is longer, and each is followed by a look. Python does not notice a signal that comes in the moment before a
+wait begins (1 of 300 that came right after a line of output, in an emulated VM): Ctrl-C would end nothing."""
 NEVER: Final = Deadline(None)
 NOW: Final = Deadline(0.0)

@@ -7,12 +7,9 @@ import select
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Final
 
-from ..deadline import Deadline
+from ..deadline import LONGEST_WAIT_S, Deadline
 from ..linux.constants import POLLIN
-
-_LONGEST_MS: Final = 0x7FFFFFFF  # an int of C
 
 
 class Wait:
@@ -47,8 +44,8 @@ class Wait:
         return self._is_due()
 
     def poll(self, seconds: float | None) -> None:
-        """Wait for `seconds` at most; None: without limit. The lock must be held."""
-        milliseconds = None if seconds is None else math.ceil(min(seconds * 1000, _LONGEST_MS))
+        """Wait for `seconds` at most, and LONGEST_WAIT_S; None: for the latter. The lock must be held."""
+        milliseconds = math.ceil(1000 * min(LONGEST_WAIT_S if seconds is None else seconds, LONGEST_WAIT_S))
         if self._wake_fd in dict(self._poll.poll(milliseconds)):
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)
@@ -92,7 +89,10 @@ class Waits:
         self._unused: list[Wait] = []
 
     def wait(self, events: int, deadline: Deadline, is_due: Callable[[], object]) -> None:
-        """Wait for poll events of the native socket or an error, until `is_due()`, or until `deadline`."""
+        """Wait for poll events of the native socket or an error, until `is_due()`, or until `deadline`.
+
+        It may return earlier: the caller looks, and waits again.
+        """
         wait = None
         try:
             wait = self._unused.pop() if self._unused else Wait(self._fd)

@@ -3,6 +3,8 @@
 import threading
 from typing import Generic, Protocol, TypeVar
 
+from ..deadline import LONGEST_WAIT_S
+
 
 class Wakeup:
     """One thread waits here until another one wakes it.
@@ -22,9 +24,9 @@ class Wakeup:
         if self._lock.locked():
             self._lock.release()
 
-    def wait(self, seconds: float | None) -> None:
-        """Wait for `wake`, for `seconds` at most; None: without limit."""
-        self._lock.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for `wake`, for `seconds` at most, and LONGEST_WAIT_S; None: for the latter. Returns whether it came."""
+        return self._lock.acquire(timeout=min(LONGEST_WAIT_S if seconds is None else seconds, LONGEST_WAIT_S))
 
 
 class Wakes(Protocol):

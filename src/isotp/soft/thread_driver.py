@@ -49,7 +49,8 @@ class _Call:
         self._wakeup.wake()
 
     def wait(self) -> Any:
-        self._wakeup.wait(None)
+        while not self._wakeup.wait(None):
+            pass
         if self._error is not None:
             raise self._error
         return self._result

@@ -101,10 +101,11 @@ class _SimulatedWakeup(Wakeup):
         """See `Wakeup`."""
         self._is_woken = True
 
-    def wait(self, seconds: float | None) -> None:
+    def wait(self, seconds: float | None) -> bool:
         """See `Wakeup`."""
         self._clock.wait(lambda: self._is_woken, seconds)
-        self._is_woken = False
+        was_woken, self._is_woken = self._is_woken, False
+        return was_woken
 
 
 class SimulatedSocket(SoftSocket):

@@ -13,6 +13,7 @@ from typing import Any, Self
 import isotp  # which imports the kernel's sockets when they are used
 
 from ...bus.base import Bus
+from ...deadline import LONGEST_WAIT_S
 from ...linux.timerfd import NEVER
 from ...sockets import IsoTpSocket
 from ...soft.socket import SoftSocket
@@ -195,11 +196,11 @@ class Car(AnyCar[IsoTpSocket]):
             except Exception as e:
                 self._error = e
 
-    def _pause_s(self, end_s: float | None) -> float | None:
+    def _pause_s(self, end_s: float | None) -> float:
         due_ns = self.due_ns()
         if end_s is not None:
             due_ns = min(due_ns, round(end_s * 1e9))
-        return None if due_ns == NEVER else max(0, due_ns - time.monotonic_ns()) / 1e9
+        return min(max(0, due_ns - time.monotonic_ns()) / 1e9, LONGEST_WAIT_S)
 
     def _step(self, now_ns: int) -> bool:
         return any([station.step(now_ns) for station in self._stations])  # noqa: C419 - all of them

@@ -135,3 +135,28 @@ def test_buses_that_cannot_be(arguments: dict[str, int]) -> None:
 def test_what_it_tells_of_itself() -> None:
     bus = VirtualBus("bench", can_fd=False)
     assert (bus.name, bus.has_can_fd, bus.fileno(), repr(bus)) == ("bench", False, -1, "<isotp.VirtualBus 'bench'>")
+
+
+def test_frames_say_when_they_were_sent() -> None:
+    clock = FakeClock()
+    bus = opened(VirtualBus(clock=clock))
+    sent_ns = []
+    for _ in range(2):
+        sent_ns.append(clock.time_ns())
+        bus.send(numbered(1))
+        clock.sleep(0.2)
+    received = bus.receive()
+    assert received.time_ns is not None
+    assert [received.time_ns(0), received.time_ns(1)] == sent_ns
+
+
+def test_frames_on_their_way_say_when_they_arrived() -> None:
+    clock = FakeClock()
+    bus = opened(VirtualBus(frame_ns=100, clock=clock))
+    begin_ns = clock.time_ns()
+    bus.send(numbered(2))
+    bus.inject(CanFrame(0x200, b""))
+    clock.sleep(0.2)
+    received = bus.receive()
+    assert received.time_ns is not None
+    assert [received.time_ns(i) - begin_ns for i in range(len(received.frames))] == [100, 200, 300]

@@ -17,6 +17,9 @@ class Received(NamedTuple):
     """The frames that this bus sent and that are on the wire now."""
     echoed_ns: int | None = None
     """When the last of the echoes was on the wire, in monotonic nanoseconds; None: now."""
+    time_ns: Callable[[int], int] | None = None
+    """When a frame arrived, by its index in `frames`: nanoseconds since the epoch, as time.time_ns(); None: now. It is
+    called before the next `receive`, for frames that begin and end messages. With a list: `times.__getitem__`."""
 
 
 NOTHING = Received([], [])

@@ -32,6 +32,9 @@ class PythonCanBus(Bus):
     with an event loop (`loop=...`) is for `AsyncSoftSocket`. Once it was stopped or has failed, the sockets raise
     InterfaceError.
 
+    A frame was received when Linux says so, for the interfaces socketcan and udp_multicast; for the others, whose
+    clocks differ from that of this computer, when the thread or notifier read it.
+
     The `shutdown` of the bus and the `stop` of the notifier are yours to call, after the sockets are closed. Where
     other threads send on the bus, too, make it a `can.ThreadSafeBus`.
 
@@ -114,9 +117,10 @@ class PythonCanBus(Bus):
             if error is not None:
                 raise error
             return NOTHING
-        received = Received([], [])
+        times_ns: list[int] = []
+        received = Received([], [], time_ns=times_ns.__getitem__)
         while reader.messages and len(received.frames) < _BATCH:
-            message = reader.messages.popleft()
+            message, time_ns = reader.messages.popleft()
             if message.is_error_frame or message.is_remote_frame:
                 continue
             # Some interfaces set is_rx=False for frames of other programs, too: so each is received as well.
@@ -124,11 +128,12 @@ class PythonCanBus(Bus):
             can_id = message.arbitration_id | (CAN_EFF_FLAG if message.is_extended_id else 0)
             frame = CanFrame(can_id, bytes(message.data), message.is_fd, message.bitrate_switch)
             received.frames.append(frame)
+            times_ns.append(time_ns)
             if is_echo:
                 received.echoes.append(frame)
         if reader.messages:
             reader.wake()
-        return received
+        return received if times_ns else NOTHING
 
 
 def _name_of(bus: Any) -> str:

@@ -4,6 +4,7 @@ Each frame reaches one reader only. So a bus that a thread reads has no other re
 """
 
 import threading
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
@@ -16,22 +17,27 @@ from ..errors import InterfaceError, InterfaceNotFoundError
 
 _PREVIOUS_S: Final = 1.0  # for how long the thread of a closed bus may go on reading
 _POLL_S: Final = 0.1  # the thread looks that often whether it has to end
+_STAMPED_BY_LINUX: Final = ("can.interfaces.socketcan.", "can.interfaces.udp_multicast.")
 
 
 class Reader(ABC):
     """The messages that have arrived since a bus was opened.
 
     Args:
+        bus: the bus.
         name: the name of the bus, for errors.
         wake: called when there is something new, or more to take.
     """
 
-    def __init__(self, name: str, wake: Callable[[], None]) -> None:
-        self.messages: deque[can.Message] = deque()
+    def __init__(self, bus: can.BusABC, name: str, wake: Callable[[], None]) -> None:
+        self.messages: deque[tuple[can.Message, int]] = deque()
+        """Each with the time when it arrived, in nanoseconds since the epoch."""
         self.error: Exception | None = None
         """What went wrong since the last look."""
         self._name = name
         self.wake = wake
+        # `__class__`: that of a can.ThreadSafeBus is the class of the bus in it.
+        self._is_stamped = any(base.__module__.startswith(_STAMPED_BY_LINUX) for base in bus.__class__.__mro__)
 
     @abstractmethod
     def close(self) -> None:
@@ -44,7 +50,8 @@ class Reader(ABC):
 
     def put(self, message: can.Message) -> None:
         """A message has arrived."""
-        self.messages.append(message)
+        time_ns = int(message.timestamp * 1e9) if self._is_stamped else time.time_ns()
+        self.messages.append((message, time_ns))
         self.wake()
 
     def report(self, error: Exception, cause: Exception | None = None) -> None:
@@ -63,7 +70,7 @@ class ReadingThread(Reader):
     """
 
     def __init__(self, bus: can.BusABC, name: str, wake: Callable[[], None]) -> None:
-        super().__init__(name, wake)
+        super().__init__(bus, name, wake)
         self._ending = threading.Event()
         previous = _readings.get(id(bus))
         if previous is not None and not previous.ending.is_set():
@@ -151,7 +158,7 @@ class NotifierListener(Reader, can.Listener):
     """
 
     def __init__(self, notifier: can.Notifier, bus: can.BusABC, name: str, wake: Callable[[], None]) -> None:
-        super().__init__(name, wake)
+        super().__init__(bus, name, wake)
         self._notifier = notifier
         self._bus = bus
         reading = _readings.get(id(bus))

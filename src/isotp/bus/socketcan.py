@@ -81,8 +81,9 @@ class SocketCanBus(Bus):
 
     def receive(self) -> Received:
         """See `Bus`."""
-        frames, echoes, echoed_ns = self._open_raw().receive_own()
-        return Received(frames, echoes, None if echoed_ns is None else _monotonic(echoed_ns))
+        raw = self._open_raw()
+        frames, echoes, echoed_ns = raw.receive_own()
+        return Received(frames, echoes, None if echoed_ns is None else _monotonic(echoed_ns), raw.time_ns)
 
 
 def _monotonic(timestamp_ns: int) -> int | None:

@@ -89,6 +89,7 @@ class VirtualBus(Bus):
         self.fate = begin_fate(fate)
         """Which copies of a frame arrive; None: the frame itself."""
         self.clock = clock
+        self._time_ns: Callable[[], int] = getattr(clock, "time_ns", time.time_ns)
         self._listeners: tuple[Callable[[CanFrame], object], ...] = ()
         self._lock = threading.RLock()  # any thread may call `inject`, and a signal handler on top of it
         self._order = count()
@@ -99,6 +100,7 @@ class VirtualBus(Bus):
         self._watched: frozenset[int] | None = None  # None: all identifiers
         self._free_ns = 0  # when all frames so far have been on the bus
         self._arrived: list[CanFrame] = []
+        self._times_ns: list[int] = []  # when each of them was sent
         self._echoes: list[CanFrame] = []
         self._under_way: list[tuple[int, int, CanFrame, bool]] = []  # a heap: time of arrival, order, frame, is_echo
         self._waiting = 0  # echoes among them
@@ -173,6 +175,7 @@ class VirtualBus(Bus):
                     self._depart(frame, faults=True)
             else:
                 self._arrived += frames
+                self._times_ns += [self._time_ns()] * len(frames)
                 self._echoes += frames
         if self._listeners:
             self._call_listeners(frames)
@@ -194,15 +197,19 @@ class VirtualBus(Bus):
         if not self._arrived and not self._under_way:
             return NOTHING
         with self._lock:
-            received = Received(self._arrived, self._echoes)
-            self._arrived, self._echoes = [], []
-            now = self.clock() if self._under_way else 0
-            while self._under_way and self._under_way[0][0] <= now and len(received.frames) < _BATCH:
-                _, _, frame, is_echo = heapq.heappop(self._under_way)
+            frames, echoes, times_ns = self._arrived, self._echoes, self._times_ns
+            self._arrived, self._echoes, self._times_ns = [], [], []
+            if self._under_way:
+                now, now_ns = self.clock(), self._time_ns()
+            while self._under_way and self._under_way[0][0] <= now and len(frames) < _BATCH:
+                at, _, frame, is_echo = heapq.heappop(self._under_way)
                 if is_echo:
                     self._waiting -= 1
-                (received.echoes if is_echo else received.frames).append(frame)
-        return received
+                    echoes.append(frame)
+                else:
+                    frames.append(frame)
+                    times_ns.append(now_ns - (now - at))
+        return Received(frames, echoes, time_ns=times_ns.__getitem__)
 
     def get_timer(self) -> int | None:
         """See `Bus`."""

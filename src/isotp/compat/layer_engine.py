@@ -1,6 +1,6 @@
 """LayerEngine: the engine where can-isotp 2 differs: a rate limit, WAIT, and the time of a block's first frame."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..address import Address, AsymmetricAddress, TargetAddressType
@@ -94,11 +94,11 @@ class LayerEngine(Engine):
         allowed_ns = self._limiter.next_ns() or 0
         return allowed_ns if due_ns is None else min(due_ns, allowed_ns)
 
-    def receive_frames(self, frames: Sequence[CanFrame], now: int) -> None:
+    def receive_frames(self, frames: Sequence[CanFrame], now: int, time_ns: Callable[[int], int] | None = None) -> None:
         """See `Engine`; CAN FD and Classical CAN frames are both taken, as in can-isotp."""
         can_fd = self.params.can_fd
         super().receive_frames(
-            [frame if frame.is_fd is can_fd else frame._replace(is_fd=can_fd) for frame in frames], now
+            [frame if frame.is_fd is can_fd else frame._replace(is_fd=can_fd) for frame in frames], now, time_ns
         )
 
 

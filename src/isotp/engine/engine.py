@@ -1,7 +1,7 @@
 """One end of a link: a sender and a receiver, without I/O and without a clock."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..address import Address, AsymmetricAddress, CanAddress
@@ -160,8 +160,11 @@ class Engine:
         else:
             self._decode(frame, now)
 
-    def receive_frames(self, frames: Sequence[CanFrame], now: int) -> None:
-        """Handle frames that arrived together, oldest first: `receive_frame` for each, in a third of the time."""
+    def receive_frames(self, frames: Sequence[CanFrame], now: int, time_ns: Callable[[int], int] | None = None) -> None:
+        """Handle frames that arrived together, oldest first: `receive_frame` for each, in a third of the time.
+
+        `time_ns` returns when the frame with an index was received, by any clock; events have that time.
+        """
         begin = 0
         if len(frames) > 1 and (room := self._run.room):
             rx_id, can_fd, byte = self._rx_id, self._can_fd, self._rx_byte
@@ -172,8 +175,11 @@ class Engine:
             ]
             if self._run.keep_all(run, now):
                 begin = min(room, len(frames))
-        for frame in frames[begin:] if begin else frames:
+        receiver = self._receiver
+        receiver.time_ns = time_ns
+        for receiver.index, frame in enumerate(frames[begin:] if begin else frames, begin):
             self.receive_frame(frame, now)
+        receiver.time_ns = None
 
     def _decode(self, frame: CanFrame, now: int) -> None:
         n_pdu = decode(frame.data, self._address_size)

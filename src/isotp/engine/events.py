@@ -1,6 +1,6 @@
 """Events: what an engine reports, the service primitives of ISO 15765-2:2016, 8.3."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar
 
@@ -43,6 +43,8 @@ class MessageReceived:
 
     n_result: ClassVar[N_Result] = N_Result.N_OK
     data: bytes
+    time_ns: int | None = field(default=None, compare=False, repr=False)
+    """When its last frame was received, as `Engine.receive_frames` was told; None: it was not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class FirstFrameReceived:
     """A message of `length` bytes has begun to arrive (N_USData_FF.indication)."""
 
     length: int
+    time_ns: int | None = field(default=None, compare=False, repr=False)
+    """When the first frame was received, as `Engine.receive_frames` was told; None: it was not told."""
 
 
 @dataclass(frozen=True, slots=True)

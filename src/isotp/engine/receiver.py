@@ -1,6 +1,7 @@
 """Receiving: reassembly, flow control sent, N_Ar, N_Br, N_Cr. The states are in states.py."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from ..address import CanAddress
@@ -59,6 +60,10 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         super().__init__(params, link, events, unconfirmed)
         self.state = _IDLE
         self.run = Run(address_size)
+        self.time_ns: Callable[[int], int] | None = None
+        """Returns when a frame of those that arrived together was received, by its index."""
+        self.index = 0
+        """Which of them is being handled."""
         self._address_size = address_size
         self._listens = params.listen_only or tx is None
         self._flow_controls = {status: self._flow_control(status, tx) for status in FlowStatus if tx}
@@ -116,7 +121,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
                 error = InvalidCanDataError(f"single frame {fault}", link=self._link)
                 self._refuse(error, len(n_pdu.data), frame)
                 return
-        self._events.append(MessageReceived(n_pdu.data))
+        self._events.append(MessageReceived(n_pdu.data, self._heard_ns()))
 
     def _first(self, n_pdu: FirstFrame, frame: CanFrame, now: int) -> None:
         # 8.3.2.4: functional addressing is for single frames only.
@@ -144,8 +149,11 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._data = bytearray(n_pdu.data)
         self._sn = 1
         self._reported = 0
-        self._events.append(FirstFrameReceived(n_pdu.length))
+        self._events.append(FirstFrameReceived(n_pdu.length, self._heard_ns()))
         self._next_block(now)
+
+    def _heard_ns(self) -> int | None:
+        return None if self.time_ns is None else self.time_ns(self.index)
 
     def _interrupt(self, frame: CanFrame, kind: type[ReceptionInterruptedError]) -> None:
         # 9.8.3: a new message ends the one being received with N_UNEXP_PDU, and is received itself.
@@ -211,7 +219,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             error = InvalidCanDataError(f"last consecutive frame {fault}", link=self._link)
             self._fail(ReceiverInput.BAD_PADDING, error)
             return
-        message = MessageReceived(bytes(self._data))
+        message = MessageReceived(bytes(self._data), self._heard_ns())
         self._finish(ReceiverInput.COMPLETE)
         self._events.append(message)
 

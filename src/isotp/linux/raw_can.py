@@ -178,7 +178,7 @@ class RawCanSocket:
             InterfaceError: the interface went down or away; the frames before that were returned.
         """
         return [
-            ReceivedFrame(frame, self._time_ns(index), self._interface(index), bool(flags & MSG_CONFIRM))
+            ReceivedFrame(frame, self.time_ns(index), self._interface(index), bool(flags & MSG_CONFIRM))
             for index, (frame, flags) in enumerate(zip(*self._take(limit), strict=True))
         ]
 
@@ -192,7 +192,7 @@ class RawCanSocket:
         if not own:
             return frames, [], None
         echoes = frames if len(own) == len(frames) else [frames[index] for index in own]
-        return frames, echoes, self._time_ns(own[-1])
+        return frames, echoes, self.time_ns(own[-1])
 
     def _take(self, limit: int) -> tuple[list[CanFrame], list[int]]:
         """The frames that have arrived, and the flags that the kernel gave each."""
@@ -210,8 +210,8 @@ class RawCanSocket:
         ]
         return list(map(tuple.__new__, repeat(CanFrame), fields)), inlet.flags(count)
 
-    def _time_ns(self, index: int) -> int:
-        """When a frame of the batch was received, and the number of frames dropped before it goes to `dropped`."""
+    def time_ns(self, index: int) -> int:
+        """When a frame of the last batch was received; the number of frames dropped before it goes to `dropped`."""
         timestamp_ns, drops = timestamp_and_drops(self._inlet.control(index))
         if drops is not None:
             self.dropped = drops

@@ -51,9 +51,9 @@ class Bound:
     def on_event(self, event: Event) -> None:
         """See `Owner`."""
         if isinstance(event, FirstFrameReceived):
-            self._inbox.begin(self.link.hub.time_ns())
+            self._inbox.begin(self._time_ns(event))
         elif isinstance(event, MessageReceived):
-            self._inbox.put(event.data, self.link.hub.time_ns())
+            self._inbox.put(event.data, self._time_ns(event))
             if self._inbox.is_full:
                 self.update_ready()
         elif isinstance(event, MessageSent):
@@ -67,6 +67,9 @@ class Bound:
         if self._on_event is not None:
             self.link.hub.call_later(partial(self._call_back, self._on_event, event))
         self.outbox.begin_next()
+
+    def _time_ns(self, event: FirstFrameReceived | MessageReceived) -> int:
+        return self.link.hub.time_ns() if event.time_ns is None else event.time_ns
 
     def _end_outgoing(self, error: IsoTpError | None) -> None:
         self.outbox.end_outgoing(error)

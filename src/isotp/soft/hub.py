@@ -8,6 +8,7 @@ no lock and no thread: only its driver calls it (`ThreadDriver`, `LoopDriver`, o
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from ..address import CanAddress
@@ -73,6 +74,7 @@ class Hub:
         self._touched: dict[Link, None] = {}
         self._blocked: dict[Link, None] = {}
         self._looped: list[CanFrame] = []  # on a bus without echo: frames sent, for the other links of this hub
+        self._looped_ns: list[int] = []  # when each of them was sent
         self._deadlines = Deadlines()
 
     # --- links
@@ -165,6 +167,7 @@ class Hub:
         self._deadlines = Deadlines()
         self._touched.clear()
         self._looped.clear()
+        self._looped_ns.clear()
         if self.is_open:
             self.is_open = False
             self.driver.stop()
@@ -235,15 +238,17 @@ class Hub:
             self.fail(e)
 
     def _turn(self, readable: bool) -> None:
-        frames, echoes, echoed_ns = self.bus.receive() if readable else NOTHING
+        frames, echoes, echoed_ns, time_ns = self.bus.receive() if readable else NOTHING
         now = self.clock()
         if echoes:
             self._confirm(echoes, now if echoed_ns is None else min(now, echoed_ns))
-        if self._looped:
-            frames, self._looped = frames + self._looped, []
         if frames:
-            self._dispatch(frames, now)
-        has_news = bool(frames or echoes)
+            self._dispatch(frames, now, time_ns)
+        has_news = bool(frames or echoes or self._looped)
+        if self._looped:
+            looped, times_ns = self._looped, self._looped_ns
+            self._looped, self._looped_ns = [], []
+            self._dispatch(looped, now, times_ns.__getitem__)
         # A frame that arrived before a timer was due goes first, and may still wait in the next batch.
         for link in self._deadlines.take(now - _GRACE_NS if has_news else now):
             link.engine.handle_timer(now)
@@ -260,16 +265,18 @@ class Hub:
             link.moved_ns = now
             self._touched[link] = None
 
-    def _dispatch(self, frames: Sequence[CanFrame], now: int) -> None:
+    def _dispatch(self, frames: Sequence[CanFrame], now: int, time_ns: Callable[[int], int] | None) -> None:
         touched = self._touched
         for stranger, can_ids in self._strangers.items():
             for frame in frames:
                 if frame.can_id in can_ids:
                     stranger(frame)
+        begin = 0
         for links, together in self._routes.runs(frames):
             for link in links:
-                link.engine.receive_frames(together, now)
+                link.engine.receive_frames(together, now, time_ns and partial(_shifted, time_ns, begin))
                 touched[link] = None
+            begin += len(together)
 
     def _pump(self, link: Link, now: int) -> None:
         """Send the frames of `link` that are due, report its events, and set its deadline."""
@@ -319,6 +326,7 @@ class Hub:
             link.moved_ns = now = self.clock()
             link.engine.frame_sent(now, taken)
             self._looped += sent
+            self._looped_ns += [self.time_ns()] * taken
         return taken
 
     def _give_up(self, link: Link, failed: TransferFailed) -> None:
@@ -348,6 +356,10 @@ def _again(error: InterfaceError) -> InterfaceError:
     new = type(error)(error.what, remedy=error.remedy, errno=error.errno)
     new.__cause__ = error.__cause__
     return new
+
+
+def _shifted(time_ns: Callable[[int], int], begin: int, index: int) -> int:
+    return time_ns(begin + index)
 
 
 def _longest_ns(params: Params) -> int:

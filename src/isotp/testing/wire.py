@@ -165,7 +165,7 @@ class Wire:
 def _heard(bus: Bus) -> Iterator[CanFrame]:
     """What other nodes sent."""
     try:
-        frames, echoes, _ = bus.receive()
+        frames, echoes, *_ = bus.receive()
     except InterfaceNotFoundError:
         raise
     except InterfaceError:  # it is down

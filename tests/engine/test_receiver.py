@@ -368,3 +368,22 @@ def test_timers_do_nothing_before_they_are_due() -> None:
     link.frame_sent(0)
     link.handle_timer(0)
     assert events_of(link) == []
+
+
+def test_events_say_when_their_frames_were_received() -> None:
+    link = engine()
+    consecutive = [cf(n) for n in range(1, 15)]
+    frames = [can("0141"), can(FIRST), *consecutive, can("0142")]
+    link.receive_frames(frames[:2], 0, time_ns=[10, 11].__getitem__)
+    assert take(link)
+    link.receive_frames(frames[2:], 0, time_ns=lambda index: 100 + index)
+    events = events_of(link)
+    assert events == [
+        MessageReceived(b"A"),
+        FirstFrameReceived(100),
+        MessageReceived(DATA),
+        MessageReceived(b"B"),
+    ]
+    assert [getattr(event, "time_ns", None) for event in events] == [10, 11, 113, 114]
+    link.receive_frame(can("0143"), 0)
+    assert [getattr(event, "time_ns", "") for event in events_of(link)] == [None]

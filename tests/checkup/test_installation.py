@@ -1,5 +1,6 @@
 """Several distributions with a package `isotp` in one environment: by hand, and as pip leaves it."""
 
+import email.message  # noqa: F401 - importlib.metadata needs it, where `sys.path` has only a site
 import json
 import os
 import shutil

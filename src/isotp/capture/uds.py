@@ -165,6 +165,8 @@ def _sub_function(service: Any) -> dict[int, str]:
     for group in vars(service).values():
         if inspect.isclass(group) and issubclass(group, BaseSubfunction):
             for name, value in vars(group).items():
+                if name.startswith("_"):  # Python 3.13 adds names with numbers and tuples
+                    continue
                 if isinstance(value, int):
                     names[value] = name
                 elif isinstance(value, tuple):

@@ -5,15 +5,16 @@ the first, and the one that is uninstalled takes files of the other along. This 
 so it works in what is left of it.
 """
 
+import csv
 import json
 import sys
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import new
-from importlib.metadata import Distribution, PackagePath, distributions
+from importlib.metadata import Distribution, distributions
 from itertools import groupby, islice
 from operator import attrgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 _OURS: Final = "isotp"  # the name of the distribution and of the package
@@ -45,24 +46,32 @@ def installed() -> list[Installed]:
     """The distributions on `sys.path` that have a package `isotp`. An editable one is not among them."""
     found = {}
     for distribution in distributions():
-        files = [file for file in distribution.files or () if file.parts[0] == _OURS and file.suffix != ".pyc"]
-        if files:
+        if files := _recorded(distribution):
             one = _examined(distribution, files)
             found[one.folder, one.name] = one
     return [found[key] for key in sorted(found)]
 
 
-def _examined(distribution: Distribution, files: list[PackagePath]) -> Installed:
+def _recorded(distribution: Distribution) -> dict[PurePosixPath, str]:
+    """Its files in the package, each with the algorithm and value of its hash; "" if it has none.
+
+    `distribution.files` leaves out missing ones from Python 3.12 on.
+    """
+    rows = csv.reader((distribution.read_text("RECORD") or "").splitlines())
+    files = {PurePosixPath(row[0]): row[1] for row in rows if row}
+    return {file: digest for file, digest in files.items() if file.parts[0] == _OURS and file.suffix != ".pyc"}
+
+
+def _examined(distribution: Distribution, files: dict[PurePosixPath, str]) -> Installed:
     overwritten, missing = [], []
-    for file in files:
+    for file, recorded in files.items():
         path = Path(str(distribution.locate_file(file)))
         name = "/".join(file.parts[1:])
+        mode, _, value = recorded.partition("=")
         if not path.is_file():
             missing.append(name)
-        elif file.hash is not None:  # of the content, in the spelling of RECORD
-            digest = urlsafe_b64encode(new(file.hash.mode, path.read_bytes()).digest())
-            if digest.rstrip(b"=").decode() != file.hash.value:
-                overwritten.append(name)
+        elif recorded and urlsafe_b64encode(new(mode, path.read_bytes()).digest()).rstrip(b"=").decode() != value:
+            overwritten.append(name)
     folder = Path(str(distribution.locate_file(_OURS)))
     return Installed(distribution.name, distribution.version, folder, tuple(overwritten), tuple(missing))
 

@@ -1,5 +1,6 @@
 import pytest
 
+import isotp
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
 from isotp.engine.events import (
@@ -387,3 +388,25 @@ def test_events_say_when_their_frames_were_received() -> None:
     assert [getattr(event, "time_ns", None) for event in events] == [10, 11, 113, 114]
     link.receive_frame(can("0143"), 0)
     assert [getattr(event, "time_ns", "") for event in events_of(link)] == [None]
+
+
+@pytest.mark.parametrize(("listen_only", "answer"), [(False, ["320000"]), (True, [])])
+def test_a_message_is_refused_at_its_first_frame(listen_only: bool, answer: list[str]) -> None:
+    asked: list[int] = []
+
+    def accept(length: int) -> bool:
+        asked.append(length)
+        return length != 100
+
+    params = Params(listen_only=listen_only, max_pdu_size=200)
+    link = Engine(isotp.Address.normal(rxid=0x123, txid=0x456), params, accept=accept)
+    link.receive_frame(can(FIRST), 0)
+    (ignored,) = events_of(link)
+    assert isinstance(ignored, FrameIgnored)
+    assert (ignored.why, ignored.text) == (IgnoreReason.REFUSED, "a message of 100 bytes was refused")
+    assert (link.is_receiving, take(link)) == (False, answer)
+    link.receive_frame(can("1063010203040506"), 0)
+    assert (events_of(link), link.is_receiving) == ([FirstFrameReceived(99)], True)
+    link.receive_frame(can("0141"), 0)
+    link.receive_frame(can("10C9010203040506"), 0)
+    assert asked == [100, 99], "no single frame, and none above max_pdu_size"

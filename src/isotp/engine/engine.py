@@ -48,11 +48,20 @@ class Engine:
         address: of the link. With a functional address, or without a receiving half (so without flow control), only
             single frames can be sent. Without a sending half the engine only listens.
         params: everything else.
+        accept: called with the length of each message of several frames when it begins, unless that is above
+            `max_pdu_size`; False: the sender is told that there is no room (OVFLW), and the event is `FrameIgnored`.
+            None: all are received.
     """
 
     _sender_class: type[Sender] = Sender
 
-    def __init__(self, address: Address | AsymmetricAddress, params: Params | None = None) -> None:
+    def __init__(
+        self,
+        address: Address | AsymmetricAddress,
+        params: Params | None = None,
+        *,
+        accept: Callable[[int], bool] | None = None,
+    ) -> None:
         params = Params() if params is None else params
         tx, rx = address.tx, address.rx
         self.address = address
@@ -71,6 +80,7 @@ class Engine:
             address.rx_addr.is_functional if isinstance(address, AsymmetricAddress) else address.is_functional
         )
         self._receiver = Receiver(self._address_size, tx, functional_rx, params, link, self._events, self._unconfirmed)
+        self._receiver.accept = accept
         self._run = self._receiver.run
         self._can_fd = params.can_fd
         self._longest_sent = params.max_pdu_size if params.tx_max_pdu_size is None else params.tx_max_pdu_size

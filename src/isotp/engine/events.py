@@ -33,6 +33,8 @@ class IgnoreReason(Enum):
     """No N_PDU for another reason: no bytes, an unknown N_PCI type, a length that cannot be (9.6)."""
     FUNCTIONAL_FIRST_FRAME = "functional first frame"
     """Functional addressing is for single frames only (8.3.2.4)."""
+    REFUSED = "refused"
+    """A first frame whose message `accept` refused; it is answered with flow control OVFLW."""
     HALF_DUPLEX = "half duplex"
     """The frame would begin a message while one is being sent, in half duplex (9.8.3)."""
 

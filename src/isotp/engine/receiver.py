@@ -60,6 +60,8 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         super().__init__(params, link, events, unconfirmed)
         self.state = _IDLE
         self.run = Run(address_size)
+        self.accept: Callable[[int], bool] | None = None
+        """Says whether to receive a message, by its length."""
         self.time_ns: Callable[[int], int] | None = None
         """Returns when a frame of those that arrived together was received, by its index."""
         self.index = 0
@@ -139,8 +141,11 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
                 remedy="raise max_pdu_size",
             )
             self._refuse(error, n_pdu.length, frame)
-            if not self._listens:
-                self._flow_status = FlowStatus.OVFLW
+            self._overflow()
+            return
+        if self.accept is not None and not self.accept(n_pdu.length):
+            self._ignore(frame, IgnoreReason.REFUSED, f"a message of {n_pdu.length} bytes was refused")
+            self._overflow()
             return
         self._begin(n_pdu.length)
         self._first_frame = (frame,)
@@ -151,6 +156,10 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         self._reported = 0
         self._events.append(FirstFrameReceived(n_pdu.length, self._heard_ns()))
         self._next_block(now)
+
+    def _overflow(self) -> None:
+        if not self._listens:
+            self._flow_status = FlowStatus.OVFLW
 
     def _heard_ns(self) -> int | None:
         return None if self.time_ns is None else self.time_ns(self.index)

@@ -56,6 +56,10 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
             an UnconfirmedSendWarning. None: without limit, 0: `close` does not wait.
         on_event: the loop calls it with every event of the engine (`isotp.engine`), such as progress, or a frame of
             this link that was ignored; the socket's next call raises what it raises.
+        accept: called with the length of each message of several frames when it begins, unless that is above
+            `max_pdu_size`; False refuses it: flow control OVFLW, and the sender's `send` raises BufferOverflowError.
+            The loop calls it as `on_event`, and it must not use the socket. Kernel sockets do not have it: there only
+            the kernel's limit refuses messages.
 
     Raises:
         TypeError: `bus` is no bus.
@@ -72,8 +76,9 @@ class AsyncSoftSocket(AsyncIsoTpSocket):
         rcvbuf: int = INBOX_BYTES,
         linger: float | None = LINGER_S,
         on_event: Callable[[Event], object] | None = None,
+        accept: Callable[[int], bool] | None = None,
     ) -> None:
-        super().__init__(SoftEnd(checked_bus(bus), LoopDriver, rcvbuf, on_event), timeout, linger)
+        super().__init__(SoftEnd(checked_bus(bus), LoopDriver, rcvbuf, on_event, accept), timeout, linger)
         self._rx_lock = TaskLock()
         self._sent_at_once = 0
         self._leaving: asyncio.Task[None] | None = None

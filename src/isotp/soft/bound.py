@@ -46,7 +46,7 @@ class Bound:
         self._inbox = inbox
         self._on_event = on_event
         self.callback_error: BaseException | None = None
-        """What `on_event` has raised, until a call of the socket raises it."""
+        """What a callback of the application has raised, until a call of the socket raises it."""
 
     def on_event(self, event: Event) -> None:
         """See `Owner`."""
@@ -80,8 +80,12 @@ class Bound:
         try:
             callback(event)
         except BaseException as e:
-            self.callback_error = e
-            self._inbox.wake()
+            self.keep_callback_error(e)
+
+    def keep_callback_error(self, error: BaseException) -> None:
+        """A callback has raised `error`: a call of the socket raises it."""
+        self.callback_error = error
+        self._inbox.wake()
 
     def on_bus_failure(self, error: InterfaceError) -> None:
         """See `Owner`: what was under way is lost, and this is why."""

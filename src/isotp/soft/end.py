@@ -4,9 +4,10 @@ What is done in the driver's thread is in `bound`.
 """
 
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, Generic, TypeVar, Unpack
+from typing import Any, Final, Generic, TypeVar, Unpack
 
 from ..address import Address, AsymmetricAddress
 from ..bus.base import Bus
@@ -47,9 +48,17 @@ class SoftEnd(Generic[D]):
         driver: the class of the driver that serves it.
         rcvbuf: bytes of messages to keep until they are read.
         on_event: called with every event of the engine; None: not called.
+        accept: says whether to receive a message, by its length; None: all are received.
     """
 
-    def __init__(self, bus: Bus, driver: type[D], rcvbuf: int, on_event: Callable[[Event], object] | None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        driver: type[D],
+        rcvbuf: int,
+        on_event: Callable[[Event], object] | None,
+        accept: Callable[[int], bool] | None = None,
+    ) -> None:
         self.bus = bus
         self.inbox = Inbox(rcvbuf, self._has_room)
         self.closed = False
@@ -63,6 +72,7 @@ class SoftEnd(Generic[D]):
         self._options = Options()
         self._dropped_warned = 0
         self._on_event = on_event
+        self._accept = accept
 
     # --- see `sockets.End`
 
@@ -140,7 +150,8 @@ class SoftEnd(Generic[D]):
                 f"this socket was made for the bus {self.bus.name!r}, not {interface!r}",
                 remedy="leave the interface out of bind, or make the socket for another bus",
             )
-        engine = Engine(self._options.link_address(address), self._options.params)
+        accept = None if self._accept is None else partial(_accepts, weakref.ref(self))
+        engine = Engine(self._options.link_address(address), self._options.params, accept=accept)
         self._warn_of_others(engine)
         bound = Bound(engine, address, f"{self.bus.name} {address}", self.inbox, self._on_event)
         self.bound = bound  # from now on the options are fixed
@@ -152,6 +163,16 @@ class SoftEnd(Generic[D]):
         if self.closed:  # by another thread, during this call
             self.served_by.release(bound.link)
             raise self.closed_error()
+
+    def accepts(self, length: int) -> bool:
+        """Ask the application whether to receive a message; a call of the socket raises what it raises."""
+        assert self._accept is not None
+        try:
+            return self._accept(length)
+        except BaseException as e:
+            if self.bound is not None:
+                self.bound.keep_callback_error(e)
+            return False
 
     def _warn_of_others(self, engine: Engine) -> None:
         driver = self.bus.driver
@@ -321,6 +342,12 @@ class SoftEnd(Generic[D]):
         self.closed = self.has_left = True
         if self.served_by is not None and self.bound is not None:
             self.served_by.abandon(self.bound.link)
+
+
+def _accepts(end: "weakref.ref[SoftEnd[Any]]", length: int) -> bool:
+    """See `SoftEnd.accepts`. The engine does not keep the socket, so one that is forgotten without `close` is freed."""
+    alive = end()
+    return alive is not None and alive.accepts(length)
 
 
 def checked_bus(bus: object) -> Bus:

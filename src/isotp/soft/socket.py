@@ -36,6 +36,10 @@ class SoftSocket(IsoTpSocket):
         on_event: called with every event of the engine (`isotp.engine`), such as progress, or a frame of this link that
             was ignored. It runs in the thread of the bus and must not wait; the socket's next call raises what it
             raises.
+        accept: called with the length of each message of several frames when it begins, unless that is above
+            `max_pdu_size`; False refuses it: flow control OVFLW, and the sender's `send` raises BufferOverflowError.
+            It runs as `on_event` does, and must not use the socket. Kernel sockets do not have it: there only the
+            kernel's limit refuses messages.
 
     Raises:
         TypeError: `bus` is no bus.
@@ -53,8 +57,9 @@ class SoftSocket(IsoTpSocket):
         rcvbuf: int = INBOX_BYTES,
         linger: float | None = LINGER_S,
         on_event: Callable[[Event], object] | None = None,
+        accept: Callable[[int], bool] | None = None,
     ) -> None:
-        super().__init__(SoftEnd(checked_bus(bus), self._driver_kind, rcvbuf, on_event), timeout, linger)
+        super().__init__(SoftEnd(checked_bus(bus), self._driver_kind, rcvbuf, on_event, accept), timeout, linger)
 
     @property
     def bus(self) -> Bus:

@@ -125,6 +125,7 @@ class SimulatedSocket(SoftSocket):
         rcvbuf: see `SoftSocket`.
         linger: see `SoftSocket`; in simulated seconds.
         on_event: see `SoftSocket`; it is called while a call waits.
+        accept: see `SoftSocket`; it is called while a call waits.
 
     Raises:
         TypeError: `bus` is no bus, or not on a `FakeClock`.
@@ -140,11 +141,12 @@ class SimulatedSocket(SoftSocket):
         rcvbuf: int = INBOX_BYTES,
         linger: float | None = LINGER_S,
         on_event: Callable[[Event], object] | None = None,
+        accept: Callable[[int], bool] | None = None,
     ) -> None:
         clock = clock_of(bus)
         if isinstance(bus, Bus) and clock is None:
             raise TypeError(f"{bus!r} is not in simulated time: VirtualBus(clock=FakeClock()) is")
-        super().__init__(bus, timeout, rcvbuf=rcvbuf, linger=linger, on_event=on_event)
+        super().__init__(bus, timeout, rcvbuf=rcvbuf, linger=linger, on_event=on_event, accept=accept)
         assert clock is not None
         self._clock: FakeClock = clock
         self._deadline_after = clock.deadline

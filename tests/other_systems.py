@@ -16,6 +16,7 @@ from types import ModuleType
 import asyncio  # isort: skip  # noqa: F401
 import concurrent.futures  # noqa: F401
 import selectors
+import shutil  # noqa: F401
 import subprocess  # noqa: F401
 
 _LINUX_ONLY: dict[ModuleType, tuple[str, ...]] = {

@@ -273,8 +273,9 @@ class Hub:
                     stranger(frame)
         begin = 0
         for links, together in self._routes.runs(frames):
+            of_run = partial(_shifted, time_ns, begin) if time_ns and begin else time_ns
             for link in links:
-                link.engine.receive_frames(together, now, time_ns and partial(_shifted, time_ns, begin))
+                link.engine.receive_frames(together, now, of_run)
                 touched[link] = None
             begin += len(together)
 

@@ -277,6 +277,22 @@ async def test_a_client_that_does_not_read_is_cut_off_with_the_reason() -> None:
         await served.until_said("is cut off: 12000003 bytes wait until it reads (--max-unread)")
 
 
+def test_a_long_message_to_a_client_that_has_gone_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """Else asyncio would log a warning for each part of it."""
+
+    async def main() -> None:
+        async with serving() as served:
+            client = await served.client()
+            client.writer.write_eof()
+            await async_until(lambda: served.first.sends_no_more)
+            client.writer.transport.abort()
+            served.link.received.put_nowait(bytes(1_000_000))
+            await served.until_said(" went")
+
+    asyncio.run(main())
+    assert not caplog.records
+
+
 # --- the link
 
 

@@ -189,7 +189,8 @@ class Client(asyncio.Protocol):
         self._write()
 
     def _write(self) -> None:
-        while self._unread and self._is_writable:
+        # Once the client has gone, asyncio would log a warning for each further write.
+        while self._unread and self._is_writable and not self._transport.is_closing():
             first = self._unread.popleft()
             if len(first) > _CHUNK:
                 self._unread.appendleft(first[_CHUNK:])

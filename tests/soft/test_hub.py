@@ -241,3 +241,14 @@ def test_who_was_dismissed_hears_no_more() -> None:
     assert heard == ["one: 10", "two: 12", "two: 12"]
     bench.hub.remove(a.link)
     bench.hub.dismiss(two)  # the bus is closed
+
+
+def test_each_link_gets_the_times_of_its_frames() -> None:
+    bench = Bench()
+    ends = [End(bench, n, 9) for n in (1, 2)]
+    frames = [CanFrame(n, b"\x01x") for n in (1, 2, 2, 1)]
+    received = isotp.bus.Received(frames, [], time_ns=[10, 11, 12, 13].__getitem__)
+    with patch.object(bench.bus, "receive", side_effect=[received]):
+        bench.hub.turn()
+    times = [[getattr(event, "time_ns", None) for event in end.events] for end in ends]
+    assert times == [[10, 13], [11, 12]]

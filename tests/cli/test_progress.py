@@ -18,13 +18,15 @@ ISOTP = [sys.executable, "-m", "isotp"]
 LINK = ["--bus", "virtual", "-s", "7E0", "-d", "7E8"]
 SCAN = ["scan", "--bus", "virtual", "--range", "700-7FF", "--wait", "100ms", "--listen", "0"]
 SHORT_SCAN = ["scan", "--bus", "virtual", "--range", "7E0", "--listen", "0"]
+# Python as users have it: what could not be written stays in the buffer until the end.
+BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
 
 
 @contextmanager
 def with_a_bar(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A command whose bar is on a terminal by now, and our end of that terminal."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm"}
+    environment = {**BUFFERED, "TERM": "xterm"}
     command = [*ISOTP, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
         os.close(theirs)
@@ -89,5 +91,5 @@ def test_a_terminal_that_is_stopped_does_not_stop_the_transfer(monkeypatch: pyte
 )
 def test_a_full_disk_behind_stderr_changes_no_status(arguments: list[str], status: int) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*ISOTP, *arguments], stdout=subprocess.PIPE, stderr=full)
+        done = subprocess.run([*ISOTP, *arguments], stdout=subprocess.PIPE, stderr=full, env=BUFFERED)
     assert done.returncode == status

@@ -151,8 +151,9 @@ def _sigterm_raises() -> Iterator[None]:
 
 
 def _flush_or_discard() -> None:
-    """Write what can be written, so that the interpreter has nothing to complain about at its end."""
-    try:
-        print(end="", flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Write what can be written: the interpreter would end with status 120 for what is left in a buffer."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

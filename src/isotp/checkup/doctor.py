@@ -185,7 +185,8 @@ def _socket() -> Iterator[Finding]:
     try:
         native.open_native_socket().close()
     except IsoTpError as e:
-        yield Finding("socket", False, e.what, e.remedy)
+        remedy = (e.remedy or "").partition("; or use the engine")[0]  # the last line of the report says the rest
+        yield Finding("socket", False, e.what, remedy)
     except OSError as e:
         yield Finding("socket", False, f"no ISO-TP socket can be opened: {e.strerror}")
     else:

@@ -13,6 +13,7 @@ from .modules import MODULE, remedy_for_module
 
 _DROPS_OFFSET: Final = 4 * SK_MEMINFO_DROPS
 _ENGINE: Final = "or use the engine in Python: isotp.SoftSocket(bus), isotp.AsyncSoftSocket(bus)"
+_OTHERWISE: Final = f"{_ENGINE}; or a VM: isotp-kernel -- COMMAND"
 
 
 def open_native_socket() -> socket.socket:
@@ -60,10 +61,11 @@ def _explain(e: OSError) -> UnavailableError | None:
             e.errno,
         )
     if e.errno == errno.EAFNOSUPPORT:
-        return _unavailable("kernel", f"this kernel ({release}) has no CAN", remedy_for_module("can"), e.errno)
+        what, remedy = f"this kernel ({release}) has no CAN", f"{remedy_for_module('can')}; {_OTHERWISE}"
+        return _unavailable("kernel", what, remedy, e.errno)
     if e.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT, errno.EPROTOTYPE):
         what = f"the kernel module {MODULE} is not loaded (kernel {release})"
-        return _unavailable("module", what, remedy_for_module(MODULE), e.errno)
+        return _unavailable("module", what, f"{remedy_for_module(MODULE)}; {_OTHERWISE}", e.errno)
     return None
 
 

@@ -6,7 +6,7 @@ s.send(b"\x22\xf1\x90")
 print(s.recv())
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 _major_version_ = 2  # of can-isotp: udsoncan looks which names it can expect
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing

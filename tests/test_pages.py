@@ -55,7 +55,7 @@ def test_the_python_works(block: Block, tmp_path: Path) -> None:
 
 def command_line(line: str) -> list[str]:
     """The arguments of the isotp command in a line of shell."""
-    (command,) = [part for part in re.split(r"\|\|?|;", line) if re.search(r"\bisotp ", part)]
+    (command,) = [part for part in re.split(r"\|\|?|;|&", line) if re.search(r"\bisotp ", part)]
     return shlex.split(command.strip().removeprefix("python -m "))[1:]
 
 

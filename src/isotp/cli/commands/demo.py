@@ -101,9 +101,7 @@ def _show_transfer(stage: Stage, size: int) -> bool:
 def _show_failure(stage: Stage) -> bool:
     size = 20
     print()
-    print_wrapped(
-        f"Now {size} bytes to {_ABSENT_RX:03X}, where no socket listens. A plain socket would call them sent;"
-    )
+    print_wrapped(f"Now {size} bytes to {_ABSENT_RX:03X}, where no socket listens. A plain socket calls them sent.")
     with stage.open(None) as lonely:
         stage.bind(lonely, rxid=_ABSENT_TX, txid=_ABSENT_RX)
         begin = time.perf_counter()
@@ -114,5 +112,5 @@ def _show_failure(stage: Stage) -> bool:
             for line in f"{type(e).__name__}: {e}".splitlines():
                 print_wrapped(f"  {line}", terminal.RED, indent=" " * 9)
             return True
-    print_wrapped(f"but another node on {stage.name} answered with {_ABSENT_TX:03X}. Try another vcan.", terminal.RED)
+    print_wrapped(f"But another node on {stage.name} answered with {_ABSENT_TX:03X}. Try another vcan.", terminal.RED)
     return False

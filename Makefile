@@ -3,6 +3,7 @@
 # make test         all tests, those against a real kernel included
 # make test-kernels those against a real kernel on other kernels, one after the other (SUITES="trixie sid")
 # make soak         messages over all kinds of sockets with faults, each accounted for (MINUTES=20)
+# make coverage     which lines and branches the tests run that need no kernel with ISO-TP
 # make lint         ruff (with the rules of bandit), mypy, and known vulnerabilities of the packages in constraints.txt
 # make bench        how fast it is: ratios against others, and whether each target is met
 # make fuzz         random input for all that reads what others wrote (MINUTES=5)
@@ -20,7 +21,7 @@ SUITES ?= bookworm bookworm-backports trixie sid experimental
 CHECK_PYTHON = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	{ echo "make: $(PYTHON) is missing or older than 3.11; name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
 
-.PHONY: demo demo-kernel test test-kernels soak lint bench fuzz docs clean
+.PHONY: demo demo-kernel test test-kernels soak coverage lint bench fuzz docs clean
 .DEFAULT_GOAL := demo
 
 demo:
@@ -44,6 +45,10 @@ test-kernels: $(VENV)/ready
 soak: $(VENV)/ready
 	$(VENV)/bin/python -m tools.soak $(or $(MINUTES),20)
 	$(KERNEL_RUN) --vm --cpus 1 --timeout 100000 -- $(VENV)/bin/python -m tools.soak $(or $(MINUTES),20) --interface vcan0
+
+coverage: $(VENV)/ready
+	$(VENV)/bin/coverage run -m pytest -q -m "not kernel and not vm"
+	$(VENV)/bin/coverage report
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check

@@ -5,8 +5,16 @@ from hypothesis import strategies as st
 from isotp.address import Address, AsymmetricAddress, TargetAddressType
 from isotp.can_frame import CanFrame
 from isotp.engine.engine import Engine
-from isotp.engine.events import FirstFrameReceived, IgnoreReason, MessageReceived, MessageSent, TransferFailed
+from isotp.engine.events import (
+    Direction,
+    FirstFrameReceived,
+    IgnoreReason,
+    MessageReceived,
+    MessageSent,
+    TransferFailed,
+)
 from isotp.engine.params import Params
+from isotp.engine.states import SenderState
 from isotp.errors import BufferOverflowError, BusyError, IsoTpError, MessageSizeError, OneWayError, TransferError
 
 from .link import Link, can, engine, events_of, intact, take, told
@@ -380,3 +388,59 @@ def test_the_limits_of_sending_and_receiving_may_differ() -> None:
     (event,) = events_of(link)
     assert isinstance(event, TransferFailed)
     assert isinstance(event.error, BufferOverflowError)
+
+
+def test_what_a_driver_asks() -> None:
+    link = engine()
+    assert link.single_capacity == 7
+    link.send(bytes(8), 0)
+    assert link.sender_state is SenderState.FIRST_DUE
+    assert link.takes(can("0141"))
+    assert not link.takes(can("0141", 0x124))
+    extended = Engine(Address.extended(rxid=0x123, txid=0x456, source_address=0xF1, target_address=0x10))
+    assert extended.takes(can("f10141"))
+    assert not extended.takes(can("100141"))
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_one_half_is_aborted_and_the_other_goes_on(direction: Direction) -> None:
+    link = engine()
+    link.send(bytes(8), 0)
+    link.receive_frame(can("1008010203040506"), 0)
+    events_of(link)
+    link.abort(TransferError("enough"), direction)
+    (event,) = events_of(link)
+    assert isinstance(event, TransferFailed)
+    assert event.direction is direction
+    assert link.is_sending is (direction is Direction.RECEIVING)
+    assert link.is_receiving is (direction is Direction.SENDING)
+
+
+def test_reset_forgets_all() -> None:
+    link = engine()
+    link.send(bytes(8), 0)
+    link.receive_frame(can("1008010203040506"), 0)
+    take(link, confirm=False)
+    link.reset()
+    assert not link.is_sending
+    assert not link.is_receiving
+    assert events_of(link) == []
+    link.send(b"1", 0)
+    assert take(link, confirm=False) == ["0131"]
+    link.frame_sent(0)  # which would confirm a frame of before
+    assert events_of(link) == [MessageSent(1)]
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [("2207080910111213", ""), ("220708", "3 bytes"), ("2307080910111213", "SN 3 instead of 2")],
+)
+def test_frames_that_arrive_together(second: str, says: str) -> None:
+    """All of them are the next ones, or one is too short or has another number."""
+    link = engine()
+    link.receive_frame(can("101a010203040506"), 0)
+    take(link)
+    link.receive_frames([can("2107080910111213"), can(second), can("23141516171819")], 0)
+    what = str(events_of(link)[1])
+    assert ("MessageReceived" in what) is (not says)
+    assert says in what

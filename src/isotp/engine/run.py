@@ -36,15 +36,6 @@ class Run:
         """Expect `count` frames, the first with sequence number `sn`."""
         self.pcis = (*_PCIS[sn : sn + min(count, RUN_MAX)], _END)
 
-    def keep(self, frame_data: bytes, now: int) -> bool:
-        """Accept a frame if it is the next one of the run."""
-        # Engine.receive_frame does the same without the call.
-        if len(frame_data) == self.length and frame_data[self.pci_at] == self.pcis[len(self.frames)]:
-            self.frames.append(frame_data)
-            self.heard_ns = now
-            return True
-        return False
-
     def keep_all(self, frames_data: list[bytes], now: int) -> bool:
         """Accept all of these frames if they are the next ones of the run; otherwise none."""
         begin = len(self.frames)

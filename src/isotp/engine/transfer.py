@@ -48,11 +48,6 @@ class Transfer(ABC, Generic[S, I]):
     def done(self) -> int:
         """How many bytes of the message are transferred."""
 
-    @property
-    def total(self) -> int:
-        """The length of the message."""
-        return self._total
-
     def _takes(self, what: I) -> bool:
         return what in self._table[self.state]
 

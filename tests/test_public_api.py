@@ -127,6 +127,32 @@ def test_what_a_public_function_raises_stands_in_its_docstring(room: str) -> Non
     assert silent == []
 
 
+TIME = re.compile(r"(timeout|within|linger|interval|wait_fc)$")
+UNIT = re.compile(r"\b(seconds?|milliseconds|nanoseconds|ms|ns)\b|\d s\b")
+
+
+def described(owner: Any, name: str) -> list[str]:
+    """The sentences about a parameter of a class or function, or of the method that it belongs to, in all bases."""
+    text = "\n\n".join(inspect.getdoc(base) or "" for base in getattr(owner, "__mro__", [owner]) if base is not object)
+    return [part for part in re.split(r"\n\n|\.\s|\n(?=\s*\w+: )", text) if re.search(rf"\b{name}\b", part)]
+
+
+@pytest.mark.parametrize("room", ["", *ROOMS])
+def test_every_time_has_its_unit(room: str) -> None:
+    """In the name of the parameter, or in a sentence about it in the docstring of the call or of its class."""
+    silent = set()
+    for name, value in public(room):
+        parts = [*members(value), (name, vars(value).get("__init__"))] if isinstance(value, type) else [(name, value)]
+        for where, part in parts:
+            if isinstance(part, FunctionType):
+                for parameter in filter(TIME.search, inspect.signature(part).parameters):
+                    bases = [vars(base).get(part.__name__) for base in getattr(value, "__mro__", ())]
+                    about = [sentence for owner in (value, part, *bases) for sentence in described(owner, parameter)]
+                    if not any(UNIT.search(sentence) for sentence in about):
+                        silent.add(f"{where}: {parameter}")
+    assert silent == set()
+
+
 def test_all_of_opts() -> None:
     for name in opts.__all__:
         assert getattr(opts, name) is not None

@@ -91,6 +91,8 @@ async def async_functional_request(
 ) -> list[Reply]:
     """Send one functional request and return the replies, as `functional_request`, with asyncio sockets.
 
+    `timeout` and `begins_within` are seconds.
+
     If it is cancelled, the replies that it has received are lost; others stay in their sockets.
     """
     ecus, wait = tuple(receivers), _checked(timeout, begins_within, limit)

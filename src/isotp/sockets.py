@@ -418,6 +418,10 @@ class IsoTpSocket(AnySocket):
     def recv_message(self, flags: int = 0, *, begins_within: float | None = None) -> ReceivedMessage:
         """Receive one message with the times of its first and last frame and the count of messages dropped before it.
 
+        Args:
+            flags: MSG_DONTWAIT, MSG_PEEK.
+            begins_within: as of `recv`, in seconds.
+
         Raises:
             OSError: as `recv`.
         """
@@ -474,11 +478,11 @@ class AsyncIsoTpSocket(AnySocket):
 
     @abstractmethod
     async def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
-        """Receive one whole message; see `IsoTpSocket.recv`."""
+        """Receive one whole message; `begins_within` is in seconds, see `IsoTpSocket.recv`."""
 
     @abstractmethod
     async def recv_message(self, flags: int = 0, *, begins_within: float | None = None) -> ReceivedMessage:
-        """Receive one message with the details that `IsoTpSocket.recv_message` has."""
+        """Receive one message with the details that `IsoTpSocket.recv_message` has; `begins_within` is in seconds."""
 
     async def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive one message into `buffer` and return its length in bytes; see `IsoTpSocket.recv_into`."""

@@ -155,7 +155,7 @@ def functional_request(
             be made with `watch_begin=True`.
         request: the request; it has to fit a single frame.
         p2_timeout: seconds in which responses have to begin; 0: only send, for a request to which none is wanted.
-        p2_star_timeout: the same after a response 0x78.
+        p2_star_timeout: the same after a response 0x78, in seconds.
         request_timeout: seconds in which the last response has to begin; None: no limit.
 
     Raises:

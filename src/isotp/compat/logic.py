@@ -398,7 +398,7 @@ class TransportLayerLogic:
     # --- what tells when to call `process`
 
     def set_sleep_timing(self, idle: float, wait_fc: float) -> None:
-        """Set what `sleep_time` returns while idle, and while waiting for flow control, in seconds."""
+        """Set what `sleep_time` returns, in seconds: `idle`, or `wait_fc` while it waits for flow control."""
         self._sleep_idle, self._sleep_wait_fc = idle, wait_fc
 
     def sleep_time(self) -> float:

@@ -1,0 +1,21 @@
+"""A DoIP gateway: testers on a network reach ECUs on ISO-TP links."""
+
+from .file import GatewayFileError, load_gateway
+from .gateway import Gateway
+from .listening import tls_context
+from .settings import FunctionalTarget, Limits, Setup, Target, Tester, Timers, Tls, Vehicle
+
+__all__ = [
+    "FunctionalTarget",
+    "Gateway",
+    "GatewayFileError",
+    "Limits",
+    "Setup",
+    "Target",
+    "Tester",
+    "Timers",
+    "Tls",
+    "Vehicle",
+    "load_gateway",
+    "tls_context",
+]

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "perf": "Show how fast the transfers on a bus or in a log file are.",
     "vcan": "Make, remove or list virtual CAN interfaces.",
     "serve": "Offer one ISO-TP link on a TCP port, as isotpserver does.",
+    "gateway": "Let DoIP testers reach ECUs on ISO-TP links.",
     "simulate": "Let simulated ECUs answer on a bus, as a file describes them.",
     "scan": "Find ISO-TP endpoints; this writes to the bus.",
 }

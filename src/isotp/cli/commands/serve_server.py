@@ -10,6 +10,7 @@ from ...errors import IsoTpError, SocketClosedError, TransferError
 from ...sockets import AsyncIsoTpSocket
 from ..output import angle_brackets
 from ..output.calm import Complaints
+from ..signals import catch_signals
 from .serve_client import Client, Limits
 from .serve_listening import Place
 
@@ -46,7 +47,7 @@ class Server:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._handle_loop_error)
         signalled: asyncio.Future[int] = loop.create_future()
-        _catch_signals(loop, signalled)
+        catch_signals(loop, signalled)
         listening = await place.listen(lambda: Client(self, next(self._numbers)))
         tasks = [loop.create_task(self._receive()), loop.create_task(self._send())]
         ends: list[asyncio.Future[Any]] = [*tasks, signalled]
@@ -165,20 +166,6 @@ class Server:
         elif not self._said_no_descriptor:
             self._said_no_descriptor = True
             self._say("no descriptor is left: more clients have to wait until others go (ulimit -n has the limit)")
-
-
-def _catch_signals(loop: asyncio.AbstractEventLoop, signalled: "asyncio.Future[int]") -> None:
-    def end(number: int) -> None:
-        if not signalled.done():
-            signalled.set_result(number)
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
-            try:
-                loop.add_signal_handler(number, end, number)
-            except NotImplementedError:  # not on Windows: there Ctrl-C raises
-                return
 
 
 def _short(e: IsoTpError) -> str:

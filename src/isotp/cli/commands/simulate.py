@@ -12,7 +12,7 @@ from ...testing.ecu.car import Car
 from ...testing.ecu.car_file import load_car
 from ...testing.ecu.ecu import Ecu, Exchange
 from .. import status
-from ..links.buses import is_of_python_can, open_bus, socketcan_bus
+from ..links.buses import open_bus, place, socketcan_bus
 from ..links.link import Link
 from ..links.remedies import in_options, in_use
 from ..options import values
@@ -40,10 +40,6 @@ _FRAMES: Final = ("fd", "brs", "link_layer", "padding", "check_padding")
 _FLOW_CONTROL: Final = ("bs", "stmin", "tx_stmin")
 
 
-def _place(text: str) -> "str | values.Where":
-    return values.where(text) if ":" in text or text == "virtual" or is_of_python_can(text) else text
-
-
 def add_arguments(parser: Parser) -> None:
     """Add the options of the command."""
     parser.add_argument("file", metavar="FILE", help="what describes the ECUs; YAML if it ends with .yaml or .yml")
@@ -59,7 +55,7 @@ def add_arguments(parser: Parser) -> None:
     group.add_argument(
         "--bus",
         metavar="WHERE",
-        type=_place,
+        type=place,
         help="a CAN interface, such as vcan0; an adapter of python-can, such as pcan:PCAN_USBBUS1; or 'virtual', a bus "
         "in this process, where nothing else is",
     )

@@ -8,7 +8,7 @@ import isotp
 
 from ...bus.base import Bus
 from ...errors import InterfaceError, not_installed
-from ..options.values import Where
+from ..options.values import Where, where
 from ..parser import WrongUsage
 
 
@@ -35,6 +35,11 @@ def is_of_python_can(name: str) -> bool:
     except ImportError:
         return False
     return name in can.VALID_INTERFACES
+
+
+def place(text: str) -> str | Where:
+    """A bus in one word: an interface of Linux, or what `--bus` takes."""
+    return where(text) if ":" in text or text == "virtual" or is_of_python_can(text) else text
 
 
 def open_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) -> Bus:

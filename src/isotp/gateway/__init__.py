@@ -3,16 +3,16 @@
 from .file import GatewayFileError, load_gateway
 from .gateway import Gateway
 from .listening import tls_context
-from .settings import FunctionalTarget, Limits, Setup, Target, Tester, Timers, Tls, Vehicle
+from .settings import FunctionalTarget, Limits, Permission, Setup, Target, Timers, Tls, Vehicle
 
 __all__ = [
     "FunctionalTarget",
     "Gateway",
     "GatewayFileError",
     "Limits",
+    "Permission",
     "Setup",
     "Target",
-    "Tester",
     "Timers",
     "Tls",
     "Vehicle",

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from .codec import DEFAULT_VERSION, HEADER, Activation, Header, HeaderNack, Kind, Nack, message, read_header
 from .exchange import Request
-from .settings import Limits, Tester, Timers
+from .settings import Limits, Permission, Timers
 
 _ACCEPTED: Final = frozenset(
     {
@@ -73,7 +73,7 @@ class Connection:
         self.certificate: str | None = None
         """The common name of the certificate that it showed; None: it showed none."""
         self.is_tls = False
-        self.tester: Tester | None = None
+        self.tester: Permission | None = None
         """What it may do, once routing was activated."""
         self.source = -1
         """Its logical address, then."""
@@ -99,6 +99,7 @@ class Connection:
                 self.has_begun = True
                 while not self._why:
                     await self._serve_one()
+                    await asyncio.sleep(0)  # whoever sends on and on leaves turns to others
         except TimeoutError:
             self._why = self._why or ("nothing was sent for too long" if self.tester else "no routing was activated")
         except Over as e:

@@ -157,9 +157,9 @@ class Line:
             except SocketClosedError:
                 return
             except (TransferError, IsoTpWarning) as e:
-                self._say(f"warning: {self.name}: {e}")
+                self._say(f"warning: {self.name}: {_what(e)}")
             except OSError as e:
-                self._say(f"warning: {self.name}: {e}")
+                self._say(f"warning: {self.name}: {_what(e)}")
                 await asyncio.sleep(self._timers.retry)
             else:
                 self._take(data)
@@ -212,12 +212,16 @@ async def carry(request: Request, lines: Iterable[Line], sock: AsyncIsoTpSocket,
     except SocketClosedError:
         request.answer(Nack.UNREACHABLE)
     except OSError as e:
-        say(f"warning: {request.client.name}: {getattr(e, 'what', e)}")
+        say(f"warning: {request.client.name}: {_what(e)}")
         request.answer(_reason(e))
     finally:
         timer.cancel()
         for line in begun:
             line.sent(request, is_on_bus)
+
+
+def _what(e: BaseException) -> str:
+    return str(getattr(e, "what", e))
 
 
 def _reason(e: OSError) -> Nack:

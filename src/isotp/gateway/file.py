@@ -11,7 +11,7 @@ from ..address import Address
 from ..errors import AddressError, IsoTpError
 from ..testing.ecu import file_addresses
 from ..testing.ecu import file_values as values
-from .settings import ID_SIZE, POWER_MODES, VIN_SIZE, FunctionalTarget, Setup, Target, Tester, Tls, Vehicle
+from .settings import ID_SIZE, POWER_MODES, VIN_SIZE, FunctionalTarget, Permission, Setup, Target, Tls, Vehicle
 
 _LONGEST: Final = 1 << 24
 _LONGEST_MESSAGE: Final = 1 << 24
@@ -59,7 +59,7 @@ def _setup(content: Any, folder: Path) -> Setup:
     _check_apart("name", (ecu.name for ecu in ecus))
     addresses = [vehicle.address, *(ecu.address for ecu in ecus), *(group.address for group in groups)]
     _check_apart("logical address", (f"{address:#06x}" for address in addresses))
-    return Setup(vehicle, tuple(ecus), tuple(groups), tuple(testers), tls)
+    return Setup(vehicle, tuple(ecus), tuple(testers), tuple(groups), tls)
 
 
 def _check_apart(what: str, given: Iterable[str]) -> None:
@@ -156,11 +156,11 @@ def _named(by_name: dict[str, int]) -> values.Read[tuple[int, ...]]:
     return lambda value, place: tuple(values.list_of(read_one)(value, place))
 
 
-def _tester(value: Any, place: str, by_name: dict[str, int]) -> Tester:
+def _tester(value: Any, place: str, by_name: dict[str, int]) -> Permission:
     table = values.Table(value, place)
     first = table.take("address", _logical)
     last = table.take("last_address", values.integer(first, 0xFFFF), first)
-    tester = Tester(
+    tester = Permission(
         addresses=range(first, last + 1),
         types=tuple(table.take("types", values.list_of(values.byte), (0, 1))),
         targets=table.take("ecus", _named(by_name), None),

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from .codec import Activation
 from .connection import Connection
-from .settings import Tester
+from .settings import Permission
 
 Confirm = Callable[[int, str], Awaitable[bool]]
 """Says whether the tester with this logical address, at this place, may have routing."""
@@ -24,7 +24,7 @@ class Routing:
 
     def __init__(
         self,
-        testers: Sequence[Tester],
+        testers: Sequence[Permission],
         most: int,
         is_plain: bool,
         confirm: Confirm | None,
@@ -37,7 +37,7 @@ class Routing:
     def __len__(self) -> int:
         return len(self._active)
 
-    def _tester(self, source: int) -> Tester | None:
+    def _tester(self, source: int) -> Permission | None:
         return next((each for each in self._testers if source in each.addresses), None)
 
     async def activate(self, client: Connection, source: int, kind: int) -> Activation:
@@ -84,7 +84,7 @@ class Routing:
                 self.leave(other)
                 other.cut_off("it does not answer an alive check")
 
-    def _register(self, client: Connection, source: int, kind: int, tester: Tester) -> Activation:
+    def _register(self, client: Connection, source: int, kind: int, tester: Permission) -> Activation:
         self._active[source] = client
         client.source, client.tester = source, tester
         shown = f", certificate of {client.certificate!r}" if client.certificate else ""

@@ -1,7 +1,7 @@
 """What a gateway is told: the vehicle, its ECUs, the testers that may reach them, limits and times."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ..address import Address, AsymmetricAddress
@@ -73,7 +73,7 @@ class FunctionalTarget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tester:
+class Permission:
     """Testers that may use the gateway.
 
     Args:
@@ -106,8 +106,8 @@ class Setup:
 
     vehicle: Vehicle
     ecus: tuple[Target, ...]
+    testers: tuple[Permission, ...]
     functional: tuple[FunctionalTarget, ...] = ()
-    testers: tuple[Tester, ...] = field(default_factory=lambda: (Tester(addresses=range(0x0E00, 0x1000)),))
     tls: Tls | None = None
 
 

@@ -168,7 +168,7 @@ def in_loop(test: Test) -> Callable[[], None]:
             left = asyncio.all_tasks() - {asyncio.current_task()}
             assert not left, f"tasks left running: {left}"
 
-        asyncio.run(alone(), debug=True)
+        asyncio.run(alone())
 
     run.__name__ = test.__name__
     return run

@@ -56,6 +56,10 @@ def _setup(content: Any, folder: Path) -> Setup:
     testers = table.take("tester", values.list_of(lambda v, place: _tester(v, place, by_name), ", [[tester]] in TOML"))
     tls = table.take("tls", lambda v, place: _tls(v, place, folder), None)
     table.end()
+    for number, tester in enumerate(testers):
+        if tester.certificate is not None and (tls is None or tls.clients is None):
+            what = f"tester[{number}].certificate: {tester.certificate}: needed is tls.clients, too"
+            raise values.CarFileError(f"{what}, the authority of such certificates")
     _check_apart("name", (ecu.name for ecu in ecus))
     addresses = [vehicle.address, *(ecu.address for ecu in ecus), *(group.address for group in groups)]
     _check_apart("logical address", (f"{address:#06x}" for address in addresses))

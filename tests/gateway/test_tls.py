@@ -68,6 +68,7 @@ def test_no_certificate_and_that_of_a_stranger_get_nowhere(certificates: Certifi
     @in_loop
     async def test() -> None:
         async with serving(**options(certificates)) as served:
+
             async def activate(name: str | None) -> int:
                 client = await tls_client(served, certificates.client(name))  # TLS 1.3 is told after it
                 return await client.activate()

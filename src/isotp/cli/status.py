@@ -22,7 +22,7 @@ TEXT: Final = (
     "exit status: 0 done; 1 it failed, stderr says why; 2 wrong usage; 3 nothing came in the time given; "
     "4 check found something against the standard; "
     f"{_FIRST} to {_FIRST + len(_ENDINGS) - 1} the N_Result of a transfer that failed; 130 Ctrl-C; 143 SIGTERM; "
-    "129 SIGHUP (serve); 141 the reader of the output went away"
+    "129 SIGHUP (serve, gateway); 141 the reader of the output went away"
 )
 
 

@@ -1,0 +1,21 @@
+"""DoIP clients of other packages reach a simulated ECU through the gateway."""
+
+from pathlib import Path
+
+import pytest
+
+from .others import run
+
+OTHERS = Path(__file__).parent / "others"
+
+
+@pytest.mark.parametrize(
+    ("program", "groups"),
+    [
+        ("doipclient_download.py", ("packages",)),
+        ("gallia_doip.py", ("packages",)),
+        ("scapy_doip.py", ("packages", "doip")),
+    ],
+)
+def test_it_works(program: str, groups: tuple[str, ...]) -> None:
+    assert run(str(OTHERS / program), groups=groups).endswith("done\n")

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "tools": {"compat"},
     "tpsock": {"linux", "opts", "kernel", "tpsock"},
 }
-ABOVE_ALL = {"checkup", "cli", "remote", "testing", "__main__", FRONT}
+ABOVE_ALL = {"checkup", "cli", "gateway", "remote", "testing", "__main__", FRONT}
 SANS_IO = {"asyncio", "can", "select", "selectors", "socket", "threading", "time"}
 
 

@@ -73,7 +73,7 @@ def test_every_public_method_says_what_it_does(name: str) -> None:
             assert silent == []
 
 
-ROOMS = ["opts", "engine", "bus", "capture", "testing", "compat", "clients.udsoncan"]
+ROOMS = ["opts", "engine", "bus", "capture", "gateway", "testing", "compat", "clients.udsoncan"]
 
 
 def public(room: str) -> list[tuple[str, Any]]:

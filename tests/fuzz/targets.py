@@ -1,10 +1,11 @@
 """What is fed with random bytes: each function raises for a fault, and nothing else but what is documented."""
 
+import asyncio
 import contextlib
 import io
 import os
 import tempfile
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -22,9 +23,14 @@ from isotp.cli.output.angle_brackets import Unwrapper, wrap
 from isotp.cli.parser import Parser, WrongUsage
 from isotp.engine.n_pdu import Malformed, decode
 from isotp.errors import UnavailableError
+from isotp.gateway import GatewayFileError, load_gateway
+from isotp.gateway.codec import read_header
+from isotp.gateway.discovery import Discovery
 from isotp.testing.ecu.car_file import load_car
 from isotp.testing.ecu.file_values import CarFileError
 from isotp.testing.notation import NotationError, format_frame, format_n_pdu, parse
+
+from ..gateway.testers import TIMERS, serving
 
 _LONGEST: Final = 200
 _FRAME_MAX: Final = 64
@@ -146,12 +152,38 @@ def car_file(data: bytes) -> None:
             load_car(name)
 
 
+def gateway_file(data: bytes) -> None:
+    """What a gateway serves."""
+    with _file(data, ".toml") as name, contextlib.suppress(GatewayFileError):
+        load_gateway(name)
+
+
+def doip(data: bytes) -> None:
+    """What testers send to a gateway, over UDP and TCP."""
+    asyncio.run(_doip(data))
+
+
+async def _doip(data: bytes) -> None:
+    replies: list[bytes] = []
+    async with serving(timers=TIMERS._replace(response=0.0)) as served:
+        gateway = served.gateway
+        discovery = Discovery(gateway.setup.vehicle, gateway.limits, gateway.timers, int, served.said.append)
+        discovery._transport = Namespace(sendto=lambda reply, place: replies.append(reply))
+        discovery.datagram_received(data, ("127.0.0.1", 1))
+        assert all(read_header(reply) for reply in replies)
+        client = await served.connect()
+        client.writer.write(data)
+        client.writer.write_eof()
+        assert await client.is_over()
+
+
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
-    each.__name__: each for each in (n_pdu, recording, dump, notation, brackets, option_values, command_line, car_file)
+    each.__name__: each
+    for each in (n_pdu, recording, dump, notation, brackets, option_values, command_line, car_file, gateway_file, doip)
 }
 CORPUS: Final = Path(__file__).parent / "corpus"
 _SHARED: Final = {"dump": "recording"}

@@ -10,7 +10,7 @@ from .targets import CORPUS, TARGETS, corpus
 
 pytest.importorskip("can")
 CASES = [(target, path) for target in TARGETS for path in corpus(target)]
-EXAMPLES = {"dump": 10, "command_line": 10, "car_file": 20}
+EXAMPLES = {"dump": 10, "command_line": 10, "car_file": 20, "gateway_file": 20, "doip": 20}
 
 
 @pytest.mark.parametrize(("target", "path"), CASES, ids=[f"{target}-{path.name}" for target, path in CASES])

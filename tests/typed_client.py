@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterator
 from typing import Any, assert_type
 
 import isotp
-from isotp import bus, capture, compat, engine, opts, testing
+from isotp import bus, capture, compat, engine, gateway, opts, testing
 
 FAILURES: tuple[type[isotp.TransferError], ...] = (
     isotp.BufferOverflowError, isotp.ConsecutiveFrameTimeoutError, isotp.FlowControlTimeoutError,
@@ -145,3 +145,18 @@ def of_can_isotp(adapter: Any, address: isotp.Address) -> tuple[compat.Transport
 def more(one: bus.CanFrame, sockets: tuple[type[bus.SocketCanBus], type[bus.PythonCanBus]]) -> Awaitable[None]:
     print(one.can_id, sockets)
     return tasks(async_sockets()[0])
+
+
+async def doip(setup: gateway.Setup) -> None:
+    ecu = gateway.Target(1, isotp.Address.normal(rxid=0x7E8, txid=0x7E0))
+    everyone = gateway.FunctionalTarget(0xE000, isotp.Address.normal(txid=0x7DF, functional=True), (1,))
+    tls = gateway.Tls("gateway.pem", "gateway.key", None)
+    tester = gateway.Permission(addresses=range(0x0E00, 0x0E80))
+    own = gateway.Setup(gateway.Vehicle(address=0x1000), (ecu,), (tester,), (everyone,), tls)
+    try:
+        setup = gateway.load_gateway("gateway.toml")
+    except gateway.GatewayFileError:
+        setup = own
+    limits, timers = gateway.Limits(clients=4), gateway.Timers(initial=5.0)
+    async with gateway.Gateway(setup, "can0", tls=gateway.tls_context(tls), limits=limits, timers=timers) as one:
+        assert_type(one.port, int)

@@ -59,6 +59,16 @@ async def test_a_message_that_is_too_long_is_dropped_and_the_next_is_served() ->
 
 
 @in_loop
+async def test_who_is_refused_in_the_middle_of_a_long_message_reads_why() -> None:
+    async with serving() as served:
+        client = await served.connect()
+        client.ask("55" * 1_000_000)
+        assert await client.answer() == (ENGINE, 0x102)
+        assert await client.reader.read() == b""
+        assert served.nothing_sent
+
+
+@in_loop
 async def test_all_messages_together_are_bounded() -> None:
     async with serving(limits=Limits(held=3000)) as served:
         served.engine.may_send.clear()

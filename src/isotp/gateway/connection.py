@@ -67,6 +67,8 @@ class Connection:
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
     _limit: asyncio.Timeout
+    task: asyncio.Task[None]
+    """What serves it, from the handshake to its end."""
 
     def __init__(self, room: Room, name: str) -> None:
         self.name = name
@@ -81,6 +83,8 @@ class Connection:
         """What it sent and that is not on the bus yet."""
         self.has_begun = False
         """Whether it is served: the handshake is over, and it has not ended."""
+        self.is_cut_off = False
+        """Whether it ends at once, whatever it is still to be told."""
         self._room = room
         self._version = 2
         self._alive: asyncio.Future[None] | None = None
@@ -92,9 +96,9 @@ class Connection:
         """Serve it to its end."""
         self._reader, self._writer = reader, writer
         sock: socket.socket = writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # else a machine that vanished stays a client
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # else a machine that vanished stays a client
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             async with asyncio.timeout(self._room.timers.initial) as self._limit:
                 self.has_begun = True
                 while not self._why:
@@ -110,33 +114,46 @@ class Connection:
             await self._end()
 
     async def _end(self) -> None:
-        self.has_begun = False
         self._room.leave(self)
         for request, task in self.requests.items():
             if not request.is_sending:
                 task.cancel()
         if self.tester is not None or self._why:
             self._room.say(f"{self.name} went" + (f": {self._why}" if self._why else ""))
-        self._writer.close()
+        self.tester = None
+        self.has_begun = False
         with contextlib.suppress(OSError):
             try:
+                if self.is_cut_off:
+                    return
                 async with asyncio.timeout(_LAST_WORDS_S):
-                    await self._writer.wait_closed()
+                    await self._say_goodbye()
             finally:
                 self._writer.transport.abort()
+
+    async def _say_goodbye(self) -> None:
+        """Let the tester read the last message. A socket that is closed with data unread would take it back."""
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+            while await self._reader.read(_PIECE):
+                pass
+        self._writer.close()
+        await self._writer.wait_closed()
 
     def close(self, why: str) -> None:
         """Close the connection, after what it is still to be told."""
         self._why = self._why or why
-        if self.has_begun:
+        if not self.has_begun:
+            self.task.cancel()
+        else:
             self._writer.close()
             self._limit.reschedule(asyncio.get_running_loop().time() + _LAST_WORDS_S)
 
     def cut_off(self, why: str) -> None:
         """Close the connection at once."""
         self._why = self._why or why
-        if self.has_begun:
-            self._writer.transport.abort()
+        self.is_cut_off = True
+        self.task.cancel()
 
     def _was_active(self) -> None:
         if self.tester is not None and not self._why:
@@ -244,7 +261,7 @@ class Connection:
 
     def _write(self, kind: Kind, *parts: "int | bytes") -> None:
         transport = self._writer.transport
-        if transport.is_closing():
+        if not self.has_begun or transport.is_closing():
             return
         if transport.get_write_buffer_size() > self._room.limits.unread:
             self.cut_off("it does not read")

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -75,8 +76,7 @@ class Gateway:
         self._announce_to = announce_to
         is_plain = tls is None if plain is None else plain
         self._routing = Routing(setup.testers, self.limits.clients, is_plain, confirm, say)
-        self._clients: dict[Connection, asyncio.Task[None]] = {}  # the oldest first
-        self._ending: set[asyncio.Task[None]] = set()
+        self._clients: dict[Connection, None] = {}  # the oldest first
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried: set[asyncio.Task[None]] = set()
         self._targets: dict[int, tuple[AsyncIsoTpSocket, list[Line], int]] = {}
@@ -148,11 +148,9 @@ class Gateway:
 
     async def close(self) -> None:
         """End all connections and close the links. What is being sent has half a second to get there."""
-        for client, task in self._clients.items():
+        for client in list(self._clients):
             client.close("the gateway ends")
-            if not client.has_begun:
-                task.cancel()
-        running = [*self._clients.values(), *self._ending, *self._carried]
+        running = [*(client.task for client in self._clients), *self._carried]
         if running:
             await asyncio.wait(running, timeout=_GOODBYE_S)
         self._stack.close()
@@ -187,18 +185,15 @@ class Gateway:
                 continue
             self._make_room()
             client = Connection(self, "{} port {}".format(*place[:2]))
-            task = self._clients[client] = loop.create_task(self._run(client, sock, tls))
-            task.add_done_callback(self._ending.discard)
+            self._clients[client] = None
+            client.task = loop.create_task(self._run(client, sock, tls))
+            client.task.add_done_callback(partial(self._has_ended, client))
 
     def _make_room(self) -> None:
         """Close the oldest connection without routing, if there are too many."""
-        waiting = [each for each in self._clients if each.tester is None]
+        waiting = [each for each in self._clients if each.tester is None and not each.is_cut_off]
         if len(waiting) >= self.limits.waiting:
-            oldest, task = waiting[0], self._clients[waiting[0]]
-            self.leave(oldest)
-            oldest.cut_off(f"{self.limits.waiting} others have no routing, either")
-            if not oldest.has_begun:
-                task.cancel()
+            waiting[0].cut_off(f"{self.limits.waiting} others have no routing, either")
 
     async def _run(self, client: Connection, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
@@ -211,18 +206,17 @@ class Gateway:
             )
         except OSError as e:  # the handshake failed: a wrong certificate, or garbage
             self.say(f"{client.name} went: no TLS: {e}")
-            self.leave(client)
             return
         if tls is not None:
             client.is_tls = True
             client.certificate = common_name(transport.get_extra_info("peercert"))
         await client.run(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
+    def _has_ended(self, client: Connection, task: "asyncio.Task[None]") -> None:
+        del self._clients[client]
+
     def leave(self, client: Connection) -> None:
         """See `Room`."""
-        task = self._clients.pop(client, None)
-        if task is not None:
-            self._ending.add(task)
         self._routing.leave(client)
         for _, lines, _ in self._targets.values():
             for line in lines:
@@ -251,7 +245,7 @@ class Gateway:
         task = client.requests[request] = asyncio.get_running_loop().create_task(carrying)
         self.held += len(request.data)
         self._carried.add(task)
-        task.add_done_callback(lambda done: self._carried_out(client, request, done))
+        task.add_done_callback(partial(self._carried_out, client, request))
         return None
 
     def _carried_out(self, client: Connection, request: Request, task: "asyncio.Task[None]") -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ class Served(NamedTuple):
 
     port: int
     """For TCP and UDP."""
+    tls_port: int
     engine: Ecu
     said: list[str]
 
@@ -62,9 +64,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(setup: Setup = SETUP) -> Iterator[Served]:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Served]:
     """A gateway and its ECUs, in a thread."""
-    served = Served(free_port(), an_ecu(0), [])
+    served = Served(free_port(), free_port(), an_ecu(0), [])
     begun, failures = threading.Event(), list[BaseException]()
     end: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -73,7 +75,16 @@ def serving(setup: Setup = SETUP) -> Iterator[Served]:
         timers = Timers(initial=60.0, announce_wait=0.0)
         async with (
             AsyncCar(bus, served.engine, an_ecu(1)),
-            Gateway(setup, bus, port=served.port, announce_to=(), timers=timers, say=served.said.append),
+            Gateway(
+                SETUP,
+                bus,
+                port=served.port,
+                tls=tls,
+                tls_port=served.tls_port,
+                announce_to=(),
+                timers=timers,
+                say=served.said.append,
+            ),
         ):
             end.append((asyncio.get_running_loop(), over))
             begun.set()

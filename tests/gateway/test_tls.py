@@ -92,6 +92,7 @@ def test_garbage_and_silence_on_the_port_of_tls(certificates: Certificates) -> N
             await async_until(lambda: len(served.gateway._clients) <= 5)
             _, writer = await asyncio.open_connection("127.0.0.1", served.gateway.tls_port)
             writer.write(bytes.fromhex("02FD 0005 00000007 0E00 00 00000000"))
+            await served.until_said("was cut off in its handshake")
             for reader, _ in silent:
                 assert await reader.read() == b""
             await async_until(lambda: not served.gateway._clients)

@@ -207,6 +207,9 @@ class Gateway:
         except OSError as e:  # the handshake failed: a wrong certificate, or garbage
             self.say(f"{client.name} went: no TLS: {e}")
             return
+        except asyncio.CancelledError:
+            self.say(f"{client.name} was cut off in its handshake")
+            raise
         if tls is not None:
             client.is_tls = True
             client.certificate = common_name(transport.get_extra_info("peercert"))

@@ -167,3 +167,18 @@ async def test_the_end_of_the_gateway_ends_all() -> None:
         for tester in testers:
             assert await tester.is_over()
         await async_until(lambda: any("the gateway ends" in line for line in served.said))
+
+
+@in_loop
+async def test_who_comes_while_the_gateway_ends_is_not_served() -> None:
+    async with serving() as served:
+        tester = await served.tester()
+        served.engine.may_send.clear()
+        tester.ask("3E 00")
+        await served.engine.until_sent("3E 00")
+        ending = asyncio.create_task(served.gateway.close())
+        await asyncio.sleep(0)
+        late = await served.connect()
+        assert await late.is_over()
+        await ending
+        assert not served.gateway._clients

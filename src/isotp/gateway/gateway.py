@@ -71,7 +71,7 @@ class Gateway:
         """Bytes of requests that are not on the bus yet."""
         self.port = self.udp_port = self.tls_port = 0
         """Where it listens, once it has started."""
-        self._open = _opener(where)
+        self._open = _opener(where, self.limits.message)
         self._host, self._ports, self._tls = host, (port, tls_port), tls
         self._announce_to = announce_to
         is_plain = tls is None if plain is None else plain
@@ -148,20 +148,17 @@ class Gateway:
 
     async def close(self) -> None:
         """End all connections and close the links. What is being sent has half a second to get there."""
+        await _cancel(self._tasks)  # first of all: no client comes any more
         for client in list(self._clients):
             client.close("the gateway ends")
-        running = [*(client.task for client in self._clients), *self._carried]
+        running = {*(client.task for client in self._clients), *self._carried}
         if running:
             await asyncio.wait(running, timeout=_GOODBYE_S)
         self._stack.close()
-        tasks = [*self._tasks, *running]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancel(running)
         for sock, _, _ in self._targets.values():
             await sock.wait_closed()
         self._targets.clear()
-        self._tasks.clear()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -188,6 +185,7 @@ class Gateway:
             self._clients[client] = None
             client.task = loop.create_task(self._run(client, sock, tls))
             client.task.add_done_callback(partial(self._has_ended, client))
+            await asyncio.sleep(0)  # it owns its socket before anything can cut it off
 
     def _make_room(self) -> None:
         """Close the oldest connection without routing, if there are too many."""
@@ -257,19 +255,31 @@ class Gateway:
         client.requests.pop(request, None)
 
 
-def _opener(where: Bus | str | Open) -> Open:
+async def _cancel(tasks: "set[asyncio.Task[None]]") -> None:
+    """Cancel tasks, and wait for their end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    tasks.clear()
+
+
+def _opener(where: Bus | str | Open, longest: int) -> Open:
+    """What opens the socket of an ECU, for messages of so many bytes."""
     if not isinstance(where, Bus | str):
         return where
 
     def open_link(target: Target | FunctionalTarget) -> AsyncIsoTpSocket:
-        interface = target.bus or where
-        sock: AsyncIsoTpSocket
-        if isinstance(interface, str):
-            sock = isotp.AsyncSocket()
-            sock.bind(interface, target.link)
-        else:
-            sock = isotp.AsyncSoftSocket(interface)
-            sock.bind(target.link)
+        place = target.bus or where
+        with contextlib.ExitStack() as stack:
+            sock: AsyncIsoTpSocket
+            if isinstance(place, str):
+                sock = isotp.AsyncSocket()
+            else:
+                sock = isotp.AsyncSoftSocket(place)
+                sock.set_engine_opts(max_pdu_size=longest)
+            stack.callback(sock.close)
+            sock.bind(place if isinstance(place, str) else None, target.link)
+            stack.pop_all()
         return sock
 
     return open_link

@@ -15,7 +15,7 @@ import pytest
 
 import isotp
 from isotp import Address, AsymmetricAddress, opts
-from isotp.kernel import binding, translate
+from isotp.kernel import binding, listeners, translate
 from isotp.kernel.binding import Binding
 from isotp.linux import interface, modules
 from isotp.linux import native as linux_native
@@ -294,7 +294,8 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(interface, "names", lambda: [*HERE])
     monkeypatch.setattr(interface, "query", lambda _, name: HERE[name])
     monkeypatch.setattr(interface, "can_interfaces", lambda _: [i for i in HERE.values() if i.is_can])
-    monkeypatch.setattr(binding, "Path", lambda *parts: tmp_path.joinpath(*(p.lstrip("/") for p in parts)))
+    monkeypatch.setattr(listeners, "_PROC", tmp_path / "proc/net/can")
+    monkeypatch.setattr(listeners, "_STATS", tmp_path / "proc/net/can/stats")
     monkeypatch.setattr("isotp.opts.optflags.kernel_release", lambda: (6, 12))
     return tmp_path
 
@@ -482,9 +483,50 @@ def listed(proc: Path, kind: str, can_id: str, who: str = "isotp") -> Path:
 
 
 def test_receive_list(tmp_path: Path) -> None:
-    rows = binding._receive_list(listed(tmp_path, "sff", "   7e8  "))
+    rows = listeners._receive_list(listed(tmp_path, "sff", "   7e8  "))
     assert [(r[0], r[1], r[-1]) for r in rows] == [("vcan0", "7e8", "isotp"), ("vcan1", "7e8", "isotp")]
-    assert binding._receive_list(tmp_path / "missing") == []
+    assert listeners._receive_list(tmp_path / "missing") == []
+
+
+def count_entries(proc: Path, count: int) -> None:
+    said = f"\n {count:8d} current receive list entries (CRCV)\n {99:8d} maximum receive list entries (MRCV)\n"
+    (proc / "proc/net/can/stats").write_text(said)
+
+
+def test_the_receive_lists_are_read_when_they_change(here: Path) -> None:
+    known = listeners.Listeners()
+    path = listed(here, "sff", "   7e8  ")
+    count_entries(here, 2)
+    assert known.count("vcan0", 0x7E0) == 0
+    known.add("vcan0", 0x7E0)
+    count_entries(here, 4)
+    path.write_text(path.read_text().replace("7e8", "7e1"))  # as many went as came: not seen
+    assert known.count("vcan0", 0x7E1) == 0
+    count_entries(here, 5)
+    assert known.count("vcan0", 0x7E1) == 1
+
+
+def test_an_identifier_taken_for_used_is_looked_up(here: Path) -> None:
+    known = listeners.Listeners()
+    path = listed(here, "sff", "   7e8  ")
+    count_entries(here, 2)
+    assert known.count("vcan0", 0x7E8) == 1
+    path.write_text("")
+    assert known.count("vcan0", 0x7E8) == 0
+
+
+def test_what_was_read_is_old_after_a_second(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = listeners.Listeners()
+    now = 5.0
+    monkeypatch.setattr(listeners, "monotonic", lambda: now)
+    path = listed(here, "sff", "   7e8  ")
+    count_entries(here, 2)
+    assert known.count("vcan0", 0x7E1) == 0
+    path.write_text(path.read_text().replace("7e8", "7e1"))
+    now = 5.9
+    assert known.count("vcan0", 0x7E1) == 0
+    now = 6.1
+    assert known.count("vcan0", 0x7E1) == 1
 
 
 def one_listens(native: Native, address: Address) -> bool:

@@ -4,7 +4,7 @@ ISO 15765-2:2016, 10.3 (normal, normal fixed, extended, mixed) and 8.3.2.4 (N_TA
 The rest of the library uses only the two directions of an address, `tx` and `rx`, each a `CanAddress`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from operator import attrgetter
 from typing import Final
@@ -129,6 +129,10 @@ class Address(AbstractAddress):
     rx_only: bool = False
     tx_only: bool = False
     target_address_type: TargetAddressType = TargetAddressType.Physical
+    tx: CanAddress | None = field(init=False, repr=False, compare=False, default=None)
+    """The sending direction; None in a receiving half."""
+    rx: CanAddress | None = field(init=False, repr=False, compare=False, default=None)
+    """The receiving direction; None in a sending half."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.addressing_mode, AddressingMode):
@@ -143,9 +147,11 @@ class Address(AbstractAddress):
         if self.is_functional and not self.rx_only:
             object.__setattr__(self, "tx_only", True)  # a group does not answer
         self._check_parameters()
-        tx, rx = self.tx, self.rx  # computing them checks the ranges
+        tx, rx = self._sending(), self._receiving()  # computing them checks the ranges
         if tx is not None and tx == rx:
             raise AddressError(f"the two directions are the same: rx and tx are both {tx}")
+        object.__setattr__(self, "tx", tx)
+        object.__setattr__(self, "rx", rx)
 
     @classmethod
     def normal(
@@ -257,9 +263,14 @@ class Address(AbstractAddress):
         """Whether this is a 1-to-N address."""
         return self.target_address_type is TargetAddressType.Functional
 
-    @property
-    def tx(self) -> CanAddress | None:
-        """The sending direction; None in a receiving half."""
+    def halves(self, target_address_type: TargetAddressType) -> tuple[CanAddress | None, CanAddress | None]:
+        """The sending and the receiving direction of physical or functional addressing; None in the other half."""
+        t = target_address_type
+        tx = None if self.rx_only else replace(self, target_address_type=t, tx_only=True).tx
+        rx = None if self.tx_only else replace(self, target_address_type=t, rx_only=True).rx
+        return tx, rx
+
+    def _sending(self) -> CanAddress | None:
         if self.rx_only:
             return None
         return CanAddress(
@@ -267,22 +278,13 @@ class Address(AbstractAddress):
             self._address_byte("target_address", self.target_address),
         )
 
-    @property
-    def rx(self) -> CanAddress | None:
-        """The receiving direction; None in a sending half."""
+    def _receiving(self) -> CanAddress | None:
         if self.tx_only:
             return None
         return CanAddress(
             self._id("rxid", self.rxid, self.source_address, self.target_address),
             self._address_byte("source_address", self.source_address),
         )
-
-    def halves(self, target_address_type: TargetAddressType) -> tuple[CanAddress | None, CanAddress | None]:
-        """The sending and the receiving direction of physical or functional addressing; None in the other half."""
-        t = target_address_type
-        tx = None if self.rx_only else replace(self, target_address_type=t, tx_only=True).tx
-        rx = None if self.tx_only else replace(self, target_address_type=t, rx_only=True).rx
-        return tx, rx
 
     def _id(self, name: str, chosen: int | None, to: int | None, sender: int | None) -> int:
         mode = self.addressing_mode
@@ -296,9 +298,10 @@ class Address(AbstractAddress):
         return high | _byte("target_address", to) << 8 | _byte("source_address", sender)
 
     def _address_byte(self, name: str, value: int | None) -> int | None:
-        if self.addressing_mode.name.startswith("Extended"):
+        mode = self.addressing_mode.name
+        if mode.startswith("Extended"):
             return _byte(name, value)
-        if self.addressing_mode.name.startswith("Mixed"):
+        if mode.startswith("Mixed"):
             return _byte("address_extension", self.address_extension)
         return None
 

@@ -1,14 +1,18 @@
 """A message that never gets on ends all the same: by abort, by close, by Ctrl-C, by the end of a program."""
 
 import asyncio
+import os
 import signal
 import socket as native_module
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
 
 import isotp
+from isotp.kernel.listeners import listeners
 from isotp.linux.closing import close_now
 
 from .conftest import A_TO_B, B_TO_A, Background, Bus, Link, payload
@@ -67,7 +71,7 @@ def test_several_threads_close_at_the_same_time(vcan: Link, bus: Bus, background
         native.bind((vcan, 0x100 + number, 0x200 + number))
         native.send(LONG)
         bus.send(0x100 + number, WAIT)
-    for closing in [background(partial(close_now, native)) for native in natives]:
+    for closing in [background(partial(close_now, native.close)) for native in natives]:
         closing.result()
     for number in range(8):
         bus.send(0x100 + number, CTS)
@@ -97,6 +101,42 @@ def test_a_task_closes_and_gives_up(vcan: Link, peer: MakePeer) -> None:
 
     asyncio.run(run())
     is_free(vcan)
+
+
+def test_many_close_at_the_same_time_in_a_loop(vcan: Link) -> None:
+    """The kernel takes some 10 ms for each; threads wait for it, and end."""
+
+    async def run() -> None:
+        sockets = [isotp.AsyncSocket() for _ in range(60)]
+        for number, s in enumerate(sockets):
+            s.bind(vcan, rxid=0x100 + number, txid=0x200 + number)
+        descriptors = [s.fileno() for s in sockets]
+        for s in sockets:
+            s.close()
+        assert {s.fileno() for s in sockets} == {-1}
+        assert sum(thread.name == "isotp closes" for thread in threading.enumerate()) <= 16
+        await asyncio.gather(*(s.wait_closed() for s in sockets))
+        for number in descriptors:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(number)
+
+    asyncio.run(run())
+    assert not [of for of in listeners() if of[0] == vcan]
+
+
+def test_an_address_is_free_as_soon_as_it_was_closed(vcan: Link) -> None:
+    async def run() -> None:
+        sockets = [isotp.AsyncSocket() for _ in range(40)]
+        for number, s in enumerate(sockets):
+            s.bind(vcan, rxid=0x100 + number, txid=0x200 + number)
+        for s in sockets:
+            s.close()
+        async with isotp.AsyncSocket() as again:
+            again.bind(vcan, rxid=0x127, txid=0x227)  # the one closed last; a warning is an error
+            assert Counter(listeners())[vcan, 0x127] == 1
+        await asyncio.gather(*(s.wait_closed() for s in sockets))
+
+    asyncio.run(run())
 
 
 # --- abort

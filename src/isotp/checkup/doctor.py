@@ -300,7 +300,7 @@ def _interfaces() -> Iterator[Finding]:
 
 def _sockets_in_use() -> Iterator[Finding]:
     """The ISO-TP sockets of this network namespace that receive, and so answer with flow control already."""
-    from ..kernel.binding import listeners
+    from ..kernel.listeners import listeners
 
     users: dict[str, Counter[int]] = {}
     for interface, can_id in listeners():

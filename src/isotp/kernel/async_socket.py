@@ -8,6 +8,7 @@ Theory of operation. `KernelEnd` talks to the kernel and never waits, as for the
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from socket import socket
 from time import monotonic
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
@@ -75,6 +76,7 @@ class AsyncSocket(AsyncIsoTpSocket):
         self._sent_at_once = 0
         self._rest_seconds = REST_SECONDS
         self._closing: asyncio.Task[None] | None = None
+        self._closed: Future[None] | None = None
 
     # --- sending
 
@@ -244,8 +246,9 @@ class AsyncSocket(AsyncIsoTpSocket):
     def close(self) -> None:
         """Close the socket; tasks that wait in it get SocketClosedError. Closing again does nothing.
 
-        It does not wait: a message that is still being sent goes on, and the native socket is closed when it has
-        ended or was given up (`linger`), see `wait_closed`. Without a running event loop `close` itself waits.
+        It does not wait: a message that is still being sent goes on until it has ended or was given up (`linger`), and
+        a thread closes the native socket, which takes the kernel some 10 ms; see `wait_closed`. Without a running event
+        loop `close` itself waits.
 
         Warns:
             UnconfirmedSendWarning: a message failed or was given up, and no call asked for its outcome.
@@ -257,22 +260,29 @@ class AsyncSocket(AsyncIsoTpSocket):
         end.closed = True
         self._waits.wake_sender()
         self._waits.wake_receiver()
-        if not end.transmission.is_worth_waiting():
-            self._close_now()
-            return
+        is_sending = end.transmission.is_worth_waiting()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            try:
-                with lingering(end.transmission.bound, self._linger) as deadline:
-                    end.transmission.wait_for_end(deadline)
-            finally:
-                self._close_now()
+            self._close_without_loop(is_sending)
         else:
-            self._closing = loop.create_task(self._close_later(), name=f"close of {self!r}")
+            if is_sending:
+                self._closing = loop.create_task(self._close_later(), name=f"close of {self!r}")
+            else:
+                self._close_now()
+
+    def _close_without_loop(self, is_sending: bool) -> None:
+        try:
+            if is_sending:
+                with lingering(self._end.transmission.bound, self._linger) as deadline:
+                    self._end.transmission.wait_for_end(deadline)
+        finally:
+            self._close_now()
+            if self._closed is not None:
+                self._closed.result()
 
     async def wait_closed(self) -> None:
-        """Wait until a closed socket is gone: until what it was sending when it was closed has ended.
+        """Wait until a closed socket is gone, and what it was sending when it was closed has ended.
 
         `async with` does that at its end. A loop that ends earlier ends the wait, and the message is given up; in
         another loop `wait_closed` goes on with it.
@@ -281,6 +291,8 @@ class AsyncSocket(AsyncIsoTpSocket):
             self._closing = asyncio.get_running_loop().create_task(self._close_later())
         if self._closing is not None:
             await wait_for_task(self._closing)
+        if self._closed is not None:
+            await asyncio.wrap_future(self._closed)
 
     async def _close_later(self) -> None:
         tx, loop = self._end.transmission, asyncio.get_running_loop()
@@ -296,5 +308,6 @@ class AsyncSocket(AsyncIsoTpSocket):
         if self._end.native.fileno() < 0:
             return
         self._waits.leave()
-        self._end.close_native()
+        self._closed = Future()
+        self._end.close_later(self._closed)
         self._end.warn_of_losses()

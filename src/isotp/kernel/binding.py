@@ -1,18 +1,24 @@
 """What `bind` makes sure of before the kernel binds: interface, address, and the options the address needs."""
 
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from .. import opts
 from ..address import Address, AsymmetricAddress, CanAddress
-from ..errors import AddressError, DuplicateBindingWarning, OptionError, warn
+from ..errors import AddressError, OptionError
+from ..linux.closing import finish
 from ..linux.constants import CAN_ISOTP_OPTS, ISOTP_OPTIONS, SOL_CAN_ISOTP
 from ..linux.interface import CanInterface, usable
 from ..opts.optflags import flags
+from .listeners import known, warn_of_others
 
-_BROADCAST: Final = flags.SF_BROADCAST | flags.CF_BROADCAST
+# Numbers, since Python 3.11 takes microseconds for each operation on an enum.
+_SF_BROADCAST: Final = int(flags.SF_BROADCAST)
+_CF_BROADCAST: Final = int(flags.CF_BROADCAST)
+_BROADCAST: Final = _SF_BROADCAST | _CF_BROADCAST
+_LISTEN_MODE: Final = int(flags.LISTEN_MODE)
+_EXTEND_ADDR: Final = int(flags.EXTEND_ADDR)
+_WAIT_TX_DONE: Final = int(flags.WAIT_TX_DONE)
 
 
 class Binding(NamedTuple):
@@ -33,6 +39,8 @@ class Binding(NamedTuple):
     """What frames sent carry, likewise."""
     has_can_fd: bool
     """Whether the frames are those of CAN FD; the kernel ignores all others then."""
+    wait_tx_done: flags = flags(0)
+    """WAIT_TX_DONE, if it was set before."""
 
     def __str__(self) -> str:
         return f"{self.interface} {self.address}"
@@ -46,31 +54,38 @@ def bind(native: socket.socket, name: str | None, address: Address | AsymmetricA
         AddressError: the kernel cannot do this address.
         OptionError: the options set before contradict it.
     """
-    interface = _check_interface(native, name, opts.linklayer.read(native))
-    before = native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, ISOTP_OPTIONS.size)
+    ll = opts.linklayer.read(native)
+    interface = _check_interface(native, name, ll).name
+    before = opts.general.read(native)
+    packed = native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, ISOTP_OPTIONS.size)
     try:
-        optflags = _set_options(native, address)
+        general = _set_options(native, before, address)
+        optflags = int(general.optflags)
         rx, tx = _can_ids(address, optflags)
-        if not optflags & (flags.LISTEN_MODE | flags.EXTEND_ADDR | _BROADCAST):
-            _warn_of_others(interface.name, rx)  # an error under -W error: before anything is bound
-        native.bind((interface.name, rx, tx))
+        finish((interface, rx))  # an AsyncSocket that was closed just now still receives
+        answers = not optflags & (_LISTEN_MODE | _EXTEND_ADDR | _BROADCAST)
+        if answers:
+            warn_of_others(interface, rx)  # an error under -W error: before anything is bound
+        native.bind((interface, rx, tx))
     except BaseException:
         if not native.getsockname()[0]:
-            native.setsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, before)
+            native.setsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, packed)
         raise
-    general, ll = opts.general.read(native), opts.linklayer.read(native)
-    has_byte = bool(optflags & flags.EXTEND_ADDR)
+    if answers:
+        known.add(interface, rx)
+    has_byte = bool(optflags & _EXTEND_ADDR)
     return Binding(
-        interface.name,
+        interface,
         address,
         receives=not optflags & _BROADCAST,
         sends=address.tx is not None,
-        segmentation=not optflags & flags.SF_BROADCAST,
+        segmentation=not optflags & _SF_BROADCAST,
         needs_flow_control=not optflags & _BROADCAST,
         single_frame_max=_single_frame_max(ll, optflags),
         rx=CanAddress(rx, general.rx_ext_address if has_byte else None),
         tx=CanAddress(tx, general.ext_address if has_byte else None),
         has_can_fd=ll.mtu == opts.LinkLayerProtocol.CAN_FD,
+        wait_tx_done=flags(int(before.optflags) & _WAIT_TX_DONE),
     )
 
 
@@ -85,22 +100,24 @@ def _check_interface(native: socket.socket, name: str | None, ll: opts.LinkLayer
     return interface
 
 
-def _set_options(native: socket.socket, address: Address | AsymmetricAddress) -> flags:
-    """Set what the address needs, on top of what was set before, and return the flags then in force."""
-    old = opts.general.read(native)
-    tx_byte = address.tx.address_byte if address.tx else None
-    rx_byte = address.rx.address_byte if address.rx else None
-    if address.tx and address.rx and (tx_byte is None) != (rx_byte is None):
+def _set_options(
+    native: socket.socket, old: opts.GeneralOptions, address: Address | AsymmetricAddress
+) -> opts.GeneralOptions:
+    """Set what the address needs on top of `old`, and return the options then in force."""
+    tx, rx = address.tx, address.rx
+    tx_byte = tx.address_byte if tx else None
+    rx_byte = rx.address_byte if rx else None
+    if tx and rx and (tx_byte is None) != (rx_byte is None):
         raise AddressError(
             f"{address}: the kernel puts an address byte into the frames of both directions or of neither",
             remedy="use two sockets, a sending half and a receiving half",
         )
     # WAIT_TX_DONE would make the kernel's send() deaf to timeouts and to close(); isotp.socket waits by itself.
-    wanted = old.optflags & ~flags.WAIT_TX_DONE
-    if (address.is_functional or address.rx is None) and address.tx and not wanted & flags.CF_BROADCAST:
-        wanted |= flags.SF_BROADCAST
-    if address.tx is None:
-        wanted |= flags.LISTEN_MODE
+    wanted = int(old.optflags) & ~_WAIT_TX_DONE
+    if (address.is_functional or rx is None) and tx and not wanted & _CF_BROADCAST:
+        wanted |= _SF_BROADCAST
+    if tx is None:
+        wanted |= _LISTEN_MODE
     changes: dict[str, int] = {}
     first = rx_byte if tx_byte is None else tx_byte
     if first is not None:
@@ -111,8 +128,8 @@ def _set_options(native: socket.socket, address: Address | AsymmetricAddress) ->
         if rx_byte != first:
             changes["rx_ext_address"] = rx_byte
     if wanted != old.optflags or changes:
-        return opts.general.write(native, optflags=wanted, **changes).optflags
-    return old.optflags
+        return opts.general.write(native, optflags=wanted, **changes)
+    return old
 
 
 def _check_free(old: opts.GeneralOptions, flag: flags, name: str, value: int) -> None:
@@ -124,7 +141,7 @@ def _check_free(old: opts.GeneralOptions, flag: flags, name: str, value: int) ->
         )
 
 
-def _can_ids(address: Address | AsymmetricAddress, optflags: flags) -> tuple[int, int]:
+def _can_ids(address: Address | AsymmetricAddress, optflags: int) -> tuple[int, int]:
     """The identifiers to bind to, rx and tx; a missing half gets one that is never used."""
     rx, tx = address.rx, address.tx
     if rx is None:
@@ -140,46 +157,7 @@ def _can_ids(address: Address | AsymmetricAddress, optflags: flags) -> tuple[int
     return rx.can_id, tx.can_id
 
 
-def _single_frame_max(ll: opts.LinkLayerOptions, optflags: flags) -> int:
+def _single_frame_max(ll: opts.LinkLayerOptions, optflags: int) -> int:
     """ISO 15765-2:2016, 9.6.2: one byte of N_PCI up to 8 bytes of frame, two above."""
     pci = 1 if ll.tx_dl <= 8 else 2
-    return ll.tx_dl - pci - bool(optflags & flags.EXTEND_ADDR)
-
-
-def _warn_of_others(interface: str, rx_id: int) -> None:
-    """Warn of other ISO-TP sockets that listen to `rx_id`: they would answer with flow control as well.
-
-    Sockets with an address byte share identifiers by design and are not looked at.
-    """
-    others = sum(listener == (interface, rx_id) for listener in listeners(rx_id))
-    if others:
-        warn(
-            f"{others} other ISO-TP socket(s) already listen to {CanAddress(rx_id)} on {interface}: all of them answer "
-            "with flow control, and transfers will break; close the other one (python -m isotp doctor lists them), "
-            "or exchange rxid and txid if they are swapped, or set LISTEN_MODE here to listen only",
-            DuplicateBindingWarning,
-        )
-
-
-def listeners(can_id: int | None = None) -> Iterator[tuple[str, int]]:
-    """Interface and CAN identifier of every ISO-TP socket of this network namespace that receives.
-
-    With `can_id` most of the others are left out before they are parsed: each of a thousand sockets looks at all.
-    """
-    part = "" if can_id is None else f"{can_id:x}"
-    for kind in ("sff", "eff", "fil"):
-        for fields in _receive_list(Path("/proc/net/can", f"rcvlist_{kind}"), part):
-            if fields[-1] == "isotp":  # "isotpe" are those that listen to their own echo
-                yield fields[0], int(fields[1], 16)
-
-
-def _receive_list(path: Path, part: str = "") -> list[list[str]]:
-    """The entries of one of the kernel's receive lists that have `part` in them: interface, id, mask, ..., receiver."""
-    try:
-        text = path.read_text()
-    except OSError:  # no procfs here
-        return []
-    if part not in text:
-        return []
-    rows = (line.split() for line in text.splitlines() if part in line)
-    return [fields for fields in rows if len(fields) == 7 and fields[0] != "device"]
+    return ll.tx_dl - pci - bool(optflags & _EXTEND_ADDR)

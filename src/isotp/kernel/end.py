@@ -5,7 +5,7 @@ called by one call at a time (`socket._alone`), or in one event loop.
 """
 
 import socket
-from typing import Any, Final, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Unpack
 
 from .. import opts
 from ..address import Address, AsymmetricAddress
@@ -18,7 +18,7 @@ from ..errors import (
     SocketClosedError,
     warn,
 )
-from ..linux import modules, native
+from ..linux import closing, modules, native
 from ..linux.constants import (
     CONTROL_SIZE,
     SO_RXQ_OVFL,
@@ -32,6 +32,9 @@ from .begins import Begins
 from .drops import Drops
 from .states import TxState
 from .transmission import Message, Transmission
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _LARGEST_RCVBUF: Final = 0x3FFFFFFF  # the kernel doubles it, in an int
 _IDLE: Final = TxState.IDLE
@@ -110,10 +113,9 @@ class KernelEnd:
             raise self.closed_error()
         if self._binding is not None:
             raise AlreadyBoundError("the socket is bound already", link=self.link)
-        wait_tx_done = opts.general.read(self.native).optflags & flags.WAIT_TX_DONE
         bind = self.begins.bind if self.begins else binding.bind
         bound = bind(self.native, interface, address)
-        self.wait_tx_done = wait_tx_done
+        self.wait_tx_done = bound.wait_tx_done
         self._max_pdu_size = modules.max_pdu_size()
         if not bound.sends:
             self._native_send = self._refuse_send
@@ -301,6 +303,16 @@ class KernelEnd:
         self.drops.count()  # the last time
         try:
             self.transmission.close()
+        finally:
+            if self.begins:
+                self.begins.close()
+
+    def close_later(self, closed: "Future[None]") -> None:
+        """Let a thread do what `close_native` does, since it takes milliseconds; `closed` ends then."""
+        self.drops.count()
+        bound = self._binding
+        try:
+            closing.close_later(bound and (bound.interface, bound.rx.can_id), self.transmission.detach(), closed)
         finally:
             if self.begins:
                 self.begins.close()

@@ -278,8 +278,9 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
             if end.native.fileno() >= 0:
                 self._in_step = True
                 try:
-                    with lingering(end.transmission.bound, self._linger) as deadline:
-                        end.transmission.wait_for_end(deadline)
+                    if end.transmission.is_worth_waiting():
+                        with lingering(end.transmission.bound, self._linger) as deadline:
+                            end.transmission.wait_for_end(deadline)
                 finally:
                     self._in_step = False
                     end.close_native()

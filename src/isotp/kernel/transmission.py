@@ -8,9 +8,12 @@ fetches an errno and appends it to `found`, the state is changed last, and each 
 
 import errno
 import math
+import os
 import select
 import socket
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, Final
 
 from ..deadline import Deadline
@@ -146,10 +149,20 @@ class Transmission:
     def close(self) -> None:
         """Close the native socket; a message that is still being sent is given up."""
         self.abort()
-        if self.state is _IDLE and not self.is_transmitting():
+        if self._is_idle():
             self._native.close()
         else:
-            close_now(self._native)
+            close_now(self._native.close)
+
+    def detach(self) -> Callable[[], None]:
+        """Give up the native socket as `close` does; what is returned closes it, in any thread."""
+        self.abort()
+        is_idle = self._is_idle()
+        close = partial(os.close, self._native.detach())
+        return close if is_idle else partial(close_now, close)
+
+    def _is_idle(self) -> bool:
+        return self.state is _IDLE and not self.is_transmitting()
 
     def is_transmitting(self) -> bool:
         """Whether the kernel is still sending.

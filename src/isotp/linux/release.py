@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,11 @@ def kernel_version() -> tuple[int, int, int] | None:
     if uname is None:
         return None
     system, _, release, version, _ = uname()
+    return _parsed(system, release, version)
+
+
+@cache
+def _parsed(system: str, release: str, version: str) -> tuple[int, int, int] | None:
     found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", release)
     if system != "Linux" or not found:
         return None

@@ -52,8 +52,8 @@ class GeneralOptions(records.GeneralOptions):
         (rx_stmin,) = U32.unpack(native.getsockopt(SOL_CAN_ISOTP, CAN_ISOTP_RX_STMIN, U32.size))
         # A plain setsockopt of 0 leaves the time as it was, which is most likely the default.
         txtime = {ISOTP_FRAME_TXTIME_ZERO: 0, 0: DEFAULT_FRAME_TXTIME}.get(txtime, txtime)
-        wait_tx_done = getattr(_end(sock), "wait_tx_done", flags(0))
-        return cls(flags(optflags) | wait_tx_done, txtime, ext, txpad, rxpad, rx_ext, tx_stmin, rx_stmin)
+        wait_tx_done = int(getattr(_end(sock), "wait_tx_done", 0))
+        return cls(flags(optflags | wait_tx_done), txtime, ext, txpad, rxpad, rx_ext, tx_stmin, rx_stmin)
 
     @classmethod
     def write(cls, sock: object, optflags: int | None = None, **fields: Unpack[GeneralFields]) -> "GeneralOptions":

@@ -190,7 +190,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 def test_nothing_began(clock: FakeClock) -> None:
-    deadline = Begin(Begins(), 0.5, clock.monotonic())
+    deadline = Begin(Begins(), 0.5)
     clock.sleep(0.4)
     assert not deadline.has_passed()
     clock.sleep(0.2)
@@ -200,7 +200,7 @@ def test_nothing_began(clock: FakeClock) -> None:
 
 def test_a_message_that_began_is_waited_for(clock: FakeClock) -> None:
     begins = Begins()
-    deadline = Begin(begins, 0.5, clock.monotonic())
+    deadline = Begin(begins, 0.5)
     clock.sleep(0.6)
     begins.receptions, begins.busy_until = after(FIRST), clock.monotonic() + 1.0
     assert not deadline.has_passed()
@@ -216,7 +216,7 @@ def test_a_message_that_began_is_waited_for(clock: FakeClock) -> None:
 def test_a_message_that_is_complete_and_not_for_this_call(clock: FakeClock) -> None:
     """Another call has received it, or the kernel had no room for it."""
     begins = Begins()
-    deadline = Begin(begins, 0.5, clock.monotonic())
+    deadline = Begin(begins, 0.5)
     clock.sleep(0.6)
     begins.receptions, begins.busy_until = after(FIRST), clock.monotonic() + 1.0
     assert not deadline.has_passed()
@@ -228,23 +228,23 @@ def test_a_message_that_is_complete_and_not_for_this_call(clock: FakeClock) -> N
 def test_a_message_that_broke_off_before_the_call_is_none_of_it(clock: FakeClock) -> None:
     begins = Begins()
     begins.receptions, begins.busy_until = after(FIRST), clock.monotonic() - 10
-    deadline = Begin(begins, 0.5, clock.monotonic())
+    deadline = Begin(begins, 0.5)
     clock.sleep(0.6)
     assert deadline.has_passed()
 
 
 def test_which_deadline_a_call_has(clock: FakeClock) -> None:
     plain, begins = Deadline.after(5.0), Begins()
-    assert receive_until(begins, plain, 0, None, clock.monotonic()) is plain
-    assert receive_until(None, plain, 0, None, clock.monotonic()) is plain
-    assert receive_until(begins, NOW, MSG_DONTWAIT, 1.0, clock.monotonic()) is NOW
-    assert receive_until(begins, plain, 0, float("inf"), clock.monotonic()) is NEVER
-    assert receive_until(begins, NOW, 0, 1.0, clock.monotonic() - 0.5).left() == pytest.approx(0.5)
+    assert receive_until(begins, plain, 0, None) is plain
+    assert receive_until(None, plain, 0, None) is plain
+    assert receive_until(begins, NOW, MSG_DONTWAIT, 1.0) is NOW
+    assert receive_until(begins, plain, 0, float("inf")) is NEVER
+    assert receive_until(begins, NOW, 0, 1.0).left() == pytest.approx(1.0)
     with pytest.raises(isotp.OptionError, match="watch_begin=True"):
-        receive_until(None, plain, 0, 1.0, clock.monotonic())
+        receive_until(None, plain, 0, 1.0)
     for wrong in (-1.0, float("nan")):
         with pytest.raises(ValueError, match="begins_within="):
-            receive_until(begins, plain, 0, wrong, clock.monotonic())
+            receive_until(begins, plain, 0, wrong)
 
 
 def test_a_call_that_waits_looks_now_and_then(clock: FakeClock) -> None:

@@ -19,16 +19,11 @@ class Deadline:
         self.seconds = seconds
 
     @staticmethod
-    def after(timeout: float | None, began: float | None = None) -> "Deadline":
-        """The deadline of a call.
-
-        Args:
-            timeout: in seconds; None: no limit, 0: do not wait.
-            began: when the call began, in monotonic seconds; None: now.
-        """
+    def after(timeout: float | None) -> "Deadline":
+        """The deadline of a call that begins now; `timeout` in seconds: None: no limit, 0: do not wait."""
         if timeout is None:
             return NEVER
-        return Deadline((time.monotonic() if began is None else began) + timeout, timeout) if timeout else NOW
+        return Deadline(time.monotonic() + timeout, timeout) if timeout else NOW
 
     def __str__(self) -> str:
         return f"after {self.seconds:g} s"

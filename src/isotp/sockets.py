@@ -308,9 +308,9 @@ class AnySocket(ABC):
         """Whether calls may wait."""
         return self.gettimeout() != 0
 
-    def _deadline(self, msg_flags: int = 0, began: float | None = None) -> Deadline:
-        """Until when a call may wait; `began`: when it began, in monotonic seconds; None: now."""
-        return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self.gettimeout(), began)
+    def _deadline(self, msg_flags: int = 0) -> Deadline:
+        """Until when a call that begins now may wait."""
+        return NOW if msg_flags & MSG_DONTWAIT else Deadline.after(self.gettimeout())
 
     def _too_late(self, what: str, deadline: Deadline, remedy: str = "") -> OSError:
         """The error of a call whose deadline has passed."""

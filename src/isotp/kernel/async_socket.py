@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from socket import socket
-from time import monotonic
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 from ..deadline import Deadline
@@ -196,7 +195,7 @@ class AsyncSocket(AsyncIsoTpSocket):
     ) -> T:
         """Call `take` until it returns something, waiting in between."""
         end, lock = self._end, self._rx_lock
-        deadline = receive_until(end.begins, self._deadline(flags), flags, begins_within, monotonic())
+        deadline = receive_until(end.begins, self._deadline(flags), flags, begins_within)
         loop = await lock.acquire(deadline)
         if loop is None:
             raise self._too_late(f"no message on {end.link}", deadline)

@@ -148,8 +148,8 @@ class Begin(Deadline):
 
     __slots__ = ("_begins", "_has_begun")
 
-    def __init__(self, begins: Begins, seconds: float, began: float) -> None:
-        super().__init__(began + seconds, seconds)
+    def __init__(self, begins: Begins, seconds: float) -> None:
+        super().__init__(time.monotonic() + seconds, seconds)
         self._begins = begins
         self._has_begun = False
 
@@ -186,9 +186,7 @@ def _arrived(raw: RawCanSocket) -> Iterator[ReceivedFrame]:
         yield from received
 
 
-def receive_until(
-    begins: Begins | None, deadline: Deadline, msg_flags: int, begins_within: float | None, began: float
-) -> Deadline:
+def receive_until(begins: Begins | None, deadline: Deadline, msg_flags: int, begins_within: float | None) -> Deadline:
     """Until when a call may wait for a message: `deadline`, or as `begins_within` says.
 
     Raises:
@@ -205,7 +203,7 @@ def receive_until(
         )
     if msg_flags & MSG_DONTWAIT:
         return deadline
-    return NEVER if seconds is None else Begin(begins, seconds, began)
+    return NEVER if seconds is None else Begin(begins, seconds)
 
 
 def until_look(begins: Begins | None, deadline: Deadline) -> Deadline:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _LARGEST_RCVBUF: Final = 0x3FFFFFFF  # the kernel doubles it, in an int
 _IDLE: Final = TxState.IDLE
+_NOT_TRUNC: Final = ~MSG_TRUNC
 
 
 class KernelEnd:
@@ -158,7 +159,7 @@ class KernelEnd:
         tx = self.transmission
         if (self.senders and self.senders[0] is not message) or (tx.state is not _IDLE and not tx.look()):
             return False
-        message.size = memoryview(data).nbytes
+        message.size = len(data) if type(data) is bytes else memoryview(data).nbytes
         tx.offer(message)
         try:
             self._native_send(data, msg_flags | MSG_DONTWAIT)
@@ -222,7 +223,7 @@ class KernelEnd:
                 if bufsize is not None:
                     self._check_room(bufsize)
                 # MSG_TRUNC would make Python read beyond its buffer.
-                received: bytes = self._native_recv(self._max_pdu_size, (msg_flags | MSG_DONTWAIT) & ~MSG_TRUNC)
+                received: bytes = self._native_recv(self._max_pdu_size, (msg_flags | MSG_DONTWAIT) & _NOT_TRUNC)
                 return received
             except BlockingIOError:
                 if self.begins:
@@ -238,7 +239,7 @@ class KernelEnd:
             self._raise_reception()
             try:
                 data, control, _, _ = self.native.recvmsg(
-                    self._max_pdu_size, CONTROL_SIZE, (msg_flags | MSG_DONTWAIT) & ~MSG_TRUNC
+                    self._max_pdu_size, CONTROL_SIZE, (msg_flags | MSG_DONTWAIT) & _NOT_TRUNC
                 )
             except BlockingIOError:
                 if self.begins:

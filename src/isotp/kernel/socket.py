@@ -13,7 +13,6 @@ closes the native socket when it goes on. Other calls on top of a step get BusyE
 import socket as native_module
 import threading
 from collections.abc import Callable
-from time import monotonic
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from ..deadline import Deadline
@@ -77,12 +76,11 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
     def send(self, data: Any, flags: int = 0, *, confirm: bool = True) -> int:
         """Send one message; see `IsoTpSocket.send`."""
         end = self._end
-        began = monotonic()
         message = Message()
         message.is_awaited = confirm or bool(end.wait_tx_done)
         try:
             if not self._alone(end.send, message, data, flags):
-                deadline = self._deadline(flags, began)
+                deadline = self._deadline(flags)
                 if not message.is_sent:
                     self._wait_for_room(message, data, flags, deadline)
                 self._wait_for_outcome(message, deadline)
@@ -173,20 +171,19 @@ class socket(IsoTpSocket):  # noqa: N801 - the name the standard library taught 
 
     def recv(self, bufsize: int | None = None, flags: int = 0, *, begins_within: float | None = None) -> bytes:
         """Receive one message, whole; see `IsoTpSocket.recv`."""
-        began = monotonic()
         end = self._end
         end.drops.unchecked -= 1
         if end.drops.unchecked < 0:
             end.drops.warn(end)
         if begins_within is not None or (message := self._alone(end.take, bufsize, flags)) is None:
-            deadline = receive_until(end.begins, self._deadline(flags, began), flags, begins_within, began)
+            deadline = receive_until(end.begins, self._deadline(flags), flags, begins_within)
             return self._receive(end.take, bufsize, flags, deadline)
         return message
 
     def recv_message(self, flags: int = 0, *, begins_within: float | None = None) -> ReceivedMessage:
         """Receive one message with its times; see `IsoTpSocket.recv_message`."""
-        end, began = self._end, monotonic()
-        deadline = receive_until(end.begins, self._deadline(flags, began), flags, begins_within, began)
+        end = self._end
+        deadline = receive_until(end.begins, self._deadline(flags), flags, begins_within)
         return self._receive(end.take_message, None, flags, deadline)
 
     def _receive(

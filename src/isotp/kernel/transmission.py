@@ -122,9 +122,10 @@ class Transmission:
         if self.found:
             self.sort()
         if has_ended and self.state is not _IDLE:
-            if self.message.failure:
-                self._keep(self.message)
-            self.message.is_over = True
+            message = self.message
+            if message.failure:
+                self._keep(message)
+            message.is_over = True
             self.state = TRANSMISSION[self.state][_END]
         return self.state is _IDLE
 

@@ -156,7 +156,7 @@ class SimulatedSocket(SoftSocket):
         """Its clock."""
         return self._clock
 
-    def _deadline(self, msg_flags: int = 0, began: float | None = None) -> Deadline:
+    def _deadline(self, msg_flags: int = 0) -> Deadline:
         return NOW if msg_flags & MSG_DONTWAIT else self._clock.deadline(self.gettimeout())
 
     def _new_wakeup(self) -> Wakeup:

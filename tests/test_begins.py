@@ -186,6 +186,7 @@ def test_it_knows_until_when_a_message_is_on_its_way(raw: Raw, begins: Begins) -
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
     monkeypatch.setattr(deadlines, "time", clock)
+    monkeypatch.setattr("isotp.kernel.begins.time", clock)
     return clock
 
 

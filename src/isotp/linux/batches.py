@@ -161,6 +161,9 @@ class Outlet:
         Raises:
             OSError: the kernel refused the first one.
         """
+        if len(joined) == self.size:  # a tenth less than by sendmmsg
+            self._sock.send(joined, socket.MSG_DONTWAIT)
+            return 1
         count = min(len(joined) // self.size, self._count)
         self._buffers.data[: count * self.size] = joined[: count * self.size]
         sent: int = self._call(self._sock.fileno(), self._buffers.address, count, socket.MSG_DONTWAIT)

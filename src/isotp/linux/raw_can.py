@@ -15,6 +15,7 @@ import errno
 import math
 import select
 import socket
+import struct
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby, repeat
@@ -66,6 +67,7 @@ ANY: Final = "any"
 
 _BATCH: Final = 64  # frames in one system call
 _IS_FD: Final = itemgetter(2)
+_CLASSICAL: Final = struct.Struct("=IB3x8s56x")  # a frame of Classical CAN in the room of one of CAN FD
 
 _FULL: Final = (ENOBUFS, errno.EAGAIN)  # the interface's transmit queue; this socket's share of it
 
@@ -188,9 +190,11 @@ class RawCanSocket:
         The time is that of the kernel, see `ReceivedFrame`. Raises as `receive`.
         """
         frames, flags = self._take(_BATCH)
-        own = [index for index, of_frame in enumerate(flags) if of_frame & MSG_CONFIRM]
-        if not own:
+        are_own = {kind: bool(kind & MSG_CONFIRM) for kind in set(flags)}
+        if not any(are_own.values()):
             return frames, [], None
+        indices = range(len(frames))
+        own = indices if all(are_own.values()) else [index for index in indices if are_own[flags[index]]]
         echoes = frames if len(own) == len(frames) else [frames[index] for index in own]
         return frames, echoes, self.time_ns(own[-1])
 
@@ -203,11 +207,15 @@ class RawCanSocket:
             raise self._error(e) from e
         if not count:
             return [], []
-        rows = zip(inlet.rows(CANFD_FRAME, count), inlet.lengths(count), strict=True)
-        fields = [
-            (can_id, data[:length], size == CANFD_MTU, size == CANFD_MTU and bool(flags & CANFD_BRS))
-            for (can_id, length, flags, data), size in rows
-        ]
+        sizes = inlet.lengths(count)
+        if CANFD_MTU in sizes:
+            rows = zip(inlet.rows(CANFD_FRAME, count), sizes, strict=True)
+            fields = [
+                (can_id, data[:length], size == CANFD_MTU, size == CANFD_MTU and bool(flags & CANFD_BRS))
+                for (can_id, length, flags, data), size in rows
+            ]
+        else:  # without the 64 bytes of data, half the time
+            fields = [(can_id, data[:length], False, False) for can_id, length, data in inlet.rows(_CLASSICAL, count)]
         return list(map(tuple.__new__, repeat(CanFrame), fields)), inlet.flags(count)
 
     def time_ns(self, index: int) -> int:
@@ -286,8 +294,8 @@ def _pack(frames: Iterable[CanFrame], is_fd: bool) -> bytes:
     if is_fd:
         pack = CANFD_FRAME.pack
         return b"".join([pack(can_id, len(d), CANFD_BRS if brs else 0, d) for can_id, d, _, brs in frames])
-    pack = CAN_FRAME.pack
-    return b"".join([pack(can_id, len(d), 0, d) for can_id, d, _, _ in frames])
+    can_ids, data, _, _ = zip(*frames, strict=True)
+    return b"".join(map(CAN_FRAME.pack, can_ids, map(len, data), repeat(0), data))
 
 
 def _filter(can_id: int) -> bytes:

@@ -83,6 +83,7 @@ bench: $(VENV)/ready $(CAN_ISOTP)/ready $(AUTOMOTIVE)/ready
 	$(VENV)/bin/python benchmarks/async_sockets.py soft || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/kernel_socket.py || missed=1; \
 	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/async_sockets.py kernel || missed=1; \
+	$(KERNEL_RUN) --cpus 1 -- $(VENV)/bin/python benchmarks/many_sockets.py || missed=1; \
 	$(VENV)/bin/python benchmarks/kernel_socket.py imports || missed=1; \
 	$(VENV)/bin/python benchmarks/dump_log.py || missed=1; \
 	exit $$missed

@@ -155,7 +155,9 @@ class AnySocket(ABC):
 
         Warns:
             DuplicateBindingWarning: another socket listens to the same identifier. Where that is an error
-                (`python -W error`), the socket is not bound.
+                (`python -W error`), the socket is not bound. The one case that a kernel socket misses: within one
+                second after another `bind` of this process, the other socket came and as many receivers of CAN frames
+                went.
         """
         if interface is not None and not isinstance(interface, str) and address is None:
             interface, address = None, interface

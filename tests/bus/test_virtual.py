@@ -160,3 +160,28 @@ def test_frames_on_their_way_say_when_they_arrived() -> None:
     received = bus.receive()
     assert received.time_ns is not None
     assert [received.time_ns(i) - begin_ns for i in range(len(received.frames))] == [100, 200, 300]
+
+
+def test_frames_of_one_identifier_are_received_together() -> None:
+    bus, clock = VirtualBus(frame_ns=200_000), FakeClock()
+    bus.clock = clock  # it takes itself to be in real time, where a wakeup costs something
+    opened(bus)
+    bus.send([CanFrame(1, b"a"), CanFrame(1, b"b"), CanFrame(1, b"c"), CanFrame(1, b"d"), CanFrame(2, b"e")])
+    assert bus.get_timer() == 600_000  # the fourth would make the first one wait too long
+    clock.sleep(600e-6)
+    frames, echoes, echoed_ns = bus.receive()
+    assert len(frames) == len(echoes) == 3
+    assert echoed_ns == 600_000
+    assert bus.get_timer() == 800_000  # and the fifth is another link's
+
+
+def test_a_late_copy_keeps_its_time_among_frames_that_are_on_time() -> None:
+    clock = FakeClock()
+    late, other = CanFrame(1, b"late"), CanFrame(1, b"other")
+    bus = opened(VirtualBus(frame_ns=100, fate=lambda frame: [(50 * (frame is late), frame)], clock=clock))
+    bus.send([late, other])
+    times = []
+    while (due_ns := bus.get_timer()) is not None:
+        clock.sleep((due_ns - clock()) / 1e9)
+        times += [(due_ns, frame.data) for frame in bus.receive().frames]
+    assert times == [(150, b"late"), (200, b"other")]

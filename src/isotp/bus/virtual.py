@@ -3,9 +3,10 @@
 import heapq
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import count
-from typing import Final, Protocol, runtime_checkable
+from itertools import count, takewhile
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from ..can_frame import CanFrame
 from ..errors import OptionError
@@ -15,10 +16,23 @@ Fate = Callable[[CanFrame], Iterable[tuple[int, CanFrame]]]
 """Returns the copies of a frame that arrive: the delay of each in nanoseconds, and the frame as it arrives."""
 
 _UNLIMITED: Final = 1 << 30
-_WINDOW: Final = 16  # as SocketCanBus
+_WINDOW: Final = 64  # as SocketCanBus
 _BATCH: Final = 1024
 _BACKLOG: Final = 4096  # frames of `inject` that were not received yet; beyond that the injecting thread waits
 _PAUSE_S: Final = 0.001
+_TOGETHER_NS: Final = 500_000
+"""How late a frame may be received if more with its identifier follow it: to wake up for each costs more than half of
+the processor at 1 Mbit/s."""
+
+
+class _Entry(NamedTuple):
+    """A frame on its way. Entries compare by their time and order."""
+
+    due_ns: int
+    order: int
+    frame: CanFrame
+    is_echo: bool
+    arrives: bool
 
 
 @runtime_checkable
@@ -93,6 +107,8 @@ class VirtualBus(Bus):
         self._listeners: tuple[Callable[[CanFrame], object], ...] = ()
         self._lock = threading.RLock()  # any thread may call `inject`, and a signal handler on top of it
         self._order = count()
+        # Simulated time needs no processor: there each frame is received at its time.
+        self._together_ns = _TOGETHER_NS if clock is time.monotonic_ns else 0
         self._wake: Callable[[], None] | None = None
         self._reset()
 
@@ -102,8 +118,10 @@ class VirtualBus(Bus):
         self._arrived: list[CanFrame] = []
         self._times_ns: list[int] = []  # when each of them was sent
         self._echoes: list[CanFrame] = []
-        self._under_way: list[tuple[int, int, CanFrame, bool]] = []  # a heap: time of arrival, order, frame, is_echo
-        self._waiting = 0  # echoes among them
+        self._echoed_ns: int | None = None  # when the last of `_echoes` was on the bus
+        self._under_way: deque[_Entry] = deque()  # frames that the bus carries, one after the other
+        self._late: list[_Entry] = []  # a heap: copies of `fate`
+        self._waiting = 0  # echoes that are under way
         self._served_by = 0  # the thread that takes frames
 
     def __repr__(self) -> str:
@@ -170,7 +188,7 @@ class VirtualBus(Bus):
         with self._lock:
             if self._queue_length is not None:
                 frames = frames[: max(0, self._queue_length - self._waiting)]
-            if self._frame_ns or self.fate or self._under_way:
+            if self._frame_ns or self.fate or self._under_way or self._late:
                 for frame in frames:
                     self._depart(frame, faults=True)
             else:
@@ -179,39 +197,56 @@ class VirtualBus(Bus):
                 self._echoes += frames
         if self._listeners:
             self._call_listeners(frames)
+        if self._echoes:
+            self._echoed_ns = self.clock()
         return len(frames)
 
     def _depart(self, frame: CanFrame, faults: bool) -> None:
         """Let a frame begin its way; `faults`: one of our own, to which `fate` applies."""
         self._free_ns = sent_ns = max(self.clock(), self._free_ns) + self._frame_ns
-        if faults:
-            self._waiting += 1
-            heapq.heappush(self._under_way, (sent_ns, next(self._order), frame, True))
-        copies = self.fate(frame) if self.fate and faults else ((0, frame),)
-        for late_ns, copy in copies:
-            heapq.heappush(self._under_way, (sent_ns + late_ns, next(self._order), copy, False))
+        self._waiting += faults
+        has_fate = faults and self.fate is not None
+        self._under_way.append(_Entry(sent_ns, next(self._order), frame, faults, not has_fate))
+        if has_fate:
+            assert self.fate is not None
+            for late_ns, copy in self.fate(frame):
+                heapq.heappush(self._late, _Entry(sent_ns + late_ns, next(self._order), copy, False, True))
+
+    def _next(self) -> _Entry | None:
+        """The frame under way that is due first."""
+        if self._late and (not self._under_way or self._late[0] < self._under_way[0]):
+            return self._late[0]
+        return self._under_way[0] if self._under_way else None
 
     def receive(self) -> Received:
         """See `Bus`."""
         self._served_by = threading.get_ident()
-        if not self._arrived and not self._under_way:
+        if not (self._arrived or self._under_way or self._late):
             return NOTHING
         with self._lock:
-            frames, echoes, times_ns = self._arrived, self._echoes, self._times_ns
+            frames, echoes, times_ns, echoed_ns = self._arrived, self._echoes, self._times_ns, self._echoed_ns
             self._arrived, self._echoes, self._times_ns = [], [], []
-            if self._under_way:
-                now, now_ns = self.clock(), self._time_ns()
-            while self._under_way and self._under_way[0][0] <= now and len(frames) < _BATCH:
-                at, _, frame, is_echo = heapq.heappop(self._under_way)
-                if is_echo:
-                    self._waiting -= 1
-                    echoes.append(frame)
+            now, now_ns = self.clock(), self._time_ns()
+            while (entry := self._next()) is not None and entry.due_ns <= now and len(frames) < _BATCH:
+                if self._late and entry is self._late[0]:
+                    heapq.heappop(self._late)
                 else:
-                    frames.append(frame)
-                    times_ns.append(now_ns - (now - at))
-        return Received(frames, echoes, time_ns=times_ns.__getitem__)
+                    self._under_way.popleft()
+                if entry.is_echo:
+                    self._waiting -= 1
+                    echoes.append(entry.frame)
+                    echoed_ns = entry.due_ns
+                if entry.arrives:
+                    frames.append(entry.frame)
+                    times_ns.append(now_ns - (now - entry.due_ns))
+        return Received(frames, echoes, echoed_ns, times_ns.__getitem__)
 
     def get_timer(self) -> int | None:
         """See `Bus`."""
-        under_way = self._under_way
-        return under_way[0][0] if under_way else None
+        with self._lock:
+            first = self._next()
+            if first is None:
+                return None
+            last_ns, can_id = first.due_ns + self._together_ns, first.frame.can_id
+            together = takewhile(lambda one: one.frame.can_id == can_id and one.due_ns <= last_ns, self._under_way)
+            return max((one.due_ns for one in together), default=first.due_ns)

@@ -233,6 +233,11 @@ class Engine:
             return of_receiver
         return of_sender
 
+    @property
+    def next_frame_ns(self) -> int | None:
+        """When the next consecutive frame may be taken, where it waits for STmin; None: none waits for that."""
+        return self._sender.next_frame_ns
+
     def handle_timer(self, now: int) -> None:
         """Handle the timers that are due; it may be called at any time."""
         self._sender.handle_timer(now)

@@ -269,7 +269,12 @@ class Sender(Transfer[SenderState, SenderInput]):
             return min(of_frame, self._wait_ns + self._params.n_bs_ns) if self.state is _WAIT_FC else of_frame
         if self.state is _WAIT_FC:
             return self._wait_ns + self._params.n_bs_ns
-        return self._due_ns if self.state is _BLOCK_DUE and self._gap_ns else None
+        return self.next_frame_ns
+
+    @property
+    def next_frame_ns(self) -> int | None:
+        """See `Engine`."""
+        return self._due_ns if self.state is _BLOCK_DUE and self._gap_ns and not self._out else None
 
     def handle_timer(self, now: int) -> None:
         """Give up if N_As or N_Bs is over."""

@@ -14,9 +14,11 @@ from typing import Final, Protocol
 from ..address import CanAddress
 from ..bus.base import NOTHING, Bus
 from ..can_frame import CanFrame
+from ..engine.engine import Engine
 from ..engine.events import TransferFailed
 from ..engine.params import Params
 from ..errors import InterfaceError, InterfaceNotFoundError, N_Result, OptionError
+from ..linux.timerfd import NEVER
 from .deadlines import Deadlines
 from .link import Link
 from .routes import Routes
@@ -25,6 +27,9 @@ from .unechoed import Unechoed
 _RETRY_NS: Final = 500_000  # until frames are offered again to a full bus; poll() does not show when it has room
 _LONGEST_TURN_NS: Final = 5_000_000
 _FRAMES_A_TURN: Final = 1024  # of one link
+_AHEAD_NS: Final = (
+    100_000  # a frame that waits for STmin is made so long before it is due: a sleep ends later than asked
+)
 _GRACE_NS: Final = 20_000_000  # how late a timer may be while earlier frames may still wait to be received
 
 
@@ -76,6 +81,8 @@ class Hub:
         self._looped: list[CanFrame] = []  # on a bus without echo: frames sent, for the other links of this hub
         self._looped_ns: list[int] = []  # when each of them was sent
         self._deadlines = Deadlines()
+        # In simulated time a sleep is exact, and no time passes while a turn is made.
+        self._ahead_ns = _AHEAD_NS if clock is time.monotonic_ns else 0
 
     # --- links
 
@@ -287,7 +294,9 @@ class Hub:
             if isinstance(event, TransferFailed) and event.n_result is N_Result.N_TIMEOUT_A:
                 self._give_up(link, event)
             link.on_event(event)
-        due_ns = engine.get_timer()
+        due_ns, ready_ns = engine.get_timer(), engine.next_frame_ns
+        if ready_ns is not None:
+            due_ns = ready_ns - self._ahead_ns
         if due_ns is not None:
             self._deadlines.arm(link, due_ns)
 
@@ -303,7 +312,7 @@ class Hub:
             link.moved_ns = now
         if not link.held:
             room = min(_FRAMES_A_TURN, self.bus.window - link.unechoed)
-            frames = engine.frames_to_send(now, room)
+            frames = self._frames_ahead(engine, now) or engine.frames_to_send(now, room)
             if frames:
                 link.held = frames[self._put(link, frames) :]
             if 0 < len(frames) == room:  # there may be more
@@ -312,6 +321,16 @@ class Hub:
             self._blocked[link] = None
         else:
             self._blocked.pop(link, None)
+
+    def _frames_ahead(self, engine: Engine, now: int) -> list[CanFrame]:
+        """The frame that is soon due by STmin, at the moment it is due: the last microseconds are not slept."""
+        ready_ns = engine.next_frame_ns
+        if ready_ns is None or not now < ready_ns <= now + self._ahead_ns:
+            return []
+        frames = engine.frames_to_send(ready_ns, 1)
+        while self.clock() < ready_ns:
+            pass
+        return frames
 
     def _put(self, link: Link, frames: list[CanFrame]) -> int:
         """Offer frames to the bus; returns how many it took."""
@@ -349,7 +368,10 @@ class Hub:
 
     def must_read(self) -> bool:
         """Whether to receive although no descriptor is readable: the bus has none, or a timer is due."""
-        return self.is_open and (not self._has_descriptor or self._deadlines.next_ns <= self.clock())
+        if not self.is_open or not self._has_descriptor:
+            return self.is_open
+        bus_ns = self.bus.get_timer()
+        return min(self._deadlines.next_ns, NEVER if bus_ns is None else bus_ns) <= self.clock()
 
 
 def _again(error: InterfaceError) -> InterfaceError:

@@ -5,7 +5,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -17,6 +17,7 @@ from isotp.engine.events import Event, MessageReceived, MessageSent, TransferFai
 from isotp.engine.params import Params
 from isotp.errors import InterfaceError
 from isotp.linux.timerfd import NEVER
+from isotp.soft.hub import Hub
 from isotp.soft.link import Link
 from isotp.testing import FakeClock
 from isotp.testing.notation import parse
@@ -29,7 +30,7 @@ LONG = bytes(i % 251 for i in range(100))
 class End:
     """A link and what it was told."""
 
-    def __init__(self, bench: "Bench", rxid: int, txid: int, params: Params | None = None) -> None:
+    def __init__(self, bench: "Bench | LateSleeper", rxid: int, txid: int, params: Params | None = None) -> None:
         self.events: list[Event] = []
         self.failures: list[InterfaceError] = []
         self.engine = Engine(isotp.Address.normal(rxid=rxid, txid=txid), params)
@@ -48,7 +49,7 @@ class End:
 
     def send(self, data: bytes) -> None:
         self.engine.send(data, self._bench.clock())
-        self._bench.driver.post(lambda: self._bench.hub.touch(self.link))
+        self._bench.post(lambda: self._bench.hub.touch(self.link))
 
 
 class Bench:
@@ -61,6 +62,9 @@ class Bench:
         self.hub = self.driver.hub
         self.frames: list[tuple[int, CanFrame]] = []
         self.bus.listen(lambda frame: self.frames.append((self.clock(), frame)))
+
+    def post(self, function: Callable[[], None]) -> None:
+        self.driver.post(function)
 
     @property
     def is_running(self) -> bool:
@@ -84,6 +88,60 @@ def test_stmin_is_kept_to_the_nanosecond(stmin: int) -> None:
     times = [at for at, frame in bench.frames if frame.data[0] >> 4 == 2]
     gap = isotp.STmin(stmin).ns if stmin != 0x80 else 127 * MS
     assert [b - a for a, b in itertools.pairwise(times)] == [gap] * (len(times) - 1)
+
+
+class LateSleeper:
+    """A hub in real time whose driver sleeps 60 us longer than asked; each look at the clock takes 1 us."""
+
+    late_ns = 60_000
+
+    def __init__(self, bus: type[VirtualBus] = VirtualBus, **how: Any) -> None:
+        self._now_ns = 0
+        self.bus = bus(clock=self.clock, **how)
+        self.hub = Hub(self.bus, self.bus.clock, Mock())
+        self.hub._ahead_ns = 100_000  # as with the clock of the system
+
+    def clock(self) -> int:
+        self._now_ns += 1000
+        return self._now_ns
+
+    def post(self, function: Callable[[], None]) -> None:
+        """As a driver."""
+        function()
+
+    def run(self) -> None:
+        """Turn until nothing is due."""
+        while (due_ns := self.hub.next_ns()) != NEVER:
+            if due_ns > self._now_ns:
+                self._now_ns = due_ns + self.late_ns
+            self.hub.turn()
+
+
+@pytest.mark.parametrize("stmin", [1, 0xF1, 0xF3])
+@pytest.mark.parametrize("frame_ns", [0, 116_000])
+def test_a_driver_that_sleeps_too_long_does_not_make_gaps_longer(stmin: int, frame_ns: int) -> None:
+    bench = LateSleeper(frame_ns=frame_ns)
+    ends: list[int] = []
+    bench.bus.listen(lambda frame: ends.append(bench._now_ns) if frame.data[0] >> 4 == 2 else None)
+    a, b = End(bench, 2, 1), End(bench, 1, 2, Params(stmin=stmin))
+    a.send(LONG)
+    bench.run()
+    assert MessageReceived(LONG) in b.events
+    gaps = [later - earlier - frame_ns for earlier, later in itertools.pairwise(ends)]
+    assert len(gaps) == 13
+    assert all(-5000 <= gap - isotp.STmin(stmin).ns <= 20_000 for gap in gaps), "what looks take"
+
+
+def test_a_bus_with_a_descriptor_is_read_when_its_timer_is_due() -> None:
+    class Timed(VirtualBus):
+        def fileno(self) -> int:
+            return 1000  # only the driver would use it
+
+    bench = Bench(Timed, frame_ns=MS)
+    End(bench, 2, 1).send(b"x")
+    assert not bench.hub.must_read()
+    bench.clock._now_ns = MS
+    assert bench.hub.must_read()
 
 
 def test_nobody_answers() -> None:

@@ -1,6 +1,5 @@
 """Receiving: reassembly, flow control sent, N_Ar, N_Br, N_Cr. The states are in states.py."""
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -54,7 +53,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         single_only: bool,
         params: Params,
         link: str,
-        events: deque[Event],
+        events: list[Event],
         unconfirmed: Unconfirmed,
     ) -> None:
         super().__init__(params, link, events, unconfirmed)
@@ -112,7 +111,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         super()._ignore(frame, why, text)
         # If the message fails, the frame may be the reason: so it is reported with it.
         if self.state is not _IDLE:
-            self._trace.append(frame)
+            self._note((frame,))
 
     def _single(self, n_pdu: SingleFrame, frame: CanFrame) -> None:
         if self.state is not _IDLE:
@@ -167,7 +166,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
     def _interrupt(self, frame: CanFrame, kind: type[ReceptionInterruptedError]) -> None:
         # 9.8.3: a new message ends the one being received with N_UNEXP_PDU, and is received itself.
         self._close_run()
-        self._trace.append(frame)
+        self._note((frame,))
         error = kind(
             f"a new message began after {self.done} of {self._total} bytes",
             link=self._link,
@@ -196,7 +195,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._ignore(frame, IgnoreReason.RX_DL_CHANGED, f"SN {n_pdu.sn} in {sizes}")
             self._open_run()
             return
-        self._trace.append(frame)
+        self._note((frame,))
         if n_pdu.sn != self._sn:
             # 9.6.4.4: a wrong SN ends the reception with N_WRONG_SN.
             self._fail(ReceiverInput.WRONG_SN, self._wrong_sn(n_pdu.sn))
@@ -257,7 +256,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
             self._block_left -= len(frames)
             self._data += self.run.join(frames)
             first = self._first_frame[0]
-            self._trace += can_frames(first.can_id, frames[-2:], first.is_fd, first.bitrate_switch)
+            self._note(can_frames(first.can_id, frames[-2:], first.is_fd, first.bitrate_switch))
 
     def _report_progress(self) -> None:
         if len(self._data) - self._reported >= self._params.progress_step:
@@ -303,7 +302,7 @@ class Receiver(Transfer[ReceiverState, ReceiverInput]):
         if self.run.frames:  # they came before it, and the trace is in order
             self._close_run()
             self._open_run()
-        self._trace.append(frame)
+        self._note((frame,))
         self._enter(ReceiverInput.TAKEN)
         return [frame]
 

@@ -1,7 +1,6 @@
 """Sending: segmentation, flow control received, N_As, N_Bs, N_Cs. The states are in states.py."""
 
 from abc import ABC, abstractmethod
-from collections import deque
 from typing import Final
 
 from ..address import CanAddress
@@ -73,7 +72,7 @@ class Sender(Transfer[SenderState, SenderInput]):
     _table = SENDER
 
     def __init__(
-        self, tx: CanAddress, params: Params, link: str, events: deque[Event], unconfirmed: Unconfirmed
+        self, tx: CanAddress, params: Params, link: str, events: list[Event], unconfirmed: Unconfirmed
     ) -> None:
         super().__init__(params, link, events, unconfirmed)
         self.state = _IDLE
@@ -168,7 +167,7 @@ class Sender(Transfer[SenderState, SenderInput]):
             self._enter(SenderInput.BLOCK_TAKEN)
         self._frames_taken(count, now)
         frames = can_frames(self._can_id, n_pdus, params.can_fd, params.bitrate_switch)
-        self._trace.extend(frames[-2:])
+        self._note(frames[-2:])
         return frames
 
     def _finish(self, what: SenderInput) -> None:
@@ -205,7 +204,7 @@ class Sender(Transfer[SenderState, SenderInput]):
             text = f"flow control, and none is expected: the sender's state is {self.state.value!r}"
             self._ignore(frame, IgnoreReason.UNEXPECTED_FLOW_CONTROL, text)
             return
-        self._trace.append(frame)
+        self._note((frame,))
         end = len(self._address) + FLOW_CONTROL_SIZE
         if isinstance(n_pdu, Malformed):
             self._refuse(n_pdu.reason)

@@ -1,7 +1,7 @@
 """Transfer: what sender and receiver have in common: a state, frames on their way to the bus, and failing."""
 
 from abc import ABC, abstractmethod
-from collections import deque
+from collections.abc import Iterable
 from enum import Enum
 from typing import ClassVar, Generic, TypeVar
 
@@ -32,7 +32,7 @@ class Transfer(ABC, Generic[S, I]):
     state: S
     _table: dict[S, dict[I, S]]
 
-    def __init__(self, params: Params, link: str, events: deque[Event], unconfirmed: Unconfirmed) -> None:
+    def __init__(self, params: Params, link: str, events: list[Event], unconfirmed: Unconfirmed) -> None:
         self._params = params
         self._link = link
         self._events = events
@@ -41,7 +41,7 @@ class Transfer(ABC, Generic[S, I]):
         self._out_ns = 0  # since when the oldest of them is on its way
         self._total = 0
         self._first_frame: tuple[CanFrame, ...] = ()
-        self._trace: deque[CanFrame] = deque(maxlen=_TRACE_LENGTH)
+        self._trace: list[CanFrame] = []  # the last frames of the message; an empty deque has 700 bytes
 
     @property
     @abstractmethod
@@ -58,6 +58,11 @@ class Transfer(ABC, Generic[S, I]):
         self._total = total
         self._first_frame = ()
         self._trace.clear()
+
+    def _note(self, frames: Iterable[CanFrame]) -> None:
+        """Keep frames of the message, to report the last ones if it fails."""
+        self._trace += frames
+        del self._trace[:-_TRACE_LENGTH]
 
     def _ignore(self, frame: CanFrame, why: IgnoreReason, text: str) -> None:
         self._events.append(FrameIgnored(frame, why, text))

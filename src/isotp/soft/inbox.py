@@ -21,6 +21,9 @@ class _Entry(NamedTuple):
     """How many bytes were put before it, since the beginning."""
 
 
+_NO_ENTRIES: Final[deque[_Entry]] = deque()  # an empty deque has 700 bytes: a socket that receives gets one
+
+
 class Inbox:
     """The queue between the engine and the application, with room for a number of bytes.
 
@@ -38,7 +41,7 @@ class Inbox:
     def __init__(self, room: int, on_room: Callable[[], object]) -> None:
         if isinstance(room, bool) or not isinstance(room, int) or room < 1:
             raise OptionError(f"rcvbuf={room!r}: allowed is a number of bytes from 1")
-        self._entries: deque[_Entry] = deque()
+        self._entries = _NO_ENTRIES
         self._room = room
         self._on_room = on_room
         self._put_bytes = 0
@@ -98,6 +101,8 @@ class Inbox:
             self._end()
 
     def _append(self, what: ReceivedMessage | IsoTpError) -> None:
+        if self._entries is _NO_ENTRIES:
+            self._entries = deque()
         self._entries.append(_Entry(what, self._put_bytes))
         if self._sign is not None and len(self._entries) == 1:
             self._sign[1].send(b"\0")

@@ -4,7 +4,6 @@ All of it runs in the driver's thread, except what is marked.
 """
 
 import errno
-from collections import deque
 from typing import Any, Final
 
 from ..errors import IsoTpError, SocketClosedError
@@ -27,7 +26,7 @@ class Outbox:
     def __init__(self, link: Link, name: str) -> None:
         self._link = link
         self._name = name
-        self._requests: deque[Request[Any]] = deque()  # those that have not begun, the first one at the left
+        self._requests: list[Request[Any]] = []  # those that have not begun, oldest first
         self._outgoing: Outgoing[Any] | None = None  # the message that the engine is sending
         self._failed: list[Request[Any]] = []  # those that failed, until a call has raised it
         self._unconfirmed = UnconfirmedFailures()
@@ -56,7 +55,7 @@ class Outbox:
         """End the calls that wait. The message being sent goes on, unawaited."""
         self.is_closed = True
         while self._requests:
-            self._requests.popleft().end(self.closed_error())
+            self._requests.pop(0).end(self.closed_error())
         if self._outgoing is not None:
             self._outgoing.wakeup.wake()
 
@@ -67,7 +66,7 @@ class Outbox:
             request = self._requests[0]
             if isinstance(request, Outgoing) and engine.params.half_duplex and engine.is_receiving:
                 return
-            self._requests.popleft()
+            self._requests.pop(0)
             if self._failed:
                 self._settle()
             if hub.has_failed:

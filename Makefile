@@ -5,15 +5,14 @@
 # make soak         messages over all kinds of sockets with faults, each accounted for (MINUTES=20)
 # make coverage     which lines and branches the tests run that need no kernel with ISO-TP
 # make lint         ruff (with the rules of bandit), mypy, and known vulnerabilities of the packages in constraints.txt
-# make bench        how fast it is: ratios against others, and whether each target is met
+# make bench        how fast it is: ratios against others, targets, and what got worse (ONLY="growth bus_limit")
 # make fuzz         random input for all that reads what others wrote (MINUTES=5)
 # make docs         redraw what is drawn from tables and runs, and build the documentation site into build/docs
 # make clean        remove what the others made
 PYTHON ?= python3
 VENV := .venv
-# can-isotp, for the benchmarks: it has the same import name as this package, so it gets a folder of its own
-CAN_ISOTP := $(VENV)/can-isotp
-AUTOMOTIVE := $(VENV)/clients/automotive
+# What the benchmarks compare with: each in a folder of its own, and can-isotp has the same import name as this package
+CONTENDERS := $(patsubst benchmarks/%.txt,$(VENV)/contenders/%/ready,$(wildcard benchmarks/*.txt))
 KERNEL_RUN := tools/kernel-run
 SUITES ?= bookworm bookworm-backports trixie sid experimental
 
@@ -62,31 +61,13 @@ lint: $(VENV)/ready
 	$(VENV)/bin/mypy --scripts-are-modules tools/audit
 	@$(VENV)/bin/python tools/audit
 
-$(CAN_ISOTP)/ready: benchmarks/can-isotp.txt $(VENV)/ready
-	@rm -rf $(CAN_ISOTP)
-	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --target $(CAN_ISOTP) -r $<
+$(VENV)/contenders/%/ready: benchmarks/%.txt $(VENV)/ready
+	@rm -rf $(@D)
+	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --target $(@D) -r $<
 	@touch $@
 
-$(AUTOMOTIVE)/ready: benchmarks/automotive.txt $(VENV)/ready
-	@rm -rf $(AUTOMOTIVE)
-	@$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --target $(AUTOMOTIVE) -r $<
-	@touch $@
-
-bench: $(VENV)/ready $(CAN_ISOTP)/ready $(AUTOMOTIVE)/ready
-	@missed=0; \
-	$(VENV)/bin/python benchmarks/core_engine.py --can-isotp $(CAN_ISOTP) || missed=1; \
-	$(VENV)/bin/python benchmarks/soft_socket.py --can-isotp $(CAN_ISOTP) || missed=1; \
-	$(VENV)/bin/python benchmarks/switching.py --can-isotp $(CAN_ISOTP) || missed=1; \
-	$(VENV)/bin/python benchmarks/busy_bus.py || missed=1; \
-	$(KERNEL_RUN) --vm --cpus 1 -- $(VENV)/bin/python benchmarks/soft_kernel.py --can-isotp $(CAN_ISOTP) \
-		--automotive $(AUTOMOTIVE) || missed=1; \
-	$(VENV)/bin/python benchmarks/async_sockets.py soft || missed=1; \
-	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/kernel_socket.py || missed=1; \
-	$(KERNEL_RUN) -- $(VENV)/bin/python benchmarks/async_sockets.py kernel || missed=1; \
-	$(KERNEL_RUN) --cpus 1 -- $(VENV)/bin/python benchmarks/many_sockets.py || missed=1; \
-	$(VENV)/bin/python benchmarks/kernel_socket.py imports || missed=1; \
-	$(VENV)/bin/python benchmarks/dump_log.py || missed=1; \
-	exit $$missed
+bench: $(VENV)/ready $(CONTENDERS)
+	@$(VENV)/bin/python benchmarks/run.py $(ONLY)
 
 fuzz: $(VENV)/ready
 	@$(VENV)/bin/python -m tests.fuzz --minutes $(or $(MINUTES),5)

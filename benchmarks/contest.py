@@ -5,6 +5,7 @@ ratios in each round. So other work of the machine slows all contenders equally,
 do. can-isotp 2 has the same import name as this package, so it runs in a process of its own.
 """
 
+import json
 import os
 import statistics
 import subprocess
@@ -12,11 +13,15 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 SRC = str(Path(__file__).parents[1] / "src")
 
 Key = TypeVar("Key")
+
+RECORDING: Final = "ISOTP_BENCH_RECORDING"
+"""With this in the environment each figure is also printed as JSON, on a line that begins with MARK."""
+MARK: Final = "#json "
 
 GENERATIONS = 3  # how often the processes are started: times also depend on the memory layout of a process
 
@@ -120,11 +125,18 @@ class Report:
 
     def __init__(self, title: str) -> None:
         self.missed = 0
+        self._title = title
         print(f"\n{title}", flush=True)
+
+    def _record(self, what: str, value: float, **more: Any) -> None:
+        if os.environ.get(RECORDING):
+            given = {name: one for name, one in more.items() if one is not None}
+            print(MARK + json.dumps({"table": self._title, "what": what, "value": value, **given}), flush=True)
 
     def time(self, what: str, seconds: float) -> None:
         text = f"{seconds * 1e3:.1f} ms" if seconds >= 0.01 else f"{seconds * 1e6:.1f} us"
         print(f"  {what:58}{text:>12}", flush=True)
+        self._record(what, seconds, unit="s")
 
     def figure(self, what: str, value: float, *, at_least: float | None = None, at_most: float | None = None) -> None:
         """One line with its target and whether it was met."""
@@ -135,3 +147,4 @@ class Report:
             limit += f"{at_most if at_least is None else at_least:g}: {'met' if met else 'MISSED'}"
         self.missed += not met
         print(f"  {what:58}{text:>12}  {limit}".rstrip(), flush=True)
+        self._record(what, value, at_least=at_least, at_most=at_most)

@@ -1,10 +1,10 @@
 """The cost of the engine alone: a message between two engines in one process, without a bus.
 
-It is compared with a loop that only slices and joins bytes and, if a directory with the package `can-isotp` is given,
-with its `TransportLayerLogic`.
+It is compared with a loop that only slices and joins bytes; with `TransportLayerLogic` of can-isotp; and with what
+py-uds and scapy have that cuts a message into frames and joins them, without flow control. Each of these packages is in
+a folder of its own (the Makefile makes them).
 
-    pip install --target /tmp/can-isotp can-isotp
-    python benchmarks/core_engine.py --can-isotp /tmp/can-isotp
+    python benchmarks/core_engine.py --can-isotp DIR --py-uds DIR --scapy DIR
 """
 
 import argparse
@@ -83,17 +83,52 @@ def can_isotp(blocksize: int) -> Transfer:
     return transfer
 
 
+def py_uds() -> Transfer:
+    from uds.addressing import AddressingType
+    from uds.can import CanAddressingFormat, CanAddressingInformation, CanSegmenter
+    from uds.message import UdsMessage
+
+    address = CanAddressingInformation(
+        CanAddressingFormat.NORMAL_ADDRESSING,
+        rx_physical_params={"can_id": 0x123},
+        tx_physical_params={"can_id": 0x456},
+        rx_functional_params={"can_id": 0x7DE},
+        tx_functional_params={"can_id": 0x7DF},
+    )
+    segmenter = CanSegmenter(addressing_information=address)
+
+    def transfer(data: bytes) -> bytes:
+        packets = segmenter.segmentation(UdsMessage(data, AddressingType.PHYSICAL))
+        return bytes(segmenter.desegmentation(packets).payload)
+
+    return transfer
+
+
+def scapy() -> Transfer:
+    from scapy.contrib.isotp import ISOTP
+
+    def transfer(data: bytes) -> bytes:
+        frames = ISOTP(data=data, rx_id=0x123).fragment()
+        return bytes(ISOTP.defragment(frames, use_extended_addressing=False).data)
+
+    return transfer
+
+
 CONTENDERS: dict[str, Callable[[], Transfer]] = {
     "engine": engine,
     "bare loop": bare,
     "can-isotp, bs 8": lambda: can_isotp(8),  # its default
     "can-isotp, bs 0": lambda: can_isotp(0),  # as the engine's: one flow control
+    "py-uds": py_uds,
+    "scapy": scapy,
 }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--can-isotp", metavar="DIR", help="where that package is installed")
+    parser.add_argument("--py-uds", metavar="DIR", help="where that package is installed")
+    parser.add_argument("--scapy", metavar="DIR", help="where that package is installed")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--serve", choices=CONTENDERS, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -105,6 +140,8 @@ def main() -> int:
     paths = {"engine": SRC, "bare loop": ""}
     if args.can_isotp:
         paths |= {name: args.can_isotp for name in CONTENDERS if name.startswith("can-isotp")}
+    others = {name: path for name, path in (("py-uds", args.py_uds), ("scapy", args.scapy)) if path}
+    paths |= others
     times = in_processes(paths, COUNTS, args.rounds)
     report = Report("The engine alone: two engines in one process, no bus, per message")
     for (name, size), seconds in times.medians().items():
@@ -113,6 +150,9 @@ def main() -> int:
         for size, target in ((4095, 25), (4, 5)):
             ratio = times.ratio(("can-isotp, bs 0", size), ("engine", size))
             report.figure(f"{size} bytes, can-isotp bs 0 / engine", ratio, at_least=target)
+    for name in others:
+        for size in COUNTS:
+            report.figure(f"{size} bytes, {name} / engine", times.ratio((name, size), ("engine", size)))
     report.figure("4095 bytes, engine / bare loop", times.ratio(("engine", 4095), ("bare loop", 4095)), at_most=2)
     return bool(report.missed)
 

@@ -10,7 +10,11 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LISTS = ["constraints.txt", "tools/audit.txt", "benchmarks/can-isotp.txt", "benchmarks/automotive.txt"]
+LISTS = [
+    "constraints.txt",
+    "tools/audit.txt",
+    *(f"benchmarks/{name}.txt" for name in ("can-isotp", "automotive", "py-uds", "scapy")),
+]
 LISTS += [f"tests/clients/others/{name}.txt" for name in ("packages", "odxtools")]
 
 

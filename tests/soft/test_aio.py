@@ -63,7 +63,7 @@ def without_timerfd(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> Any:
         raise OSError("no timerfd on this system")
 
-    monkeypatch.setattr("isotp.soft.loop_driver.TimerFd", missing)
+    monkeypatch.setattr("isotp.soft.timers.TimerFd", missing)
 
 
 @pytest.mark.parametrize("has_timerfd", [False, True])
@@ -81,7 +81,7 @@ def test_a_timer_calls_at_the_earliest_time_set(
         timer.set(start + 20_000_000)
         timer.set(start + 10**13)
         await async_until(lambda: rung)
-        assert rung[0] >= start + 19_000_000  # uvloop counts milliseconds
+        assert rung[0] >= start + 20_000_000
         timer.set(time.monotonic_ns() - 5)  # long due
         await async_until(lambda: len(rung) == 2)
         later: list[bool] = []
@@ -96,7 +96,7 @@ def test_a_timer_calls_at_the_earliest_time_set(
     run(test())
 
 
-def test_without_timerfd_the_loop_keeps_the_time(run: Run[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_timerfd_a_thread_keeps_the_time(run: Run[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     without_timerfd(monkeypatch)
 
     async def test() -> None:

@@ -1,11 +1,15 @@
 """Bus: what sends and receives the CAN frames of user-space sockets, and how to write one."""
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from ..can_frame import CanFrame
+
+# On Windows before Python 3.13 time.monotonic counts in ticks of 16 ms: an STmin of 10 ms might end after nothing.
+monotonic_ns = time.perf_counter_ns if sys.platform == "win32" else time.monotonic_ns
 
 
 class Received(NamedTuple):
@@ -73,8 +77,8 @@ class Bus(ABC):
     window: int = 64
     """How many frames of one link may be taken and not echoed at a time, so that links share the bus fairly."""
 
-    clock: Callable[[], int] = staticmethod(time.monotonic_ns)
-    """Returns the time in nanoseconds; a bus in simulated time has another one."""
+    clock: Callable[[], int] = staticmethod(monotonic_ns)
+    """Returns the time in nanoseconds, that of `echoed_ns` and `get_timer`; a bus in simulated time has another one."""
 
     driver: Any = None
     """What serves the links of this bus; only the library uses it."""

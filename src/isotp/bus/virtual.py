@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from ..can_frame import CanFrame
 from ..errors import OptionError
-from .base import NOTHING, Bus, Received
+from .base import NOTHING, Bus, Received, monotonic_ns
 
 Fate = Callable[[CanFrame], Iterable[tuple[int, CanFrame]]]
 """Returns the copies of a frame that arrive: the delay of each in nanoseconds, and the frame as it arrives."""
@@ -87,7 +87,7 @@ class VirtualBus(Bus):
         queue_length: int | None = None,
         fate: Fate | FateMaker | None = None,
         can_fd: bool = True,
-        clock: Callable[[], int] = time.monotonic_ns,
+        clock: Callable[[], int] = monotonic_ns,
     ) -> None:
         if frame_ns < 0:
             raise OptionError(f"frame_ns={frame_ns}: allowed is 0 or more nanoseconds")
@@ -108,7 +108,7 @@ class VirtualBus(Bus):
         self._lock = threading.RLock()  # any thread may call `inject`, and a signal handler on top of it
         self._order = count()
         # Simulated time needs no processor: there each frame is received at its time.
-        self._together_ns = _TOGETHER_NS if clock is time.monotonic_ns else 0
+        self._together_ns = _TOGETHER_NS if clock is monotonic_ns else 0
         self._wake: Callable[[], None] | None = None
         self._reset()
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from ..address import CanAddress
-from ..bus.base import NOTHING, Bus
+from ..bus.base import NOTHING, Bus, monotonic_ns
 from ..can_frame import CanFrame
 from ..engine.engine import Engine
 from ..engine.events import TransferFailed
@@ -82,7 +82,7 @@ class Hub:
         self._looped_ns: list[int] = []  # when each of them was sent
         self._deadlines = Deadlines()
         # In simulated time a sleep is exact, and no time passes while a turn is made.
-        self._ahead_ns = _AHEAD_NS if clock is time.monotonic_ns else 0
+        self._ahead_ns = _AHEAD_NS if clock is monotonic_ns else 0
 
     # --- links
 

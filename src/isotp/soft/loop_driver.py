@@ -14,15 +14,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ..bus.base import Bus
-from ..linux.timerfd import NEVER, TimerFd
+from ..bus.base import Bus, monotonic_ns
 from ..task_lock import running_loop
 from .driver import ThreadlessDriver, warn_if_closing
 from .hub import Hub
 from .link import Link
+from .timers import new_timer
 
 _LONGEST_NS: Final = 5_000_000
-_LONGEST_S: Final = 3600.0
 _CLOSING_S: Final = 1.0
 _PAUSE_S: Final = 0.005
 
@@ -35,7 +34,7 @@ class LoopDriver(ThreadlessDriver):
     """
 
     def __init__(self, bus: Bus) -> None:
-        self.hub = Hub(bus, time.monotonic_ns, self)
+        self.hub = Hub(bus, monotonic_ns, self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: _Timer | None = None
         self._watched_fd = -1  # of the bus, while the loop watches it
@@ -167,49 +166,37 @@ class LoopDriver(ThreadlessDriver):
 
 
 class _Timer:
-    """Calls `callback` at a time that can be moved to an earlier one; to the microsecond, if there is a timerfd.
+    """Calls `callback` at a time that can be moved to an earlier one, to the microsecond if there is a timerfd.
 
     The timers of the loops are too coarse for an STmin of 100 us: asyncio waits in epoll for whole milliseconds, uvloop
-    counts in milliseconds. Without timerfd it is the loop's timer: exact on macOS (kqueue), late by up to a clock tick
-    on Windows. No frame is ever sent too early, since the engine compares the time itself.
+    counts in milliseconds, and on Windows they tick every 16 ms. No frame is ever sent too early, since the engine
+    compares the time itself.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self._loop = loop
         self._callback = callback
-        self._armed_ns = NEVER  # when the handle is due
-        self._handle: asyncio.TimerHandle | None = None
-        try:
-            self._timerfd: TimerFd | None = TimerFd()
-        except OSError as e:
-            if e.errno is not None:  # no descriptor left
-                raise
-            self._timerfd = None  # not on this system
-        else:
-            loop.add_reader(self._timerfd.fd, self._expire)
+        self._is_closed = False
+        self._timer = new_timer(self._fire)
+        if self._timer.fd >= 0:
+            loop.add_reader(self._timer.fd, self._expire)
 
     def set(self, due_ns: int) -> None:
         """Call at `due_ns` (monotonic nanoseconds) or earlier; NEVER: no call is needed."""
-        if self._timerfd is not None:
-            self._timerfd.set(due_ns)
-        elif due_ns < self._armed_ns and not self._loop.is_closed():
-            if self._handle is not None:
-                self._handle.cancel()
-            self._armed_ns = due_ns
-            delay_s = min(max(0.0, (due_ns - time.monotonic_ns()) / 1e9), _LONGEST_S)
-            self._handle = self._loop.call_later(delay_s, self._expire)
+        self._timer.set(due_ns)
+
+    def _fire(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._expire)
 
     def _expire(self) -> None:
-        self._armed_ns, self._handle = NEVER, None
-        if self._timerfd is not None:
-            self._timerfd.clear()
-        self._callback()
+        if not self._is_closed:
+            self._timer.clear()
+            self._callback()
 
     def close(self) -> None:
         """Make no more calls."""
-        if self._handle is not None:
-            self._handle.cancel()
-        if self._timerfd is not None:
-            if not self._loop.is_closed():
-                self._loop.remove_reader(self._timerfd.fd)
-            self._timerfd.close()
+        self._is_closed = True
+        if self._timer.fd >= 0 and not self._loop.is_closed():
+            self._loop.remove_reader(self._timer.fd)
+        self._timer.close()

@@ -15,18 +15,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from ..bus.base import Bus
-from ..linux.timerfd import TimerFd
+from ..bus.base import Bus, monotonic_ns
 from .driver import bus_is_taken, warn_if_closing
 from .hub import Hub
 from .link import Link
 from .request import Wakeup
+from .timers import new_timer
 
 T = TypeVar("T")
 
 _CLOSING_S: Final = 1.0  # how long to wait until nothing of a closed bus runs any more
 _PAUSE_S: Final = 0.005
-_LONGEST_S: Final = 3600.0
 
 _lock = threading.RLock()  # held while a bus gets its driver; a signal handler may bind a socket, too
 _drivers: "weakref.WeakSet[ThreadDriver]" = weakref.WeakSet()
@@ -91,17 +90,17 @@ class ThreadDriver:
     """
 
     def __init__(self, bus: Bus) -> None:
-        self.hub = Hub(bus, time.monotonic_ns, self)
+        self.hub = Hub(bus, monotonic_ns, self)
         self.has_ended = False
         """Whether its thread calls no more functions; see `_post`."""
         self._posted: deque[Callable[[], object]] = deque()
         self._callbacks: deque[Callable[[], None]] = deque()
         self._is_woken = self._is_asleep = False
         self._wake_sockets: WakeSockets | None = WakeSockets()
-        self._timer = _timer()
+        self._timer = new_timer(self.wake)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake_sockets.receiver, selectors.EVENT_READ)
-        if self._timer is not None:
+        if self._timer.fd >= 0:
             self._selector.register(self._timer.fd, selectors.EVENT_READ)
         self._watched_fd = -1  # of the bus
         self._is_lost = False
@@ -272,20 +271,16 @@ class ThreadDriver:
         """Wait until a turn is due; returns whether frames may have arrived."""
         assert self._wake_sockets is not None
         due_ns = self.hub.next_ns()
-        seconds = None
         self._is_asleep = True
-        if self._is_woken or self._posted:  # read after `_is_asleep` is set: so `wake` is never missed
-            seconds = 0.0
-        elif self._timer is not None:
+        is_woken = self._is_woken or self._posted  # read after `_is_asleep` is set: so `wake` is never missed
+        if not is_woken:
             self._timer.set(due_ns)
-        else:
-            seconds = min(max(0, due_ns - time.monotonic_ns()) / 1e9, _LONGEST_S)
-        ready = {key.fd for key, _ in self._selector.select(seconds)}
+        ready = {key.fd for key, _ in self._selector.select(0 if is_woken else None)}
         self._is_asleep = False
         receiver = self._wake_sockets.receiver
         if receiver.fileno() in ready:
             receiver.recv(4096)
-        if self._timer is not None and self._timer.fd in ready:
+        if self._timer.fd in ready:
             self._timer.clear()
         return self._watched_fd in ready or self.hub.must_read()
 
@@ -297,8 +292,7 @@ class ThreadDriver:
     def _close_descriptors(self) -> None:
         self._selector.close()
         self._wake_sockets = None
-        if self._timer is not None:
-            self._timer.close()
+        self._timer.close()
 
 
 def _driver_of(bus: Bus) -> ThreadDriver:
@@ -313,13 +307,6 @@ def _driver_of(bus: Bus) -> ThreadDriver:
         elif not isinstance(driver, ThreadDriver):
             raise bus_is_taken(bus)
         return driver
-
-
-def _timer() -> TimerFd | None:
-    try:
-        return TimerFd()
-    except OSError:  # not on this system
-        return None
 
 
 def _forget_drivers() -> None:

@@ -12,7 +12,7 @@ from itertools import count
 from types import TracebackType
 from typing import Final, Self
 
-from ..bus.base import Bus
+from ..bus.base import Bus, monotonic_ns
 from ..bus.socketcan import SocketCanBus
 from ..bus.virtual import Fate, FateMaker, begin_fate
 from ..can_frame import CanFrame
@@ -131,7 +131,7 @@ class Wire:
     def _turn(self) -> None:
         if self.has_ended:
             return
-        now = time.monotonic_ns()
+        now = monotonic_ns()
         a, b = self._buses
         for here, there in ((a, b), (b, a)):
             for frame in _heard(here):
@@ -154,7 +154,7 @@ class Wire:
     def _sleep(self) -> None:
         due = [due_ns for bus in self._buses if (due_ns := bus.get_timer()) is not None]
         due += [self._under_way[0][0]] if self._under_way else []
-        seconds = max(0, min(due) - time.monotonic_ns()) / 1e9 if due else None
+        seconds = max(0, min(due) - monotonic_ns()) / 1e9 if due else None
         if any(self._waiting.values()):
             seconds = _RETRY_S
         for key, _ in self._selector.select(seconds):

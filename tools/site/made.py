@@ -15,6 +15,7 @@ _PICTURES: Final = {
     "n_pdus": timing.n_pdus,
     "speed_process": charts.in_a_process,
     "speed_vm": charts.in_the_vm,
+    "speed_growth": charts.growth,
 }
 _TABLES: Final = {
     "errors": tables.all_errors,

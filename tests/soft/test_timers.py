@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import isotp
+from isotp.deadline import LONGEST_WAIT_S
 from isotp.soft import loop_driver, thread_driver
 from isotp.soft.request import Wakeup
 from isotp.soft.timers import ThreadTimer
@@ -35,10 +36,11 @@ class Coarse(Wakeup):
         self.sleeps += 1
         self.now_ns += round(seconds * 1e9) + LATE_NS
 
-    def wait(self, seconds: float | None) -> None:
+    def wait(self, seconds: float | None) -> bool:
         assert seconds is not None
-        self.now_ns += round(seconds * 1e9)
+        self.now_ns += round(min(seconds, LONGEST_WAIT_S) * 1e9)
         self.now_ns += -self.now_ns % TICK_NS
+        return False
 
 
 @pytest.mark.parametrize("now_ns", [0, 1, 7 * MS, TICK_NS - 1])

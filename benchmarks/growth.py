@@ -10,6 +10,7 @@ interface of their own.
 import argparse
 import asyncio
 import gc
+import resource
 import sys
 import threading
 import tracemalloc
@@ -162,6 +163,7 @@ def main() -> int:
     numbers = [number for number in NUMBERS if number <= args.most]
     if args.where == "kernel":
         messages = MESSAGES // 10
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 17, 1 << 17))  # root may
         missed = compare("isotp.socket", in_kernel, numbers, messages, args.rounds)
         return missed + compare("SoftSocket on a SocketCanBus", on_raw_socket, numbers, messages, args.rounds)
     missed = memory(1000)

@@ -169,9 +169,12 @@ def test_frames_of_one_identifier_are_received_together() -> None:
     bus.send([CanFrame(1, b"a"), CanFrame(1, b"b"), CanFrame(1, b"c"), CanFrame(1, b"d"), CanFrame(2, b"e")])
     assert bus.get_timer() == 600_000  # the fourth would make the first one wait too long
     clock.sleep(600e-6)
-    frames, echoes, echoed_ns = bus.receive()
-    assert len(frames) == len(echoes) == 3
-    assert echoed_ns == 600_000
+    received = bus.receive()
+    assert len(received.frames) == len(received.echoes) == 3
+    assert received.echoed_ns == 600_000
+    assert received.time_ns is not None
+    times_ns = [received.time_ns(number) for number in range(3)]
+    assert [times_ns[2] - each for each in times_ns] == [400_000, 200_000, 0], "each has its own time"
     assert bus.get_timer() == 800_000  # and the fifth is another link's
 
 

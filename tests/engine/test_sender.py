@@ -118,10 +118,10 @@ def test_separation_time(stmin: str, forced_ns: int | None, gap_ns: int) -> None
     assert len(link.frames_to_send(100)) == 1
     # It counts from the confirmation of the frame before.
     assert link.frames_to_send(100 + 2 * gap_ns) == []
-    assert link.get_timer() == 100 + SECOND
+    assert (link.get_timer(), link.next_frame_ns) == (100 + SECOND, None)
     now = 100 + 3 * gap_ns
     link.frame_sent(now)
-    assert link.get_timer() == now + gap_ns
+    assert link.get_timer() == link.next_frame_ns == now + gap_ns
     assert link.frames_to_send(now + gap_ns - 1) == []
     assert len(link.frames_to_send(now + gap_ns)) == 1
 

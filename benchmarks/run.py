@@ -43,6 +43,7 @@ BENCHMARKS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "async_soft": ((), ("async_sockets.py", "soft")),
     "kernel_socket": (IN_KERNEL, ("kernel_socket.py",)),
     "async_kernel": (IN_KERNEL, ("async_sockets.py", "kernel")),
+    "many_sockets": (("tools/kernel-run", "--cpus", "1", "--"), ("many_sockets.py",)),
     "imports": ((), ("kernel_socket.py", "imports")),
     "dump_log": ((), ("dump_log.py",)),
 }

@@ -55,14 +55,19 @@ def test_our_frames_come_back_as_echoes_and_those_of_others_do_not(
 
 
 def test_echoes_have_the_kernels_time(opened: SocketCanBus) -> None:
+    """Linux begins to take times some milliseconds after the first socket asks for them; until then they are those of
+    reading."""
     opened.watch({0x123})
-    before = time.monotonic_ns()
-    opened.send([CanFrame(0x123, b"x")])
-    after = time.monotonic_ns()
-    until(lambda: time.monotonic_ns() > after + 500_000_000)
-    echoed_ns = opened.receive().echoed_ns
-    assert echoed_ns is not None
-    assert before - 100_000_000 <= echoed_ns <= after + 100_000_000, "and not the time when they are read"
+
+    def seconds_late() -> float:
+        opened.send([CanFrame(0x123, b"x")])
+        after_ns = time.monotonic_ns()
+        until(lambda: time.monotonic_ns() > after_ns + 500_000_000)
+        echoed_ns = opened.receive().echoed_ns
+        assert echoed_ns is not None
+        return (echoed_ns - after_ns) / 1e9
+
+    assert any(-0.1 <= seconds_late() <= 0.1 for _ in range(4)), "and not the time when they are read"
 
 
 def test_the_kernel_filters_by_identifier_and_width(opened: SocketCanBus, vcan: Link) -> None:

@@ -397,10 +397,9 @@ def test_a_command_that_is_not_there() -> None:
 
 @pytest.mark.vm
 def test_a_panic_is_no_exit_status() -> None:
-    done = kernel_run("--", "sh", "-c", "echo up; echo c >/proc/sysrq-trigger; sleep 100")
+    done = kernel_run("--", "sh", "-c", "echo c >/proc/sysrq-trigger; sleep 100")
 
     assert done.returncode == 125
-    assert done.stdout == b"up\n"
     assert b"while the command was running" in done.stderr
     assert b"Kernel panic" in done.stderr
 

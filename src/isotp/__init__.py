@@ -11,7 +11,21 @@ _major_version_ = 2  # of can-isotp: udsoncan looks which names it can expect
 
 TYPE_CHECKING = False  # as type checkers take it, without the price of importing typing
 if TYPE_CHECKING:
-    from . import address, bus, can_message, capture, compat, engine, errors, opts, protocol, testing, tools, tpsock
+    from . import (
+        address,
+        bus,
+        can_message,
+        capture,
+        compat,
+        engine,
+        errors,
+        opts,
+        protocol,
+        remote,
+        testing,
+        tools,
+        tpsock,
+    )
     from .address import CAN_EFF_FLAG, Address, AddressingMode, AsymmetricAddress, TargetAddressType
     from .bus.pythoncan import PythonCanBus
     from .bus.socketcan import SocketCanBus
@@ -33,6 +47,7 @@ if TYPE_CHECKING:
         ConsecutiveFrameTimeoutError,
         DuplicateBindingWarning,
         FlowControlTimeoutError,
+        ForbiddenError,
         FrameIgnoredError,
         FrameTooLongError,
         InterfaceDownError,
@@ -73,6 +88,8 @@ if TYPE_CHECKING:
     from .functional import Reply, async_functional_request, functional_request
     from .kernel.async_socket import AsyncSocket
     from .kernel.socket import socket
+    from .remote.async_socket import AsyncRemoteSocket
+    from .remote.socket import RemoteSocket
     from .sockets import MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, AsyncIsoTpSocket, IsoTpSocket, ReceivedMessage
     from .soft.async_socket import AsyncSoftSocket
     from .soft.socket import SoftSocket
@@ -90,6 +107,7 @@ __all__ = [
     "AlreadyBoundError",
     "AsymmetricAddress",
     "AsyncIsoTpSocket",
+    "AsyncRemoteSocket",
     "AsyncSocket",
     "AsyncSoftSocket",
     "BadGeneratorError",
@@ -104,6 +122,7 @@ __all__ = [
     "DuplicateBindingWarning",
     "Faults",
     "FlowControlTimeoutError",
+    "ForbiddenError",
     "FrameIgnoredError",
     "FrameTooLongError",
     "InterfaceDownError",
@@ -132,6 +151,7 @@ __all__ = [
     "ReceptionInterruptedError",
     "ReceptionInterruptedWithFirstFrameError",
     "ReceptionInterruptedWithSingleFrameError",
+    "RemoteSocket",
     "Reply",
     "STmin",
     "SocketCanBus",
@@ -164,6 +184,7 @@ __all__ = [
     "functional_request",
     "opts",
     "protocol",
+    "remote",
     "socket",
     "testing",
     "tools",
@@ -180,6 +201,7 @@ _MODULES = (
     "errors",
     "opts",
     "protocol",
+    "remote",
     "testing",
     "tools",
     "tpsock",
@@ -190,6 +212,7 @@ _HOME = {
     "AddressingMode": "address",
     "AsymmetricAddress": "address",
     "AsyncIsoTpSocket": "sockets",
+    "AsyncRemoteSocket": "remote.async_socket",
     "AsyncSocket": "kernel.async_socket",
     "AsyncSoftSocket": "soft.async_socket",
     "CAN_EFF_FLAG": "address",
@@ -203,6 +226,7 @@ _HOME = {
     "NotifierBasedCanStack": "compat.stacks",
     "PythonCanBus": "bus.pythoncan",
     "ReceivedMessage": "sockets",
+    "RemoteSocket": "remote.socket",
     "Reply": "functional",
     "STmin": "stmin",
     "SocketCanBus": "bus.socketcan",

@@ -189,7 +189,10 @@ class TransferAbortedError(TransferError):
 
 
 class UnknownOutcomeError(TransferError):
-    """Whether the message got through cannot be known: the kernel's error slot was overwritten meanwhile."""
+    """Whether the message got through cannot be known.
+
+    The kernel's error slot was overwritten meanwhile, or the edge that was to send it cannot be asked any more.
+    """
 
 
 # --- the bus
@@ -292,6 +295,12 @@ class OneWayError(IsoTpError):
     """Receiving on a send-only address, or sending on a receive-only one."""
 
     default_errno = EOPNOTSUPP
+
+
+class ForbiddenError(IsoTpError):
+    """The owner of a shared link does not allow this; nothing was sent."""
+
+    default_errno = _errno.EACCES
 
 
 class ReceiveBufferTooSmallError(IsoTpError):

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib.util
 import itertools
 import os
 import threading
@@ -180,12 +181,69 @@ def async_on_vcan(vcan: str, loop: LoopThread) -> World:
     )
 
 
+class Remote(World):
+    """RemoteSocket over a router of Zenoh and an edge, which shares a VirtualBus."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, network: Any) -> None:
+        self.session, self._router = network
+        self.link = f"garage/any{next(self._numbers)}"
+        self._loop, bus = LoopThread(), isotp.VirtualBus()
+        offer = isotp.remote.Offer(self.link, lambda _: isotp.AsyncSoftSocket(bus), any=("all",), options=("all",))
+        self._share = self._loop.run(lambda: isotp.remote.Share(self._router, [offer]).__aenter__())
+
+    def open(self, timeout: float | None, watch_begin: bool = False) -> IsoTpSocket:
+        return isotp.RemoteSocket(self.session, self.link, timeout, **watching(watch_begin))
+
+    def bind(self, sock: Any, address: object = None, **ids: int) -> None:
+        if address is None and not ids:
+            raise isotp.AddressError("a remote socket without address takes that of its link, and this one has none")
+        sock.bind(address, **ids)
+
+    def close(self) -> None:
+        self._loop.run(self._share.close)
+        self._loop.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def network() -> Iterator[Any]:
+    """A router of Zenoh and a session of a client, opened before tests look for leaks; None where there is no Zenoh."""
+    if importlib.util.find_spec("zenoh") is None:
+        yield None
+        return
+    from ..remote.edges import free_port, router, session
+
+    endpoint = f"tcp/127.0.0.1:{free_port()}"
+    with router(endpoint) as routing, session(endpoint) as asking:
+        yield asking, routing
+
+
+def remote(request: pytest.FixtureRequest) -> Remote:
+    network = request.getfixturevalue("network")
+    if network is None:
+        pytest.skip("eclipse-zenoh is not installed (to do: pip install isotp[remote])")
+    return Remote(network)
+
+
+def async_remote(request: pytest.FixtureRequest) -> World:
+    one = remote(request)
+    return InLoop(
+        lambda timeout, watch: isotp.AsyncRemoteSocket(one.session, one.link, timeout, watch_begin=watch),
+        one.bind,
+        LoopThread(),
+        one.close,
+    )
+
+
 WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
     "soft-virtual": lambda _: Soft(),
     "simulated": lambda _: Simulated(),
     "soft-python-can": soft_on_python_can,
     "soft-socketcan": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=True),
     "kernel": lambda request: OnVcan(request.getfixturevalue("vcan"), soft=False),
+    "remote": remote,
+    "async-remote": async_remote,
     "async-soft-virtual": lambda _: async_soft(LoopThread(), isotp.VirtualBus()),
     "async-soft-virtual-uvloop": lambda _: async_soft(LoopThread(new_uvloop), isotp.VirtualBus()),
     "async-soft-python-can": async_on_python_can,

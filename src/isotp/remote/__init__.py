@@ -1,0 +1,9 @@
+"""Links shared over Eclipse Zenoh: an edge does ISO-TP next to the bus, and messages travel.
+
+`Share` offers links, `RemoteSocket` and `AsyncRemoteSocket` (in `isotp`) use them. Needs eclipse-zenoh.
+"""
+
+from .access import Access, Client
+from .share import Offer, Share
+
+__all__ = ["Access", "Client", "Offer", "Share"]

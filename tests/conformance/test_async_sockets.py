@@ -17,6 +17,7 @@ from isotp.sockets import MSG_DONTWAIT
 from ..kernel.conftest import payload
 from ..loops import LOOPS, Run, runner, ticks_during
 from ..waiting import async_until
+from .conftest import remote
 
 LONG = payload(100)  # a first frame and 14 consecutive frames
 Configure = Callable[[Any], object]
@@ -55,14 +56,23 @@ def _on(bus: Any) -> AsyncWorld:
     return AsyncWorld(lambda timeout: isotp.AsyncSoftSocket(bus, timeout))
 
 
+def _over(request: pytest.FixtureRequest) -> AsyncWorld:
+    world = remote(request)
+    request.addfinalizer(world.close)
+    return AsyncWorld(lambda timeout: isotp.AsyncRemoteSocket(world.session, world.link, timeout))
+
+
 WORLDS: dict[str, Callable[[pytest.FixtureRequest], AsyncWorld]] = {
     "soft-virtual": lambda _: _on(isotp.VirtualBus()),
+    "remote": _over,
     "soft-socketcan": lambda request: _on(isotp.SocketCanBus(request.getfixturevalue("vcan"))),
     "kernel": lambda request: AsyncWorld(isotp.AsyncSocket, request.getfixturevalue("vcan")),
 }
 
 
-@pytest.fixture(params=[pytest.param(n, marks=() if n == "soft-virtual" else pytest.mark.kernel) for n in WORLDS])
+@pytest.fixture(
+    params=[pytest.param(n, marks=() if n in ("soft-virtual", "remote") else pytest.mark.kernel) for n in WORLDS]
+)
 def world(request: pytest.FixtureRequest, no_leaks: None) -> AsyncWorld:
     return WORLDS[request.param](request)
 

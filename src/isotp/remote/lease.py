@@ -53,7 +53,7 @@ class Lease:
 
     Args:
         sock: the socket on the bus that sends.
-        ear: the socket on the bus that receives; it may be the same.
+        ear: the socket on the bus that receives. It may be the same; if not, others send with `sock`, too.
         rights: what the client may do.
         log: called with each use, in words.
     """
@@ -65,6 +65,8 @@ class Lease:
         self.opened: dict[str, Any] = {}
         """What the client was told when it opened the socket."""
         self.ended = False
+        self._shares = sock is not ear
+        self._sending = 0
         self.last_heard = asyncio.get_running_loop().time()
         self._calls: OrderedDict[int, asyncio.Task[dict[str, Any]] | dict[str, Any]] = OrderedDict()
         self._entries: deque[Entry] = deque()
@@ -136,7 +138,11 @@ class Lease:
         try:
             self._check_may_send(data)
             self.sock.settimeout(wire.seconds(header.get("timeout")))
-            await self.sock.send(data, confirm=bool(header.get("confirm", True)))
+            self._sending += 1
+            try:
+                await self.sock.send(data, confirm=bool(header.get("confirm", True)) or self._shares)
+            finally:
+                self._sending -= 1
         except BaseException as e:
             self._log(f"sent {len(data)} bytes, {data[:8].hex(' ')}: {type(e).__name__}")
             raise
@@ -161,7 +167,8 @@ class Lease:
         return {}
 
     async def _abort(self, *_: Any) -> dict[str, Any]:
-        self.sock.abort()
+        if self._sending or not self._shares:
+            self.sock.abort()
         return {}
 
     async def _begins(self, header: dict[str, Any], _: bytes) -> dict[str, Any]:
@@ -184,7 +191,7 @@ class Lease:
         await asyncio.sleep(0)
         linger = wire.seconds(header.get("linger"))
         try:
-            if not self.rights.listens:
+            if not self.rights.listens and not self._shares:
                 self.sock.settimeout(linger)
                 await self.sock.confirm()
         except (TimeoutError, BlockingIOError):
@@ -278,9 +285,8 @@ class Lease:
         if self._reading is not None:
             self._reading.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
-        for sock in {self.sock, self.ear}:
-            sock.close()
-            await sock.wait_closed()
+        self.ear.close()
+        await self.ear.wait_closed()
 
     def receives(self) -> bool:
         """Whether its address receives."""

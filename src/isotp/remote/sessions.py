@@ -36,7 +36,7 @@ def config_of(settings: dict[str, Any]) -> Any:
     config = load_zenoh().Config()
     quiet = {
         "scouting/multicast/enabled": False, "scouting/gossip/enabled": False, "scouting/delay": 0,
-        "adminspace/enabled": False,
+        "adminspace/enabled": False, "transport/shared_memory/enabled": False,
     }  # fmt: skip
     for path, value in (quiet | settings).items():
         config.insert_json5(path, json.dumps(value))
@@ -142,17 +142,18 @@ async def ask(
     def end() -> None:
         _call_in(loop, settle, done, None)
 
-    session.get(
-        key,
-        Callback(take, end, indirect=False),
-        attachment=wire.pack(header),
-        payload=data,
-        timeout=timeout,
-        consolidation=zenoh.ConsolidationMode.NONE,
-        congestion_control=zenoh.CongestionControl.BLOCK,
-        express=True,
-    )
-    await done
+    with contextlib.suppress(zenoh.ZError):  # the session is closed: nobody answers
+        session.get(
+            key,
+            Callback(take, end, indirect=False),
+            attachment=wire.pack(header),
+            payload=data,
+            timeout=timeout,
+            consolidation=zenoh.ConsolidationMode.NONE,
+            congestion_control=zenoh.CongestionControl.BLOCK,
+            express=True,
+        )
+        await done
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: Any) -> None:

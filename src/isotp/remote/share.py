@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..address import AsymmetricAddress
-from ..errors import BusyError, ForbiddenError, IsoTpError, OptionError
+from ..errors import BusyError, ForbiddenError, InterfaceError, IsoTpError, OptionError, SocketClosedError
 from ..opts.optflags import flags
 from ..sockets import AsyncIsoTpSocket
 from . import keys, wire
@@ -109,6 +109,7 @@ class Share:
         self._departed: OrderedDict[Who, Lease] = OrderedDict()
         self._streams: dict[Who, asyncio.Task[None]] = {}
         self._holders: dict[tuple[str, AnyAddress], tuple[str, Any, Lease]] = {}
+        self._speakers: dict[tuple[str, AnyAddress], AsyncIsoTpSocket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._declared: list[Any] = []
         self._pending = self._held_bytes = self._complaints = 0
@@ -142,9 +143,10 @@ class Share:
             one.undeclare()
         self._declared.clear()
         await asyncio.gather(*(self._end(who, "the edge ends") for who in list(self._leases)))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:  # those that are cancelled may start others
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def holders(self) -> dict[str, str]:
         """Who holds each link that is held."""
@@ -196,7 +198,7 @@ class Share:
     def _gone(self, key: str) -> None:
         with contextlib.suppress(ValueError):
             link, kind, rest = keys.parts(key)
-            if kind == "by" and len(rest) == 2:
+            if kind == "by" and len(rest) == 2 and (link, rest[0], rest[1]) in self._leases:
                 self._start(self._end((link, rest[0], rest[1]), "it is gone"))
 
     async def _end(self, who: Who, why: str) -> None:
@@ -219,10 +221,14 @@ class Share:
                 del self._holders[held]
                 if token is not None:
                     token.undeclare()
+        self._let_speakers_go()
 
     def _handle(self, query: "zenoh.Query", size: int) -> None:
         """Answer a question; the order in which they come is kept."""
         work = self._answered(query, size)
+        if not self._declared:  # it is closed
+            work(None)
+            return
         try:
             link, kind, rest = keys.parts(str(query.key_expr))
             header = wire.unpack(query.attachment)
@@ -339,10 +345,12 @@ class Share:
             )
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            sock = self._bound(offer, address, options, listens, bool(header.get("watch_begin")))
+            is_alone = offer.exclusive or listens or address.tx is None
+            speaker = None if is_alone else self._speaker(offer, address)
+            sock = self._bound(offer, address, options, listens or not is_alone, bool(header.get("watch_begin")))
         log = partial(LOG.info, "%s %s: %s", name, link)
-        lease = Lease(sock, sock, rights._replace(listens=listens), log)
-        if not listens and address.tx is not None:
+        lease = Lease(speaker or sock, sock, rights._replace(listens=listens), log)
+        if not listens and address.tx is not None and offer.exclusive:
             token = None if held in self._holders else self._session.liveliness().declare_token(keys.held(link, name))
             self._holders[held] = (name, token, lease)
         lease.opened = {
@@ -353,6 +361,22 @@ class Share:
             }
         }
         return lease
+
+    def _speaker(self, offer: Offer, address: AnyAddress) -> AsyncIsoTpSocket:
+        """The socket with which all send that share an address. Each has an ear of its own."""
+        sock = self._speakers.get((offer.link, address))
+        if sock is None:
+            sock = self._speakers[offer.link, address] = self._bound(offer, address, [], False, False)
+            self._start(_drain(sock))
+        return sock
+
+    def _let_speakers_go(self) -> None:
+        used = [lease.sock for lease in self._leases.values()]
+        for key, sock in list(self._speakers.items()):
+            if not any(sock is one for one in used):
+                del self._speakers[key]
+                sock.close()
+                self._start(sock.wait_closed())
 
     def _bound(
         self, offer: Offer, address: AnyAddress, options: list[list[Any]], listens: bool, watch_begin: bool
@@ -372,6 +396,19 @@ class Share:
             sock.close()
             raise
         return sock
+
+
+async def _drain(sock: AsyncIsoTpSocket) -> None:
+    """Take what arrives: others have it, too."""
+    while not sock.closed:
+        try:
+            await sock.recv_message()
+        except SocketClosedError:
+            return
+        except InterfaceError:
+            await asyncio.sleep(1.0)
+        except OSError:
+            continue
 
 
 def vars_of(options: Any) -> dict[str, int]:

@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "vcan": "Make, remove or list virtual CAN interfaces.",
     "serve": "Offer one ISO-TP link on a TCP port, as isotpserver does.",
     "gateway": "Let DoIP testers reach ECUs on ISO-TP links.",
+    "share": "Offer links of this machine to others, over Eclipse Zenoh.",
+    "remote": "List the links that others offer over Eclipse Zenoh.",
     "simulate": "Let simulated ECUs answer on a bus, as a file describes them.",
     "scan": "Find ISO-TP endpoints; this writes to the bus.",
 }

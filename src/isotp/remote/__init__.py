@@ -4,6 +4,7 @@
 """
 
 from .access import Access, Client
+from .finding import Found, find
 from .share import Offer, Share
 
-__all__ = ["Access", "Client", "Offer", "Share"]
+__all__ = ["Access", "Client", "Found", "Offer", "Share", "find"]

@@ -159,10 +159,3 @@ async def ask(
 def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: Any) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
         loop.call_soon_threadsafe(call, *args)
-
-
-def unsafe(endpoint: str) -> bool:
-    """Whether others than programs of this machine reach `endpoint` without a certificate."""
-    protocol, _, address = endpoint.partition("/")
-    host = address.partition("?")[0].rpartition(":")[0].strip("[]")
-    return protocol not in ("tls", "quic", "unixsock-stream") and host not in ("127.0.0.1", "::1", "localhost")

@@ -28,6 +28,7 @@ goes on.
 EXAMPLES: Final = (
     "isotp recv --bus virtual -s 7E8 -d 7E0 --count 2 --ascii",
     "isotp recv vcan0 -s 7E8 -d 7E0",
+    "isotp recv --bus zenoh:garage/car7/engine --listen",
     "isotp recv vcan0 -s 7E8 -d 7E0 --follow --json",
     "isotp recv vcan0 -s 7E8 -d 7E0 | isotpsend -s 7E0 -d 7E8 vcan1",
     "isotp recv can0 -s 7E8 -d 7E0 --raw firmware.bin",
@@ -61,7 +62,7 @@ def add_arguments(parser: Parser) -> None:
         type=values.number(1, values.BUFFER_MAX),
         help="bytes of messages to keep until they are printed (default: what the system gives)",
     )
-    add_link(parser)
+    add_link(parser, takes_shared=True)
     add_answers(parser, "recv")
 
 
@@ -85,7 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
             with open(arguments.raw, "wb") as file:
                 _receive(sock, limit, _writer(file))
         else:
-            form = _json(str(link.interface or link.bus), link.address) if arguments.json else _hex
+            form = _hex
+            if arguments.json and sock.address is not None:
+                form = _json(str(link.interface or link.bus), sock.address)
             if arguments.ascii:
                 form = _ascii
             _receive(sock, limit, lambda message: print(form(message), flush=True))

@@ -74,7 +74,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--functional", action="store_true", help="send to many receivers: single frames only, needs -s alone"
     )
-    add_link(parser)
+    add_link(parser, takes_shared=True)
     add_answers(parser, "send")
 
 

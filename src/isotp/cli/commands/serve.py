@@ -58,7 +58,7 @@ def add_arguments(parser: Parser) -> None:
         help="listen on a Unix socket that only you (and root) may use, and on no TCP port",
     )
     _add_limits(parser)
-    add_link(parser)
+    add_link(parser, takes_shared=True)
     add_answers(parser, "serve")
 
 

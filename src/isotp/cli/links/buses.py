@@ -51,6 +51,10 @@ def open_bus(stack: ExitStack, where: Where, bitrate: int | None, can_fd: bool) 
     """
     if where.is_virtual:
         return isotp.VirtualBus()
+    if where.is_shared:
+        raise WrongUsage(
+            f"--bus {where}: a shared link carries whole messages and no frames; it is for isotp send, recv and serve"
+        )
     return isotp.PythonCanBus(python_can_bus(stack, where, bitrate, can_fd), can_fd=can_fd)
 
 

@@ -66,12 +66,26 @@ class Link:
         checks = _CHECKS[self.check_padding] if self.check_padding else None
         tx, rx = self.padding or (None, None)
         sock.set_general_opts(checks, txpad=tx, rxpad=rx, tx_stmin=self.tx_stmin)
-        sock.set_fc_opts(bs=self.bs, stmin=self.stmin)
+        sock.set_fc_opts(bs=self.bs or None, stmin=self.stmin)
         if frames := self.frames:
             sock.set_ll_opts(*frames)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether an edge shares it: then it has an address there already, and options that its owner has set."""
+        return self.bus is not None and self.bus.is_shared
+
+    @property
+    def has_address(self) -> bool:
+        """Whether the options say an address."""
+        return any(one is not None for one in (self.txid, self.rxid, self.extended, self.mixed, self.fixed))
+
     def check(self) -> None:
         """Raise WrongUsage for what contradicts itself, and what would have no effect."""
+        if self.is_shared and not self.has_address:
+            if self.soft or self.bitrate is not None:
+                raise WrongUsage(f"--bus {self.bus}: its owner has set it up: leave out --soft and --bitrate")
+            return
         address = self.address
         if self.bus is not None and self.soft:
             raise WrongUsage("--bus always takes the engine: leave out --soft")

@@ -7,7 +7,9 @@ from typing import Final
 import isotp  # which imports a kind of socket when it is used: each takes time
 
 from ...bus.base import Bus
-from ...sockets import IsoTpSocket
+from ...opts.optflags import flags
+from ...sockets import AnySocket, IsoTpSocket
+from ..options.addresses import Way
 from .buses import open_bus, socketcan_bus
 from .link import BIGGEST, Link
 from .remedies import in_options, in_use
@@ -43,7 +45,9 @@ def opened(
     link.check()
     with ExitStack() as stack:
         stack.enter_context(in_options(link))
-        if link.bus is None and not link.soft:
+        if link.is_shared:
+            sock = _shared_socket(stack, link, timeout, rcvbuf)
+        elif link.bus is None and not link.soft:
             sock = _kernel_socket(stack, link, timeout, rcvbuf, advance)
         else:
             sock = _soft_socket(stack, link, timeout, rcvbuf, advance, peer_speaks)
@@ -54,6 +58,24 @@ def opened(
             if not sock.closed:
                 sock.abort()  # so that closing it does not wait for a receiver
             raise
+
+
+def bind_shared(sock: AnySocket, link: Link) -> None:
+    """Set what is given and bind; what is left out is as the owner of the shared link has it."""
+    link.configure(sock)
+    if link.way is Way.LISTEN:
+        sock.set_general_opts(optflags=flags.LISTEN_MODE)
+    if link.has_address:
+        sock.bind(link.address)
+    else:
+        sock.bind()
+
+
+def _shared_socket(stack: ExitStack, link: Link, timeout: float | None, rcvbuf: int | None) -> IsoTpSocket:
+    assert link.bus is not None
+    sock = stack.enter_context(isotp.RemoteSocket(None, link.bus.channel, timeout, rcvbuf=rcvbuf or BIGGEST))
+    bind_shared(sock, link)
+    return sock
 
 
 def _kernel_socket(

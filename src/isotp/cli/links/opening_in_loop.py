@@ -11,7 +11,7 @@ from ...bus.base import Bus
 from ...errors import IsoTpError
 from ...sockets import AsyncIsoTpSocket
 from .link import BIGGEST, Link
-from .opening import engine_bus
+from .opening import bind_shared, engine_bus
 from .remedies import in_options, in_use
 from .virtual_peer import bind_peer
 
@@ -28,12 +28,19 @@ def opened_in_loop(link: Link) -> Iterator[AsyncIsoTpSocket]:
     with ExitStack() as stack:
         stack.enter_context(in_options(link))
         sock: AsyncIsoTpSocket
+        if link.bus is not None and link.is_shared:
+            sock = isotp.AsyncRemoteSocket(None, link.bus.channel)
+            stack.callback(sock.close)
+            bind_shared(sock, link)
+            stack.enter_context(in_use())
+            yield sock
+            return
         if link.bus is None and not link.soft:
             sock = isotp.AsyncSocket()
         else:
             bus = engine_bus(stack, link)
             if link.bus is not None and link.bus.is_virtual:
-                _join(stack, bus, link)
+                join_in_loop(stack, bus, link)
             sock = isotp.AsyncSoftSocket(bus, rcvbuf=BIGGEST)
             sock.set_engine_opts(max_pdu_size=BIGGEST)
         stack.callback(sock.close)
@@ -43,7 +50,7 @@ def opened_in_loop(link: Link) -> Iterator[AsyncIsoTpSocket]:
         yield sock
 
 
-def _join(stack: ExitStack, bus: Bus, link: Link) -> None:
+def join_in_loop(stack: ExitStack, bus: Bus, link: Link) -> None:
     """Put a peer that echoes on a virtual bus until `stack` unwinds."""
     sock = isotp.AsyncSoftSocket(bus)
     stack.callback(sock.close)

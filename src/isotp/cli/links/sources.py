@@ -66,6 +66,11 @@ def _source(arguments: argparse.Namespace) -> str | FrameSource:
     if arguments.fd and bus is None:
         raise WrongUsage("--fd is for --bus: interfaces and recordings have CAN FD frames anyway")
     if bus is not None:
+        if bus.is_shared:
+            raise WrongUsage(
+                f"--bus {bus}: a shared link carries whole messages and no frames; to overhear them: "
+                f"isotp recv --bus {bus} --listen --follow"
+            )
         if bus.is_virtual:
             raise WrongUsage("--bus virtual is a bus in this process, and there is no traffic on it")
         return Adapter(bus, arguments.bitrate, arguments.fd)

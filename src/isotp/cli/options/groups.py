@@ -8,21 +8,23 @@ from . import values
 INTERFACE: Final = "a CAN interface, such as can0; none with --bus"
 
 
-def add_bus(parser: Parser, instead_of: str = "INTERFACE", has_virtual: bool = True) -> Any:
+def add_bus(parser: Parser, instead_of: str = "INTERFACE", has_virtual: bool = True, takes_shared: bool = False) -> Any:
     """Add --bus and --bitrate; returns their group.
 
     Args:
         parser: of the command.
         instead_of: the argument that --bus replaces.
         has_virtual: whether the command takes `--bus virtual`.
+        takes_shared: whether it takes a link that an edge shares.
     """
     virtual = "'virtual' (a bus in this process, with a peer that echoes), or " if has_virtual else ""
+    shared = "; or a shared link, such as zenoh:garage/car7/engine" if takes_shared else ""
     group = parser.group("Bus")
     group.add_argument(
         "--bus",
         metavar="WHERE",
         type=values.where,
-        help=f"instead of {instead_of}: {virtual}an adapter of python-can, such as pcan:PCAN_USBBUS1",
+        help=f"instead of {instead_of}: {virtual}an adapter of python-can, such as pcan:PCAN_USBBUS1" + shared,
     )
     group.add_argument(
         "--bitrate",
@@ -157,9 +159,9 @@ def add_flow_control(parser: Parser) -> None:
     )
 
 
-def add_link(parser: Parser) -> None:
-    """Add all options of a link; `links.link.Link` is what they make."""
-    add_bus(parser).add_argument(
+def add_link(parser: Parser, takes_shared: bool = False) -> None:
+    """Add all options of a link; `links.link.Link` is what they make. `takes_shared`: see `add_bus`."""
+    add_bus(parser, takes_shared=takes_shared).add_argument(
         "--soft", action="store_true", help="on INTERFACE use the protocol engine in Python, not the kernel's"
     )
     add_addresses(parser)

@@ -159,12 +159,17 @@ class Where(NamedTuple):
         """Whether it is a bus within this process."""
         return not self.channel
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a link that an edge shares over Zenoh."""
+        return self.kind == "zenoh"
+
     def __str__(self) -> str:
         return f"{self.kind}:{self.channel}" if self.channel else self.kind
 
 
 def where(text: str) -> Where:
-    """`virtual`, or `INTERFACE:CHANNEL` of python-can."""
+    """`virtual`, `INTERFACE:CHANNEL` of python-can, or `zenoh:LINK`."""
     kind, _, channel = text.partition(":")
     if text != "virtual" and not (kind and channel):
         raise WrongValue(

@@ -25,6 +25,7 @@ LONG = bytes(range(100))  # with STmin 100 ms it takes 1.3 s
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "GIVE_UP_S", 1.0)
+    monkeypatch.setattr(calls, "OPEN_S", 0.5)
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 GIVE_UP_S: Final = 10.0
 """An edge that says nothing for so long is given up."""
+OPEN_S: Final = 3.0
+"""A link that nobody offers is looked for so long: what was declared takes its way through the network."""
 _ASKED_S: Final = HOLD_S + 3.0  # longer than the edge keeps a question, and the way
 _REST_S: Final = 0.1
 
@@ -76,7 +78,7 @@ class Calls:
         return opened
 
     async def _answer(self, header: dict[str, Any]) -> dict[str, Any] | None:
-        until = asyncio.get_running_loop().time() + GIVE_UP_S
+        until = asyncio.get_running_loop().time() + OPEN_S
         while (said := await self._ask(header)) is None and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(_REST_S)
         return said

@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             with open(arguments.raw, "wb") as file:
                 _receive(sock, limit, _writer(file))
         else:
-            form = _hex
+            form: Callable[[ReceivedMessage], str] = _hex
             if arguments.json and sock.address is not None:
                 form = _json(str(link.interface or link.bus), sock.address)
             if arguments.ascii:

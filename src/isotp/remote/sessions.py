@@ -97,7 +97,7 @@ def common_name(pem: str) -> str:
         raise ValueError("no certificate in PEM")
     tbs, _ = _content(*_content(base64.b64decode(found[1]))[:1])
     names, rest = b"", tbs
-    for _ in range(5 + (tbs[0] == 0xA0)):  # version, serial number, algorithm, issuer, validity; then the subject
+    for _ in range(4 + (tbs[0] == 0xA0)):  # version, serial number, algorithm, issuer, validity; then the subject
         names, rest = _content(rest)
     names, _ = _content(rest)
     at = names.rfind(_COMMON_NAME)

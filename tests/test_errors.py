@@ -65,6 +65,7 @@ OTHERS = {
     isotp.NotBoundError: "EADDRNOTAVAIL",
     isotp.SocketClosedError: "EBADF",
     isotp.OneWayError: "EOPNOTSUPP",
+    isotp.ForbiddenError: "EACCES",
     isotp.ReceiveBufferTooSmallError: "EMSGSIZE",
     isotp.FrameIgnoredError: "EBADMSG",
     isotp.UnexpectedFlowControlError: "EBADMSG",
@@ -246,7 +247,7 @@ names = [n for n in dir(errno) if n.startswith("E") and n not in ("EAGAIN", "EIO
 real = {n: errno.__dict__.pop(n) for n in names}
 from isotp import errors
 ours = {n: getattr(errors, n) for n in dir(errors) if n in real}
-assert len(ours) == 12, sorted(ours)
+assert len(ours) == 13, sorted(ours)
 assert ours == {n: real[n] for n in ours}, ours
 """
     done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(SRC)}, capture_output=True, text=True)

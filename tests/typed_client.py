@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterator
 from typing import Any, assert_type
 
 import isotp
-from isotp import bus, capture, compat, engine, gateway, opts, testing
+from isotp import bus, capture, compat, engine, gateway, opts, remote, testing
 
 FAILURES: tuple[type[isotp.TransferError], ...] = (
     isotp.BufferOverflowError, isotp.ConsecutiveFrameTimeoutError, isotp.FlowControlTimeoutError,
@@ -17,7 +17,8 @@ INTERFACES: tuple[type[isotp.InterfaceError], ...] = (
 )  # fmt: skip
 OTHERS: tuple[type[isotp.IsoTpError], ...] = (
     isotp.AddressError, isotp.AlreadyBoundError, isotp.BusyError, isotp.MessageSizeError, isotp.NotBoundError,
-    isotp.OneWayError, isotp.OptionError, isotp.ReceiveBufferTooSmallError, isotp.SocketClosedError,
+    isotp.ForbiddenError, isotp.OneWayError, isotp.OptionError, isotp.ReceiveBufferTooSmallError,
+    isotp.SocketClosedError,
     isotp.UnavailableError, isotp.FrameIgnoredError, testing.CarFileError, testing.NothingDueError,
 )  # fmt: skip
 OF_CAN_ISOTP: tuple[type[isotp.IsoTpError], ...] = (
@@ -57,6 +58,7 @@ def sockets(any_bus: bus.Bus, adapter: Any) -> Iterator[isotp.IsoTpSocket]:
     yield kernel
     yield isotp.SoftSocket(any_bus, timeout=None)
     yield isotp.SoftSocket(isotp.SocketCanBus("can0"))
+    yield isotp.RemoteSocket(None, "garage/car7/engine", timeout=1.0)
     yield testing.SimulatedSocket(isotp.VirtualBus(clock=testing.FakeClock()))
     yield from (isotp.SoftSocket(one) for one in (isotp.PythonCanBus(adapter), bus.VirtualBus()))
 
@@ -160,3 +162,12 @@ async def doip(setup: gateway.Setup) -> None:
     limits, timers = gateway.Limits(clients=4), gateway.Timers(initial=5.0)
     async with gateway.Gateway(setup, "can0", tls=gateway.tls_context(tls), limits=limits, timers=timers) as one:
         assert_type(one.port, int)
+
+
+async def shared(session: Any, sock: isotp.AsyncSocket) -> isotp.AsyncIsoTpSocket:
+    address = isotp.Address.normal(rxid=0x7E8, txid=0x7E0)
+    offer = remote.Offer("garage/car7/engine", lambda watch_begin: sock, address, "can0", options=("bs",))
+    async with remote.Share(session, [offer], remote.Access([remote.Client("alice", deny=("2E", "34-37"))])) as share:
+        assert_type(share.holders(), dict[str, str])
+    found: list[remote.Found] = remote.find(session, "garage/**")
+    return isotp.AsyncRemoteSocket(session, found[0].link, name="alice")

@@ -23,6 +23,7 @@ def _linux(name: str, number: int) -> int:
     return number
 
 
+EACCES = _linux("EACCES", 13)
 ECOMM = _linux("ECOMM", 70)
 EBADMSG = _linux("EBADMSG", 74)
 EILSEQ = _linux("EILSEQ", 84)
@@ -300,7 +301,7 @@ class OneWayError(IsoTpError):
 class ForbiddenError(IsoTpError):
     """The owner of a shared link does not allow this; nothing was sent."""
 
-    default_errno = _errno.EACCES
+    default_errno = EACCES
 
 
 class ReceiveBufferTooSmallError(IsoTpError):

@@ -3,15 +3,18 @@
     python benchmarks/remote.py
     python benchmarks/remote.py --links 1000 --clients 50
 
-The bus is a VirtualBus, so the figures are those of the software. Edge and clients are processes of their own.
+The bus is a VirtualBus, so the figures are those of the software. The edge is a process of its own; the clients are
+threads of another one, each with a session of its own.
 """
 
 import argparse
 import asyncio
 import multiprocessing
+import queue
 import resource
 import socket
 import statistics
+import threading
 import time
 from typing import Any
 
@@ -86,8 +89,6 @@ def one_client(endpoint: str, numbers: range, size: int, count: int, results: An
 
 
 def without(size: int, count: int) -> list[float]:
-    import threading
-
     bus = isotp.VirtualBus()
     ours, theirs = addresses(0)
     with isotp.SoftSocket(bus, 30.0) as tester, isotp.SoftSocket(bus, 30.0) as ecu:
@@ -106,13 +107,13 @@ def without(size: int, count: int) -> list[float]:
 
 
 def many(endpoint: str, links: int, clients: int, size: int, count: int) -> tuple[list[float], float]:
-    results: Any = multiprocessing.Queue()
+    results: queue.Queue[list[float] | None] = queue.Queue()
     share = links // clients
     ranges = [range(n * share, (n + 1) * share) for n in range(clients)]
     given = [(endpoint, numbers, size, count, results) for numbers in ranges]
-    processes = [multiprocessing.Process(target=one_client, args=one) for one in given]
-    for process in processes:
-        process.start()
+    threads = [threading.Thread(target=one_client, args=one) for one in given]
+    for thread in threads:
+        thread.start()
     times: list[float] = []
     begin, left, bound = time.perf_counter(), clients, 0
     while left:
@@ -125,8 +126,8 @@ def many(endpoint: str, links: int, clients: int, size: int, count: int) -> tupl
             times += got
             left -= 1
     taken = time.perf_counter() - begin
-    for process in processes:
-        process.join()
+    for thread in threads:
+        thread.join()
     return times, taken
 
 

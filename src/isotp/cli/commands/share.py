@@ -23,7 +23,7 @@ from ..output.calm import unblocked_stderr
 from ..output.terminal import to_stderr, visible
 from ..parser import Parser, WrongUsage
 
-USAGE: Final = "[OPTIONS] FILE.toml | INTERFACE --as NAME"
+USAGE: Final = "[OPTIONS] FILE|INTERFACE"
 DESCRIPTION: Final = """
 Offer links of this machine to others, over Eclipse Zenoh: one that the options describe, or all of an edge file.
 
@@ -42,7 +42,9 @@ EXAMPLES: Final = (
 
 def add_arguments(parser: Parser) -> None:
     """Add the options of the command."""
-    parser.add_argument("words", nargs="*", metavar="FILE.toml|INTERFACE", help=f"an edge file; or {INTERFACE}")
+    parser.add_argument(
+        "words", nargs="*", metavar="FILE|INTERFACE", help=f"an edge file, its name ends with .toml; or {INTERFACE}"
+    )
     parser.add_argument("--as", dest="name", metavar="NAME", help="name of the link, such as garage/car7/engine")
     parser.add_argument(
         "--many", action="store_true", help="let several clients send at a time (default: one, others listen)"

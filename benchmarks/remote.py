@@ -146,7 +146,7 @@ def main() -> None:
     process.start()
     assert ready.wait(120)
     count = arguments.count or (500 if arguments.clients == 1 else 5)
-    for size in (7, 4095):
+    for size in (7, 4095) if arguments.clients == 1 else (7, 100):
         if arguments.clients == 1:
             print(line(f"{size} bytes, without Zenoh", without(size, count)))
         times, taken = many(endpoint, arguments.links, arguments.clients, size, count)

@@ -48,10 +48,13 @@ def test_a_client_with_every_name(tmp_path: Path) -> None:
     assert mypy(CLIENT, tmp_path) == []
 
 
-@pytest.mark.parametrize("room", ["isotp", "opts", "engine", "bus", "capture", "gateway", "testing", "compat"])
+ROOMS = ("isotp", "opts", "engine", "bus", "capture", "gateway", "remote", "testing", "compat")
+
+
+@pytest.mark.parametrize("room", ROOMS)
 def test_the_client_has_every_name(room: str) -> None:
     module = importlib.import_module("isotp" if room == "isotp" else f"isotp.{room}")
     names = set(re.findall(rf"\b{room}\.(\w+)", CLIENT))
     if room == "isotp":  # imported by name
-        names |= {"bus", "capture", "compat", "engine", "opts", "testing"}
+        names |= {"bus", "capture", "compat", "engine", "opts", "remote", "testing"}
     assert set(module.__all__) - names == set()

@@ -13,7 +13,7 @@ from ..sockets import LINGER_S, AsyncIsoTpSocket, ReceivedMessage
 from ..task_lock import TaskLock, running_loop, settle, until
 from .end import INBOX_BYTES, RemoteEnd
 from .inbox import RemoteArrival
-from .worker import WORKER
+from .worker import WORKER, result_of
 
 T = TypeVar("T")
 
@@ -168,7 +168,7 @@ class AsyncRemoteSocket(AsyncIsoTpSocket):
             try:
                 asyncio.get_running_loop()
             except RuntimeError:
-                self._closing.result()
+                result_of(self._closing)
                 WORKER.join()
 
     async def wait_closed(self) -> None:

@@ -31,7 +31,7 @@ from ..sockets import MSG_PEEK, ReceivedMessage, UnconfirmedFailures
 from . import keys, sessions, wire
 from .calls import Calls
 from .inbox import RemoteInbox
-from .worker import WORKER, submit
+from .worker import WORKER, result_of, submit
 
 INBOX_BYTES: Final = 256 * 1024
 T = TypeVar("T")
@@ -144,7 +144,7 @@ class RemoteEnd:
         self._own_session = session if self._session is None else None
         self._loop = WORKER.enter()
         try:
-            opened = submit(self._loop, self._open(session, address)).result()
+            opened = result_of(submit(self._loop, self._open(session, address)))
             self._take_over(opened)
             for name, text in opened["warnings"]:
                 category = getattr(errors, name, IsoTpWarning)
@@ -171,7 +171,7 @@ class RemoteEnd:
     def _let_go(self) -> None:
         """The socket could not be bound, or was not wanted after all."""
         if self.calls is not None:
-            submit(self._loop, self.calls.close(0)).result()
+            result_of(submit(self._loop, self.calls.close(0)))
         self.calls, self._address = None, None
         self._give_back()
         WORKER.join()

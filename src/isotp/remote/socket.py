@@ -11,7 +11,7 @@ from ..sockets import LINGER_S, IsoTpSocket, ReceivedMessage
 from ..soft.request import Wakeup
 from .end import INBOX_BYTES, RemoteEnd
 from .inbox import RemoteArrival
-from .worker import WORKER
+from .worker import WORKER, result_of
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class RemoteSocket(IsoTpSocket):
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         future = self._end.submit(work)
         try:
-            return future.result()
+            return result_of(future)
         except BaseException:
             if not future.done():
                 self._end.give_up(future)
@@ -150,7 +150,7 @@ class RemoteSocket(IsoTpSocket):
         with self._close_lock:
             if (closing := self._end.closing(self._linger)) is not None:
                 try:
-                    closing.result()
+                    result_of(closing)
                 finally:
                     WORKER.join()
 

@@ -3,8 +3,10 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
+
+from ..deadline import LONGEST_WAIT_S
 
 T = TypeVar("T")
 
@@ -59,6 +61,13 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 def submit(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> "Future[T]":
     """Run `work` in the loop of the worker."""
     return asyncio.run_coroutine_threadsafe(work, loop)
+
+
+def result_of(future: "Future[T]") -> T:
+    """Wait for `future` and return its result."""
+    while not future.done():
+        wait((future,), LONGEST_WAIT_S)
+    return future.result()
 
 
 WORKER = Worker()

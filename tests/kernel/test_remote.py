@@ -10,9 +10,17 @@ from isotp.remote import Offer
 from .conftest import Links, need_kernel, payload
 
 pytest.importorskip("zenoh", reason="eclipse-zenoh is not installed (to do: pip install isotp[remote])")
-from ..remote.edges import CAR, ECU, edge  # after that: it imports zenoh
+from ..remote.edges import CAR, ECU, edge, free_port, router, session  # after that: it imports zenoh
 
 pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads_of_zenoh() -> None:
+    """The first sessions start them, with descriptors that stay: no leak of a test."""
+    endpoint = f"tcp/127.0.0.1:{free_port()}"
+    with router(endpoint), session(endpoint):
+        pass
 
 
 def test_the_kernel_does_the_protocol_and_messages_travel() -> None:

@@ -116,6 +116,38 @@ def test_a_question_that_comes_twice_is_one_call(engine: Edge) -> None:
         assert received(other) == []
 
 
+def test_who_comes_back_asks_for_what_he_has_asked_before(engine: Edge) -> None:
+    """The edge took him for gone while it sent: he opens the link again, and the message is not sent again."""
+    with ecu(engine, stmin=100) as other, connect(engine) as alice:
+        calls = alice._end.calls
+        assert calls is not None
+        before = calls._client
+        sending = Task(lambda: alice.send(LONG))
+        until(lambda: other._sock._end.inbox.is_receiving)
+        engine.loop.run(lambda: engine.share._end((LINK, "alice", before), "a test"))
+        assert sending.outcome() == 100
+        with pytest.raises(isotp.InterfaceError, match="had lost us"):
+            alice.recv()
+        assert calls._client != before
+        assert alice.send(b"next") == 4
+        assert [other.recv(), other.recv()] == [LONG, b"next"]
+        assert received(other) == []
+
+
+def test_outcomes_that_are_forgotten_are_unknown_and_nothing_is_sent_again(engine: Edge) -> None:
+    with ecu(engine) as other, connect(engine) as alice:
+        client = alice._end.calls._client  # type: ignore[union-attr]
+        lease = engine.share._leases[LINK, "alice", client]
+        for _ in range(300):
+            alice.send(b"x")
+        assert len(received(other)) == 300
+        for question in ({"op": "outcome", "of": 1}, {"op": "send", "n": 1, "timeout": 5.0}):
+            answer = engine.loop.run(lambda said=question: lease.answer(said, b"again"))  # type: ignore[misc]
+            assert answer in ({"stranger": True}, {"never": True})
+        assert len(lease._calls) <= 256
+        assert received(other) == []
+
+
 def test_errors_are_those_of_the_edge() -> None:
     def offers(bus: isotp.VirtualBus) -> list[Offer]:
         return [Offer(LINK, lambda _: isotp.AsyncSoftSocket(bus), CAR, configure=lambda s: s.set_fc_opts(stmin=100))]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InterfaceDownError, InterfaceError, IsoTpError, SocketClosedError, UnknownOutcomeError
@@ -38,8 +39,8 @@ class Calls:
         self._session, self._request, self._inbox = session, request, inbox
         self.link = link
         """The link in words."""
-        self._key, self._client = keys.asked_by(link, name), secrets.token_hex(12)
-        self._token = session.liveliness().declare_token(keys.alive(link, name, self._client))
+        self._key, self._alive = keys.asked_by(link, name), partial(keys.alive, link, name)
+        self._be_new()
         self._numbers = itertools.count(1)
         self._received = 0
         self._is_closed = False
@@ -54,10 +55,15 @@ class Calls:
 
     # --- one question
 
-    async def _ask(self, header: dict[str, Any], data: bytes = b"") -> dict[str, Any] | None:
+    def _be_new(self) -> None:
+        """Be somebody whom the edge does not know. What was asked before is asked about in the old name."""
+        self._client = secrets.token_hex(12)
+        self._token = self._session.liveliness().declare_token(self._alive(self._client))
+
+    async def _ask(self, header: dict[str, Any], data: bytes = b"", client: str | None = None) -> dict[str, Any] | None:
         """The answer, or None: the edge said nothing."""
         said: list[dict[str, Any]] = []
-        full = {"c": self._client, **header}
+        full = {"c": client or self._client, **header}
         await ask(self._session, self._key, full, data, _ASKED_S, lambda header, _: said.append(header))
         return said[0] if said else None
 
@@ -95,6 +101,8 @@ class Calls:
         """The edge does not know us any more: it was restarted, or took us for gone."""
         async with self._opening:
             if self._generation == generation:
+                self._token.undeclare()
+                self._be_new()
                 await self._open()
                 self._generation += 1
                 self._received = 0
@@ -119,7 +127,7 @@ class Calls:
         except asyncio.CancelledError:
             if self._is_closed:
                 raise _closed() from None
-            self._tell({"op": "cancel", "of": number})
+            self._tell({"op": "cancel", "of": number})  # where we are new since, its lease has ended anyway
             raise
         finally:
             self._running.discard(task)
@@ -128,9 +136,11 @@ class Calls:
         loop = asyncio.get_running_loop()
         first = question = {"op": kind, "n": number, **given}
         silent_since: float | None = None
+        generation, client = self._generation, self._client
         while True:
-            generation = self._generation
-            said = await self._ask(question, data if question is first else b"")
+            if question is first:
+                generation, client = self._generation, self._client
+            said = await self._ask(question, data if question is first else b"", client)
             if said is None:
                 silent_since = silent_since or loop.time()
                 if loop.time() - silent_since > GIVE_UP_S:
@@ -142,7 +152,7 @@ class Calls:
                 await self._open_again(generation)  # this call was not made
                 continue
             elif "never" in said:  # it did not come, and will not be made if it still comes
-                number += 1 << 40
+                number = next(self._numbers)
                 question = first = first | {"n": number}
                 continue
             elif "running" in said:

@@ -69,6 +69,7 @@ class Lease:
         self._sending = 0
         self.last_heard = asyncio.get_running_loop().time()
         self._calls: OrderedDict[int, asyncio.Task[dict[str, Any]] | dict[str, Any]] = OrderedDict()
+        self._forgotten = 0  # outcomes of calls up to this number may be forgotten
         self._entries: deque[Entry] = deque()
         self._last = 0
         self._news = asyncio.Event()
@@ -90,7 +91,11 @@ class Lease:
         """What to answer to a question: the outcome of a call, or that it is still running. It makes the call."""
         kind = header.get("op")
         if kind == "outcome":
-            call = self._calls.setdefault(wire.integer(header.get("of")), NEVER_MADE)
+            number = wire.integer(header.get("of"))
+            if number <= self._forgotten and number not in self._calls:
+                return {"stranger": True}
+            call = self._calls.setdefault(number, NEVER_MADE)
+            self._forget_old()
         else:
             call = self._made(str(kind), wire.integer(header.get("n")), header, data)
         return call if isinstance(call, dict) else self._outcome_of(call)
@@ -104,6 +109,8 @@ class Lease:
     ) -> asyncio.Task[dict[str, Any]] | dict[str, Any]:
         if number in self._calls:
             return self._calls[number]
+        if number <= self._forgotten:
+            return NEVER_MADE
         calls: dict[str, Callable[[dict[str, Any], bytes], Awaitable[dict[str, Any]]]] = {
             "send": self._send, "confirm": self._confirm, "abort": self._abort, "begins": self._begins,
             "close": self._close,
@@ -114,9 +121,16 @@ class Lease:
             return {"error": wire.of_error(BusyError(f"{_CALLS} calls of this socket are running already"))}
         call = asyncio.create_task(self._outcome(calls[kind], header, data))
         self._calls[number] = call
-        while len(self._calls) > _OUTCOMES:
-            self._calls.popitem(last=False)
+        self._forget_old()
         return call
+
+    def _forget_old(self) -> None:
+        """Forget the oldest outcomes; a call that has not ended is never forgotten."""
+        if len(self._calls) > _OUTCOMES:
+            ended = [n for n, call in self._calls.items() if isinstance(call, dict) or call.done()]
+            for number in ended[: _OUTCOMES // 4]:
+                del self._calls[number]
+                self._forgotten = max(self._forgotten, number)
 
     async def _outcome(
         self, call: Callable[[dict[str, Any], bytes], Awaitable[dict[str, Any]]], header: dict[str, Any], data: bytes

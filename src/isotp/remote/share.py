@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
@@ -113,6 +114,7 @@ class Share:
         self._tasks: set[asyncio.Task[None]] = set()
         self._declared: list[Any] = []
         self._pending = self._held_bytes = self._complaints = 0
+        self._counting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop
 
     # --- its beginning and its end
@@ -159,8 +161,9 @@ class Share:
         if self._pending >= _QUESTIONS or self._held_bytes + size > _HELD_BYTES:
             query.drop()  # the client asks again
             return
-        self._pending += 1
-        self._held_bytes += size
+        with self._counting:
+            self._pending += 1
+            self._held_bytes += size
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._handle, query, size)
 
@@ -237,7 +240,7 @@ class Share:
                 raise ValueError("no client")
             data = bytes(query.payload) if query.payload is not None else b""
             answer = self._answer((link, rest[0], client), header, data, query)
-        except (ValueError, KeyError, TypeError, IsoTpError) as e:
+        except Exception as e:  # whatever it is, it is the client's
             answer = {"error": wire.of_error(e)}
             self._complain(f"a question that is none, {query.key_expr!s:.100}: {e!s:.200}")
         if answer is None or isinstance(answer, dict):
@@ -263,15 +266,16 @@ class Share:
         said: dict[str, Any] | None = None
         try:
             said = await answer
-        except (ValueError, KeyError, TypeError, IsoTpError, AssertionError) as e:
+        except Exception as e:  # see above
             said = {"error": wire.of_error(e)}
         finally:
             work(said)
 
     def _answered(self, query: "zenoh.Query", size: int) -> Callable[[dict[str, Any] | None], None]:
         def work(said: dict[str, Any] | None) -> None:
-            self._pending -= 1
-            self._held_bytes -= size
+            with self._counting:
+                self._pending -= 1
+                self._held_bytes -= size
             if said is not None:
                 self._reply(query, said)
             query.drop()

@@ -97,8 +97,8 @@ def to_address(said: Any) -> AnyAddress | None:
         raise ValueError("no address")
     if "tx_addr" in said:
         tx, rx = to_address(said["tx_addr"]), to_address(said.get("rx_addr"))
-        assert isinstance(tx, Address)
-        assert isinstance(rx, Address)
+        if not isinstance(tx, Address) or not isinstance(rx, Address):
+            raise ValueError("no address: half of it is none")
         return AsymmetricAddress(tx, rx)
     try:
         return Address(

@@ -83,7 +83,7 @@ def of_address(address: AnyAddress | None) -> dict[str, Any] | None:
         return None
     if isinstance(address, AsymmetricAddress):
         return {"tx_addr": of_address(address.tx_addr), "rx_addr": of_address(address.rx_addr)}
-    return {field.name: getattr(address, field.name) for field in fields(address)} | {
+    return {field.name: getattr(address, field.name) for field in fields(address) if field.init} | {
         "addressing_mode": address.addressing_mode.name,
         "target_address_type": address.target_address_type.name,
     }

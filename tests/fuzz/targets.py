@@ -26,6 +26,7 @@ from isotp.errors import UnavailableError
 from isotp.gateway import GatewayFileError, load_gateway
 from isotp.gateway.codec import read_header
 from isotp.gateway.discovery import Discovery
+from isotp.remote import wire
 from isotp.testing.ecu.car_file import load_car
 from isotp.testing.ecu.file_values import CarFileError
 from isotp.testing.notation import NotationError, format_frame, format_n_pdu, parse
@@ -177,13 +178,36 @@ async def _doip(data: bytes) -> None:
         assert await client.is_over()
 
 
+def shared(data: bytes) -> None:
+    """What a client asks of an edge, and the errors that an edge answers with."""
+    try:
+        header = wire.unpack(data)
+        assert str(wire.to_error(header, "a link"))
+        address = wire.to_address(header.get("address"))
+    except ValueError:  # an AddressError is one
+        return
+    assert wire.to_address(wire.of_address(address)) == address
+
+
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     each.__name__: each
-    for each in (n_pdu, recording, dump, notation, brackets, option_values, command_line, car_file, gateway_file, doip)
+    for each in (
+        n_pdu,
+        recording,
+        dump,
+        notation,
+        brackets,
+        option_values,
+        command_line,
+        car_file,
+        gateway_file,
+        doip,
+        shared,
+    )
 }
 CORPUS: Final = Path(__file__).parent / "corpus"
 _SHARED: Final = {"dump": "recording"}

@@ -72,7 +72,8 @@ def to_error(said: dict[str, Any], link: str | None) -> OSError:
         made.link, made.remedy = link if said.get("link") else None, said.get("remedy")
         made.errno = said["errno"] if isinstance(said.get("errno"), int) else made.errno
         error = made
-    for note in said.get("notes") or []:
+    notes = said.get("notes")
+    for note in notes if isinstance(notes, list) else ():
         error.add_note(str(note))
     return error
 

@@ -11,14 +11,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from isotp import VirtualBus
 from isotp.address import CAN_EFF_FLAG
+from isotp.can_frame import CanFrame
 from isotp.cli.commands import scan
+from isotp.cli.links.link import Link
+from isotp.cli.links.virtual_peer import join
 from isotp.cli.main import COMMANDS, main
 from isotp.cli.parser import Parser
 
@@ -213,6 +218,18 @@ def test_the_progress_of_a_scan_and_what_it_finds() -> None:
         "  isotp send --bus virtual -s 7E0 -d 7E8 -w 3E 00",
         "",
     ]
+
+
+def test_the_peer_says_nothing_of_an_echo_for_a_command_that_has_ended() -> None:
+    """Its first frame is on the bus, and nobody answers: a warning would be an error here."""
+    link, bus = Link(txid=0x7E0, rxid=0x7E8), VirtualBus()
+    echoing = threading.Event()
+    bus.listen(lambda frame: echoing.set() if frame.data[:1] == b"\x10" and frame.can_id == 0x7E8 else None)
+    with ExitStack() as stack:
+        join(stack, bus, link, speaks=False)()
+        bus.inject(CanFrame(0x7E0, b"\x10\x08ABCDEF"))
+        bus.inject(CanFrame(0x7E0, b"\x21GH"))
+        assert echoing.wait(30.0)
 
 
 def test_lines_of_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

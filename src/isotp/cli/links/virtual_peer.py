@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
@@ -10,7 +11,7 @@ import isotp
 
 from ...address import Address, AsymmetricAddress, CanAddress
 from ...bus.base import Bus
-from ...errors import IsoTpError, SocketClosedError
+from ...errors import IsoTpError, SocketClosedError, UnconfirmedSendWarning
 from ..options.addresses import AnyAddress
 from .link import BIGGEST, Link
 
@@ -19,7 +20,7 @@ _EVERY_S: Final = 1.0
 
 def join(stack: ExitStack, bus: Bus, link: Link, speaks: bool) -> Callable[[], None]:
     """Put the peer of `link` on `bus` until `stack` unwinds; it starts when the function that is returned is called."""
-    sock = isotp.SoftSocket(bus)
+    sock = isotp.SoftSocket(bus, linger=0)
     bind_peer(sock, link)
     ending = threading.Event()
     run = _speak if speaks else _echo
@@ -27,7 +28,9 @@ def join(stack: ExitStack, bus: Bus, link: Link, speaks: bool) -> Callable[[], N
 
     def leave() -> None:
         ending.set()
-        sock.close()
+        with warnings.catch_warnings():  # what it is sending is for a command that has ended
+            warnings.simplefilter("ignore", UnconfirmedSendWarning)
+            sock.close()
         if thread.ident is not None:
             thread.join()
 

@@ -1,5 +1,6 @@
 """Programs that tests start, and what they listen to."""
 
+import faulthandler
 import gc
 import os
 import signal
@@ -47,7 +48,11 @@ class Programs:
         """Start a program and wait until `ready()`; `how`: as for Popen."""
         process = subprocess.Popen(**starting(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
         self._started.append(process)
-        until(lambda: ready() or process.poll() is not None)
+        try:
+            until(lambda: ready() or process.poll() is not None)
+        except AssertionError:
+            process.send_signal(signal.SIGABRT)  # one of ours says where it is
+            raise AssertionError(process.communicate()) from None
         assert process.poll() is None, process.communicate()
         return process
 
@@ -81,6 +86,7 @@ def _become_isotp(arguments: Sequence[str]) -> None:
         sys.argv = ["isotp", *arguments]
         sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 - until the end
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+        faulthandler.enable()
         status = main(arguments)
     except BaseException:
         traceback.print_exc()

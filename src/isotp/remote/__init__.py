@@ -5,6 +5,7 @@
 
 from .access import Access, Client
 from .finding import Found, find
-from .share import Offer, Share
+from .offer import Offer
+from .share import Share
 
 __all__ = ["Access", "Client", "Found", "Offer", "Share", "find"]

@@ -12,7 +12,7 @@ from ..testing.ecu import file_addresses as addresses
 from ..testing.ecu import file_values as values
 from .access import Access, Client
 from .listening import Listening, Tls
-from .share import Offer
+from .offer import Offer
 from .wire import AnyAddress
 
 _LONGEST = 1 << 24

@@ -45,7 +45,7 @@ def bars(rows: list[tuple[str, float]], title: str) -> Drawing:
         drawing.text(10, y + 10, name)
         is_ours = not any(other in name for other in _OTHERS)
         drawing.box(10, y + 16, length, 16, "solid mark" if is_ours else "solid")
-        drawing.text(18 + length, y + 29, f"{ms:.3g} ms", "soft")
+        drawing.text(18 + length, y + 29, f"{ms:,.0f} ms" if ms >= 100 else f"{ms:.3g} ms", "soft")
         assert len(name) * CHARACTER < _WIDTH
     return drawing
 

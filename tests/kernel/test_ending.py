@@ -103,6 +103,21 @@ def test_a_task_closes_and_gives_up(vcan: Link, peer: MakePeer) -> None:
     is_free(vcan)
 
 
+def test_a_loop_that_ends_gives_up(vcan: Link, peer: MakePeer) -> None:
+    """At once: a process that ends while the kernel is still sending waits for the receiver."""
+    peer(WAIT, 0.2)
+
+    async def run() -> None:
+        s = isotp.AsyncSocket(30.0)
+        s.bind(vcan, rxid=B_TO_A, txid=A_TO_B)
+        await s.send(LONG, confirm=False)
+        s.close()
+
+    with pytest.warns(isotp.UnconfirmedSendWarning, match="was given up"):
+        asyncio.run(run())
+    assert not [of for of in listeners() if of[0] == vcan]
+
+
 def test_many_close_at_the_same_time_in_a_loop(vcan: Link) -> None:
     """The kernel takes some 10 ms for each; threads wait for it, and end."""
 

@@ -245,9 +245,9 @@ class AsyncSocket(AsyncIsoTpSocket):
     def close(self) -> None:
         """Close the socket; tasks that wait in it get SocketClosedError. Closing again does nothing.
 
-        It does not wait: a message that is still being sent goes on until it has ended or was given up (`linger`), and
-        a thread closes the native socket, which takes the kernel some 10 ms; see `wait_closed`. Without a running event
-        loop `close` itself waits.
+        It does not wait: a message that is still being sent goes on until it has ended or was given up (`linger`; the
+        kernel takes some 40 ms for that), and a thread closes the native socket, which takes the kernel some 10 ms; see
+        `wait_closed`. Without a running event loop `close` itself waits.
 
         Warns:
             UnconfirmedSendWarning: a message failed or was given up, and no call asked for its outcome.
@@ -307,6 +307,9 @@ class AsyncSocket(AsyncIsoTpSocket):
         if self._end.native.fileno() < 0:
             return
         self._waits.leave()
-        self._closed = Future()
-        self._end.close_later(self._closed)
+        if self._end.transmission.is_idle():
+            self._closed = Future()
+            self._end.close_later(self._closed)
+        else:  # here: a process that ends before the kernel has given up the message waits for its receiver
+            self._end.close_native()
         self._end.warn_of_losses()

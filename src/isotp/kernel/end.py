@@ -309,7 +309,7 @@ class KernelEnd:
                 self.begins.close()
 
     def close_later(self, closed: "Future[None]") -> None:
-        """Let a thread do what `close_native` does, since it takes milliseconds; `closed` ends then."""
+        """Let a thread close the native socket, which is idle: that takes milliseconds. `closed` ends then."""
         self.drops.count()
         bound = self._binding
         try:

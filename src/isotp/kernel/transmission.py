@@ -136,7 +136,7 @@ class Transmission:
 
     def is_worth_waiting(self) -> bool:
         """Whether a message is being sent that may still get through; one of the native socket's own counts as well."""
-        return (not self.look() or self.is_transmitting()) and self.state is not _LINGERING
+        return not self.is_idle() and self.state is not _LINGERING
 
     def wait_for_end(self, deadline: Deadline) -> None:
         """Wait until nothing is being sent any more, or until `deadline`."""
@@ -150,20 +150,18 @@ class Transmission:
     def close(self) -> None:
         """Close the native socket; a message that is still being sent is given up."""
         self.abort()
-        if self._is_idle():
+        if self.is_idle():
             self._native.close()
         else:
             close_now(self._native.close)
 
     def detach(self) -> Callable[[], None]:
-        """Give up the native socket as `close` does; what is returned closes it, in any thread."""
-        self.abort()
-        is_idle = self._is_idle()
-        close = partial(os.close, self._native.detach())
-        return close if is_idle else partial(close_now, close)
+        """Give up the native socket, which is idle; what is returned closes it, in any thread."""
+        return partial(os.close, self._native.detach())
 
-    def _is_idle(self) -> bool:
-        return self.state is _IDLE and not self.is_transmitting()
+    def is_idle(self) -> bool:
+        """Whether nothing is being sent, neither by a call nor by the kernel."""
+        return self.look() and not self.is_transmitting()
 
     def is_transmitting(self) -> bool:
         """Whether the kernel is still sending.
